@@ -1,0 +1,57 @@
+"""Activations by name."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from prenda.backbones.settings import choice
+
+
+class _StepFunction(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, inputs: Tensor) -> Tensor:
+        ctx.save_for_backward(inputs)
+        return (inputs > 0).to(inputs.dtype)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
+        (inputs,) = ctx.saved_tensors
+        return gradients[0] * (inputs.abs() <= 1)
+
+
+class Step(nn.Module):
+    """1 above zero, else 0: the first neurons' activation.
+
+    Its own gradient is zero everywhere, so training uses the straight-through one: that of the identity for inputs
+    from -1 to 1, zero outside (Hubara and others, arXiv 1602.02830, section 2.3).
+    """
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Shapes: any -> the same."""
+        outputs: Tensor = _StepFunction.apply(inputs)
+        return outputs
+
+
+ACTIVATIONS: dict[str, type[nn.Module]] = {
+    "relu": nn.ReLU,
+    "leaky_relu": nn.LeakyReLU,
+    "gelu": nn.GELU,
+    "silu": nn.SiLU,
+    "sigmoid": nn.Sigmoid,
+    "tanh": nn.Tanh,
+    "step": Step,
+}
+# Never falling, so that the largest of the activations is the activation of the largest.
+MONOTONIC = frozenset({"relu", "leaky_relu", "sigmoid", "tanh", "step"})
+
+
+def activation(name: str) -> nn.Module:
+    """A new module of the activation.
+
+    Raises:
+        ValueError: If there is none of this name.
+    """
+    return ACTIVATIONS[choice("backbone.activation", name, ACTIVATIONS)]()

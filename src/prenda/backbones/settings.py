@@ -1,0 +1,68 @@
+"""Checks of settings that several backbones share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+
+def counts(setting: str, values: Sequence[Any], *, least: int = 1, empty: bool = False) -> list[int]:
+    """The values as a list, if each is a whole number of at least `least`.
+
+    Raises:
+        ValueError: Naming the setting and the value.
+    """
+    listed = list(values) if isinstance(values, Iterable) and not isinstance(values, str) else None
+    if listed is None or not (listed or empty) or not all(_whole(value) and value >= least for value in listed):
+        some = "a list" if empty else "a list, not empty,"
+        raise ValueError(f"{setting} is {values!r}: give {some} of whole numbers of at least {least}, such as [32, 64].")
+    return listed
+
+
+def count(setting: str, value: Any, *, least: int = 1) -> int:
+    """The value, if it is a whole number of at least `least`.
+
+    Raises:
+        ValueError: Naming the setting and the value.
+    """
+    if not _whole(value) or value < least:
+        raise ValueError(f"{setting} is {value!r}: it must be a whole number of at least {least}.")
+    return int(value)
+
+
+def probability(setting: str, value: Any) -> float:
+    """The value, if dropping that part of the units leaves some.
+
+    Raises:
+        ValueError: Naming the setting and the value.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1:
+        raise ValueError(f"{setting} is {value!r}: it must be a number, at least 0 and less than 1.")
+    return float(value)
+
+
+def flag(setting: str, value: Any) -> bool:
+    """The value, if it is true or false.
+
+    Raises:
+        ValueError: Naming the setting and the value.
+    """
+    if not isinstance(value, bool):
+        raise ValueError(f"{setting} is {value!r}: it must be true or false.")
+    return value
+
+
+def choice(setting: str, value: Any, valid: Iterable[str]) -> str:
+    """The value, if it is one of `valid`.
+
+    Raises:
+        ValueError: Naming the setting, the value and the valid ones.
+    """
+    valid = list(valid)
+    if value not in valid:
+        raise ValueError(f"{setting} is {value!r}: choose one of {', '.join(valid)}.")
+    return str(value)
+
+
+def _whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)

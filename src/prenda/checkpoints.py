@@ -1,0 +1,54 @@
+"""Checkpoints: written whole or not at all, plain types only."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+from pytorch_lightning.callbacks import ModelCheckpoint
+from pytorch_lightning.plugins.io import TorchCheckpointIO
+
+MONITOR = "val/accuracy"
+
+
+class AtomicCheckpointIO(TorchCheckpointIO):
+    """Writes beside the old file and takes its place when everything is on the disk.
+
+    Lightning's own goes through the system's temporary folder, from where a move to another disk is a copy.
+    """
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any | None = None) -> None:
+        """Raises: OSError: If the disk is full or the folder cannot be written; the old file is then untouched."""
+        target = Path(path)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        part = target.with_name(target.name + ".part")
+        try:
+            with part.open("wb") as file:
+                torch.save(checkpoint, file)
+                file.flush()
+                os.fsync(file.fileno())
+            part.replace(target)
+        except BaseException:
+            part.unlink(missing_ok=True)
+            raise
+
+
+def best_and_last(folder: Path) -> ModelCheckpoint:
+    """Keeps `best.ckpt`, by validation accuracy (the earlier of equals), and `last.ckpt`."""
+    return ModelCheckpoint(
+        folder,
+        filename="best",
+        monitor=MONITOR,
+        mode="max",
+        save_last=True,
+        enable_version_counter=False,
+        auto_insert_metric_name=False,
+    )
+
+
+def read(path: Path) -> dict[str, Any]:
+    """A checkpoint's plain types: `state_dict`, `epoch`, and our notes under `prenda`. Runs no code of the file."""
+    checkpoint: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    return checkpoint

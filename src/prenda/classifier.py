@@ -1,0 +1,145 @@
+"""The LightningModule: loss, metrics and optimiser around any backbone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.utilities.types import OptimizerLRScheduler
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+from torchmetrics import MeanMetric, MetricCollection
+from torchmetrics.classification import (
+    MulticlassAccuracy,
+    MulticlassConfusionMatrix,
+    MulticlassF1Score,
+    MulticlassPrecision,
+    MulticlassRecall,
+)
+
+SPLITS = ("train", "val", "test")
+MakeOptimizer = Callable[[Iterable[nn.Parameter]], Optimizer]
+MakeScheduler = Callable[[Optimizer, int], LRScheduler]
+
+
+class Classifier(pl.LightningModule):
+    """Trains and scores a backbone by cross-entropy.
+
+    Logs once an epoch, as `train/…`, `val/…` and `test/…`: loss, accuracy, and f1, precision and recall as means over
+    the classes. `train/…` is what training saw: augmented images, dropout on, the loss smoothed if it is.
+
+    Attributes:
+        confusion: The last epoch's confusion matrix of each split, (num_classes, num_classes), int64; rows are true.
+        notes: Plain types that every checkpoint carries under `prenda`.
+    """
+
+    def __init__(
+        self,
+        backbone: nn.Module,
+        num_classes: int,
+        *,
+        optimizer: MakeOptimizer,
+        scheduler: MakeScheduler,
+        label_smoothing: float = 0.0,
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.label_smoothing, self.seed = label_smoothing, seed
+        self.confusion: dict[str, Tensor] = {}
+        self.notes: dict[str, Any] = {}
+        self._optimizer, self._scheduler = optimizer, scheduler
+        # Filled, computed and emptied at the end of each epoch of each split, so one set serves all of them.
+        self._loss, self._metrics = MeanMetric(), _metrics(num_classes)
+        self._seen: dict[str, list[tuple[Tensor, Tensor, Tensor]]] = {split: [] for split in SPLITS}
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Shapes: images (B, C, H, W) -> logits (B, num_classes)."""
+        logits: Tensor = self.backbone(images)
+        return logits
+
+    def on_train_epoch_start(self) -> None:
+        """Makes the draws of an epoch (dropout, augmentation) depend on seed, epoch and process alone.
+
+        An epoch is then the same whether or not the run was interrupted before it.
+        """
+        draws = torch.Generator().manual_seed(self.seed)
+        epochs = torch.randint(2**62, (self.current_epoch + 1,), generator=draws)
+        torch.manual_seed(int(epochs[-1]) + self.global_rank)
+
+    def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
+        return self._step("train", batch, self.label_smoothing)
+
+    def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
+        self._step("val", batch)
+
+    def test_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
+        self._step("test", batch)
+
+    def on_train_epoch_end(self) -> None:
+        self._log_epoch("train")
+
+    def on_validation_epoch_end(self) -> None:
+        self._log_epoch("val")
+
+    def on_test_epoch_end(self) -> None:
+        self._log_epoch("test")
+
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        optimizer = self.make_optimizer()
+        scheduler = self.make_scheduler(optimizer, int(self.trainer.estimated_stepping_batches))
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+    def make_optimizer(self) -> Optimizer:
+        """A new optimiser of the backbone."""
+        return self._optimizer(self.backbone.parameters())
+
+    def make_scheduler(self, optimizer: Optimizer, total_steps: int) -> LRScheduler:
+        """A new schedule of the optimiser's rate over so many of its steps."""
+        return self._scheduler(optimizer, total_steps)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint["prenda"] = self.notes
+
+    def _step(self, split: str, batch: tuple[Tensor, Tensor], label_smoothing: float = 0.0) -> Tensor:
+        images, labels = batch
+        logits = self(images)
+        loss = cross_entropy(logits, labels, label_smoothing=label_smoothing)
+        # Kept, and given to the metrics once an epoch: an update each step costs more than a dense network's step.
+        self._seen[split].append((logits.detach().argmax(1), labels, loss.detach()))
+        return loss
+
+    def _log_epoch(self, split: str) -> None:
+        seen, self._seen[split] = self._seen[split], []
+        if seen:  # a process may have got none of a small part
+            predictions, labels, losses = zip(*seen, strict=True)
+            sizes = torch.tensor([len(part) for part in labels], device=self.device)
+            self._loss.update(torch.stack(losses).float(), sizes)
+            self._metrics.update(torch.cat(predictions), torch.cat(labels))
+        scores = self._metrics.compute() | {"loss": self._loss.compute()}
+        self.confusion[split] = scores.pop("confusion").cpu()
+        self._loss.reset()
+        self._metrics.reset()
+        logged = {f"{split}/{name}": value for name, value in scores.items()}
+        if split == "train":
+            logged["train/lr"] = torch.tensor(self.trainer.optimizers[0].param_groups[0]["lr"])
+        # Loggers take `step` as the place on the horizontal axis: epochs, counted from 1.
+        logged["step"] = torch.tensor(self.current_epoch + 1.0)
+        # Every process has computed the same figures over all of them: there is nothing left to reduce.
+        self.log_dict(logged, sync_dist=False)
+
+
+def _metrics(num_classes: int) -> MetricCollection:
+    return MetricCollection(
+        {
+            "accuracy": MulticlassAccuracy(num_classes, average="micro"),
+            "f1": MulticlassF1Score(num_classes, average="macro"),
+            "precision": MulticlassPrecision(num_classes, average="macro"),
+            "recall": MulticlassRecall(num_classes, average="macro"),
+            "confusion": MulticlassConfusionMatrix(num_classes),
+        }
+    )

@@ -1,0 +1,120 @@
+"""The `prenda` command: parses, then hands over. Nothing heavy is imported before a command needs it."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+
+from prenda import __version__
+
+EPILOG = """
+prenda train takes Hydra overrides, and has a help of its own: prenda train --help
+
+examples:
+  prenda train                                   the default network on Fashion-MNIST
+  prenda train backbone=dense trainer.epochs=3   another network, shorter
+  prenda train -m backbone=dense,cnn seed=0,1    a grid of four runs
+  prenda data show                               a picture of random samples of each class
+  prenda ui                                      MLflow's UI on this project's runs
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command; returns its exit code: 0 done, 1 failed, 2 wrong input, 128+N stopped by signal N."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    if arguments[:1] == ["train"]:
+        return _guarded(lambda: _train(arguments[1:]))
+    parsed = _parser().parse_args(arguments)
+    return _guarded(lambda: parsed.run(parsed))
+
+
+def _parser() -> argparse.ArgumentParser:
+    formatter = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(
+        "prenda", description="Classifies garments from a picture.", epilog=EPILOG, formatter_class=formatter
+    )
+    parser.add_argument("--version", action="version", version=f"prenda {__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    commands.add_parser("train", help="train, score and record a model; -m for one of each combination")
+    data = commands.add_parser("data", help="fetch a data set, or look at it")
+    actions = data.add_subparsers(title="actions", metavar="ACTION", required=True)
+    for name, run, text in (
+        ("fetch", _data_fetch, "make the files present and verified"),
+        ("show", _data_show, "write a picture of random samples of each class"),
+    ):
+        action = actions.add_parser(name, help=text, description=text.capitalize() + ".")
+        action.add_argument("name", nargs="?", default="fashion_mnist", help="data set (default: %(default)s)")
+        action.add_argument("--dir", help="folder of data sets (default: data/ of the project)")
+        action.set_defaults(run=run)
+        if name == "show":
+            action.add_argument("--samples", type=int, default=12, help="images a class (default: %(default)s)")
+            action.add_argument("--seed", type=int, default=0, help="which random images (default: %(default)s)")
+            action.add_argument("--output", help="PNG to write (default: outputs/NAME.png of the project)")
+    ui = commands.add_parser("ui", help="open MLflow's UI on this project's store")
+    ui.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s, this machine only)")
+    ui.add_argument("--port", type=int, default=5000, help="(default: %(default)s)")
+    ui.set_defaults(run=_ui)
+    return parser
+
+
+def _guarded(command: Callable[[], int]) -> int:
+    """Runs a command; what a user can mend is told in one line, what is our fault with its traceback."""
+    try:
+        return command()
+    except KeyboardInterrupt:
+        return 128 + 2
+    except BrokenPipeError:  # the reader of our output has gone
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except (ValueError, OSError) as error:
+        code = 2 if isinstance(error, ValueError) else 1
+        if "PRENDA_DEBUG" in os.environ:
+            traceback.print_exc()
+        print(f"prenda: {error}", file=sys.stderr)
+        return code
+
+
+def _train(overrides: list[str]) -> int:
+    os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # Hydra hands errors to us instead of printing and leaving
+    os.environ.setdefault("COLUMNS", str(os.get_terminal_size().columns) if sys.stdout.isatty() else "120")
+    from hydra.errors import HydraException
+
+    from prenda.tracking import Stopped
+    from prenda.train import main as train
+
+    sys.argv = [f"{sys.argv[0]}", *overrides]
+    try:
+        train()
+    except HydraException as error:
+        cause = f"\n{error.__cause__}" if error.__cause__ is not None else ""
+        print(f"prenda train: {error}{cause}\nSee `prenda train --help` and `prenda train --cfg job`.", file=sys.stderr)
+        return 2
+    except Stopped as stop:
+        print(f"prenda train: {stop}; the run is recorded as KILLED.", file=sys.stderr)
+        return 128 + stop.signum
+    return 0
+
+
+def _data_fetch(arguments: argparse.Namespace) -> int:
+    from prenda.data import preview
+
+    print(preview.fetch(arguments.name, arguments.dir))
+    return 0
+
+
+def _data_show(arguments: argparse.Namespace) -> int:
+    from prenda.data import preview
+
+    print(preview.show(arguments.name, arguments.dir, arguments.samples, arguments.seed, arguments.output))
+    return 0
+
+
+def _ui(arguments: argparse.Namespace) -> int:
+    from prenda import ui
+
+    return ui.serve(arguments.host, arguments.port)
+
+

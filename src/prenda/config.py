@@ -1,0 +1,276 @@
+"""The typed schema of the settings, the checks that span several of them, and the targets that configuration may build."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from enum import Enum
+from pathlib import Path
+from typing import Any, cast
+
+from hydra.core.config_store import ConfigStore
+from hydra.utils import execution_whitelist, instantiate
+from omegaconf import MISSING, DictConfig, OmegaConf
+
+PACKAGE = Path(__file__).parent
+REPOSITORY = PACKAGE.parents[1]
+# A wheel carries conf/ inside the package; a checkout has it at the top, where people look for it.
+CONFIG_DIR = REPOSITORY / "conf" if (REPOSITORY / "conf" / "train.yaml").is_file() else PACKAGE / "conf"
+
+
+def home() -> Path:
+    """The folder that holds data/, outputs/ and mlruns/: $PRENDA_HOME, else the checkout, else the current folder."""
+    if "PRENDA_HOME" in os.environ:
+        return Path(os.environ["PRENDA_HOME"]).expanduser().resolve()
+    return REPOSITORY if CONFIG_DIR.parent == REPOSITORY else Path.cwd()
+
+
+def trusted_targets() -> tuple[str, ...]:
+    """What `_target_` may name. Code outside the package joins through $PRENDA_TRUSTED_TARGETS, never through a YAML.
+
+    The variable holds Hydra whitelist entries separated by commas, for example `my_shop.backbones.*`.
+    """
+    own = (
+        "prenda.backbones.*",
+        "prenda.optimizers.*",
+        "prenda.schedules.*",
+        "torch.optim.*",
+    )
+    extra = os.environ.get("PRENDA_TRUSTED_TARGETS", "")
+    return own + tuple(entry.strip() for entry in extra.split(",") if entry.strip())
+
+
+class Normalize(Enum):
+    """`standard`: zero mean and unit deviation over the training part; `unit`: pixels from 0 to 1."""
+
+    standard = "standard"
+    unit = "unit"
+
+
+class TrackingKind(Enum):
+    """`mlflow`: a store or a server; `offline`: files in the run's own folder, MLflow is not imported."""
+
+    mlflow = "mlflow"
+    offline = "offline"
+
+
+@dataclass
+class PathsConfig:
+    """Folders, absolute, so that the one a command is started in does not matter."""
+
+    home: str = "${prenda.home:}"
+    data: str = "${paths.home}/data"
+    outputs: str = "${paths.home}/outputs"
+    mlruns: str = "${paths.home}/mlruns"
+
+
+@dataclass
+class DataConfig:
+    """Where images come from, their shape, and how they are split."""
+
+    name: str = MISSING
+    dir: str = "${paths.data}"
+    image_size: int | None = None  # pixels a side; null keeps the data set's own
+    channels: int = 1  # 1 grey, 3 the grey repeated as colour
+    classes: list[str] | None = None  # names to keep, in this order; null keeps all
+    val_size: int = 5000  # images cut from the official training images
+    split_seed: int = 0
+    limit_train: int | None = None  # training images left after the cut; null keeps all
+    normalize: Normalize = Normalize.standard
+    batch_size: int = 128  # images a step, over all processes together
+    eval_batch_size: int = 500
+
+
+@dataclass
+class AugmentConfig:
+    """What happens to each image of a training batch."""
+
+    flip: float = 0.0  # probability of a left-right mirror
+    shift: int = 0  # largest move in pixels, each direction
+    erase: float = 0.0  # probability that a rectangle is blanked
+    erase_area: float = 0.15  # largest part of the picture that a rectangle takes
+
+
+@dataclass
+class TrainerConfig:
+    """Device, precision and length of training: what becomes Lightning's Trainer."""
+
+    accelerator: str = "auto"  # auto, cpu, gpu or mps
+    devices: int = 1  # processes on this machine; -1 is every GPU
+    precision: str = "32"  # 32, bf16-mixed or 16-mixed
+    epochs: int = 10
+    compile: bool = False
+    channels_last: bool = True
+    sync_batchnorm: bool = False
+    deterministic: bool = False  # on a GPU; a CPU run repeats to the bit anyway
+    gradient_clip: float | None = None  # largest norm of all gradients together
+    threads: int | None = None  # of a process; null divides the cores
+
+
+@dataclass
+class TrackingConfig:
+    """Where runs are recorded."""
+
+    kind: TrackingKind = TrackingKind.mlflow
+    uri: str | None = None
+    artifacts: str | None = None  # null: where the server says
+    experiment: str = "prenda"
+    run_name: str | None = None  # null: backbone-data-seed
+    system_metrics: bool = True
+
+
+@dataclass
+class TrainConfig:
+    """One run, whole. `backbone`, `optimizer` and `scheduler` are checked by what they build."""
+
+    paths: PathsConfig = field(default_factory=PathsConfig)
+    data: DataConfig = field(default_factory=DataConfig)
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
+    backbone: dict[str, Any] = field(default_factory=dict)
+    optimizer: dict[str, Any] = field(default_factory=dict)
+    scheduler: dict[str, Any] = field(default_factory=dict)
+    trainer: TrainerConfig = field(default_factory=TrainerConfig)
+    tracking: TrackingConfig = field(default_factory=TrackingConfig)
+    seed: int = 0
+    label_smoothing: float = 0.0
+    ema: float | None = None  # decay of the weights' moving average; null trains without one
+
+
+def register() -> None:
+    """Makes the schema and the `prenda.home` resolver known to Hydra; safe to call again."""
+    OmegaConf.register_resolver("prenda.home", lambda: str(home()), replace=True)
+    ConfigStore.instance().store(name="train_schema", node=TrainConfig)
+
+
+def build(config: DictConfig, group: str, *args: Any, **kwargs: Any) -> Any:
+    """Instantiates one group of the configuration, from trusted targets only.
+
+    Raises:
+        ValueError: If the group names an untrusted target, or holds a setting that its target does not know or accept.
+    """
+    with refused(config, group), execution_whitelist(trusted_targets()):
+        return instantiate(config[group], *args, _convert_="all", **kwargs)
+
+
+@contextmanager
+def refused(config: DictConfig, group: str) -> Iterator[None]:
+    """Whatever goes wrong inside is told as an error of this group's settings.
+
+    Raises:
+        ValueError: The one that names a setting of the group, as it is; anything else with the group's name and help.
+    """
+    try:
+        yield
+    except Exception as error:
+        cause = error.__cause__ or error
+        if isinstance(cause, ValueError) and str(cause).startswith(f"{group}."):
+            raise cause from None
+        settings = {key: value for key, value in config[group].items() if not str(key).startswith("_")}
+        hint = (
+            " Targets outside prenda must be listed in $PRENDA_TRUSTED_TARGETS." if "whitelist" in str(error) else ""
+        )
+        raise ValueError(
+            f"{group}: {config[group].get('_target_')} cannot be made from {settings} "
+            f"({str(cause).splitlines()[0]}): correct its settings, or choose one of conf/{group}.{hint}"
+        ) from error
+
+
+def target_name(node: DictConfig) -> str:
+    """The short name of what a group builds: the module of a backbone, else the last word of its target."""
+    parts = str(node._target_).split(".")
+    return parts[2] if parts[:2] == ["prenda", "backbones"] else parts[-1].lower()
+
+
+def as_plain(config: DictConfig) -> dict[str, Any]:
+    """The resolved configuration as dictionaries, lists and scalars."""
+    plain = OmegaConf.to_container(config, resolve=True, throw_on_missing=True, enum_to_str=True)
+    return cast(dict[str, Any], plain)
+
+
+def flatten(tree: Any, prefix: str = "") -> dict[str, Any]:
+    """`{"a": {"b": 1}}` as `{"a.b": 1}`; lists stay whole."""
+    if not isinstance(tree, dict) or not tree:
+        return {prefix: tree}
+    flat: dict[str, Any] = {}
+    for key, value in tree.items():
+        flat |= flatten(value, f"{prefix}.{key}" if prefix else str(key))
+    return flat
+
+
+@dataclass(frozen=True)
+class _Range:
+    setting: str
+    low: float
+    high: float
+    open_low: bool = False
+    open_high: bool = False
+
+    def check(self, config: DictConfig) -> None:
+        value = OmegaConf.select(config, self.setting)
+        if value is None:
+            return
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        if (
+            number
+            and (self.low < value if self.open_low else self.low <= value)
+            and (value < self.high if self.open_high else value <= self.high)
+        ):
+            return
+        low = f"more than {self.low:g}" if self.open_low else f"at least {self.low:g}"
+        high = f" and less than {self.high:g}" if self.open_high else f" and at most {self.high:g}"
+        valid = low + (high if self.high != float("inf") else "")
+        raise ValueError(f"{self.setting} is {value!r}: it must be a number, {valid}. Give {self.setting}=… another value.")
+
+
+_RANGES = (
+    _Range("seed", 0, 2**32 - 1),
+    _Range("label_smoothing", 0, 1, open_high=True),
+    _Range("ema", 0, 1, open_low=True, open_high=True),
+    _Range("optimizer.lr", 0, float("inf"), open_low=True),
+    _Range("optimizer.weight_decay", 0, float("inf")),
+    _Range("data.image_size", 1, 4096),
+    _Range("data.val_size", 1, float("inf")),
+    _Range("data.split_seed", 0, 2**32 - 1),
+    _Range("data.limit_train", 1, float("inf")),
+    _Range("data.batch_size", 1, float("inf")),
+    _Range("data.eval_batch_size", 1, float("inf")),
+    _Range("augment.flip", 0, 1),
+    _Range("augment.shift", 0, 4096),
+    _Range("augment.erase", 0, 1),
+    _Range("augment.erase_area", 0, 1, open_low=True),
+    _Range("trainer.epochs", 1, float("inf")),
+    _Range("trainer.gradient_clip", 0, float("inf"), open_low=True),
+    _Range("trainer.threads", 1, float("inf")),
+)
+_CHOICES: dict[str, tuple[Any, ...]] = {
+    "data.channels": (1, 3),
+    "trainer.accelerator": ("auto", "cpu", "gpu", "mps"),
+    "trainer.precision": ("32", "bf16-mixed", "16-mixed"),
+}
+
+
+def check(config: DictConfig) -> None:
+    """Refuses settings that no run could use, before anything is opened or fetched.
+
+    What depends on the machine (devices) or on the images (classes, sizes) is checked where it is known.
+
+    Raises:
+        ValueError: Naming the setting, its value and what is valid.
+    """
+    for bounds in _RANGES:
+        bounds.check(config)
+    for setting, valid in _CHOICES.items():
+        value = OmegaConf.select(config, setting)
+        if value not in valid:
+            raise ValueError(f"{setting} is {value!r}: choose one of {', '.join(map(str, valid))}.")
+    if config.trainer.devices == 0 or config.trainer.devices < -1:
+        raise ValueError(f"trainer.devices is {config.trainer.devices}: it must be at least 1, or -1 for every GPU.")
+    if config.data.batch_size < config.trainer.devices:
+        raise ValueError(
+            f"data.batch_size is {config.data.batch_size} over trainer.devices={config.trainer.devices} processes: "
+            "each process needs at least one image a step, so use a larger batch or fewer devices."
+        )
+    if config.tracking.kind is TrackingKind.mlflow and not config.tracking.uri:
+        raise ValueError("tracking.uri is null: name a store or a server, or use tracking=offline.")

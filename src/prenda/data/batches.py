@@ -1,0 +1,72 @@
+"""Whole batches from images that lie in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TypeVar
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, DistributedSampler, SequentialSampler
+
+Batch = tuple[Tensor, Tensor]
+T = TypeVar("T")
+
+
+class InMemory(Dataset[Batch]):
+    """Images and labels that are indexed a batch at a time, on the device they lie on.
+
+    Shapes:
+        images (N, C, H, W), uint8; labels (N,), int64.
+    """
+
+    def __init__(self, images: Tensor, labels: Tensor) -> None:
+        self.images, self.labels = images, labels
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __getitems__(self, indices: Sequence[int]) -> Batch:
+        """What torch's DataLoader asks for when a data set can give a whole batch at once."""
+        index = torch.tensor(indices).to(self.labels.device)
+        return self.images[index], self.labels[index]
+
+
+class EvenlyCut(SequentialSampler):
+    """Every `replicas`-th image from `rank` on, in order: each image once over all processes, none repeated.
+
+    torch's DistributedSampler repeats images to make the parts equal, which would count them twice in a score.
+    """
+
+    def __init__(self, dataset: InMemory, replicas: int, rank: int) -> None:
+        super().__init__(dataset)
+        self._indices = range(rank, len(dataset), replicas)
+
+    def __iter__(self):  # type: ignore[no-untyped-def]  # torch leaves the base untyped
+        return iter(self._indices)
+
+    def __len__(self) -> int:
+        return len(self._indices)
+
+
+def _as_it_is(batch: T) -> T:
+    return batch
+
+
+def training_batches(
+    dataset: InMemory, batch_size: int, seed: int, replicas: int, rank: int
+) -> DataLoader[Batch]:
+    """Batches in an order that `seed` and the epoch alone decide; Lightning tells the sampler the epoch.
+
+    One process or several see the same images in the same step: each takes its part of the same global batch of
+    `batch_size` images.
+    """
+    sampler = DistributedSampler(dataset, num_replicas=replicas, rank=rank, shuffle=True, seed=seed)
+    return DataLoader(dataset, batch_size=batch_size // replicas, sampler=sampler, collate_fn=_as_it_is)
+
+
+def scoring_batches(dataset: InMemory, batch_size: int, replicas: int = 1, rank: int = 0) -> DataLoader[Batch]:
+    """Batches in the data set's own order, each image exactly once over all processes."""
+    return DataLoader(
+        dataset, batch_size=batch_size, sampler=EvenlyCut(dataset, replicas, rank), collate_fn=_as_it_is
+    )

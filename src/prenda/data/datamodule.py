@@ -1,0 +1,248 @@
+"""The LightningDataModule: one for every data set."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
+from torch.nn.functional import interpolate
+from torch.utils.data import DataLoader
+
+from prenda.data import sources
+from prenda.data.augment import Augment
+from prenda.data.batches import Batch, InMemory, scoring_batches, training_batches
+
+Split = Literal["train", "val", "test"]
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which images a run uses, and how they are cut.
+
+    Attributes:
+        classes: Names to keep, in the order of the new labels; None keeps all.
+        val_size: Images cut from the official training images for validation.
+        split_seed: What alone decides the cut.
+        limit_train: Training images left after the cut; None keeps all. Smaller ones are parts of larger ones.
+    """
+
+    classes: Sequence[str] | None = None
+    val_size: int = 5000
+    split_seed: int = 0
+    limit_train: int | None = None
+
+
+class ImageDataModule(pl.LightningDataModule):
+    """Official splits of a data set as whole batches of normalised images.
+
+    Shapes:
+        A batch is images (B, C, H, W), float32, normalised, and labels (B,), int64.
+
+    Raises:
+        DataError: If the data set, a class or a size cannot be had; the message names the setting.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        data_dir: Path,
+        *,
+        selection: Selection = Selection(),  # noqa: B008  # frozen
+        image_size: int | None = None,
+        channels: int = 1,
+        normalize: Literal["standard", "unit"] = "standard",
+        batch_size: int = 128,
+        eval_batch_size: int = 500,
+        augment: Augment = Augment(),  # noqa: B008  # frozen
+        seed: int = 0,
+        channels_last: bool = False,
+    ) -> None:
+        super().__init__()
+        self.name, self.data_dir = name, data_dir
+        self.selection = selection
+        self.image_size, self.channels, self.normalize = image_size, channels, normalize
+        self.batch_size, self.eval_batch_size = batch_size, eval_batch_size
+        self.augment, self.seed, self.channels_last = augment, seed, channels_last
+        self.class_names = _chosen_classes(sources.class_names(name), selection.classes)
+        self.content_hash = ""
+        self._splits: dict[Split, InMemory] = {}
+        self._mean = self._deviation = torch.empty(0)
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """(C, H, W) of what the network sees; known after `setup`."""
+        _, height, width = self._splits["train"].images.shape[1:]
+        return self.channels, height, width
+
+    def prepare_data(self) -> None:
+        """Fetches and verifies the files; nothing is done when they are there."""
+        sources.fetch(self.name, self.data_dir)
+
+    def setup(self, stage: str | None = None) -> None:
+        """Cuts the official training images into train and validation; leaves test whole.
+
+        The cut depends on data.split_seed alone, so runs that differ in seed, backbone or device are scored on the
+        same images. With a trainer, the images move to its device, once.
+        """
+        if not self._splits:
+            self._load()
+        if self.trainer is not None:
+            self._move_to(self.trainer.strategy.root_device)
+
+    def split(self, split: Split) -> InMemory:
+        """The images and labels of one part, in their fixed order."""
+        return self._splits[split]
+
+    def train_dataloader(self) -> DataLoader[Batch]:
+        replicas, rank = self._place()
+        return training_batches(self._splits["train"], self.batch_size, self.seed, replicas, rank)
+
+    def val_dataloader(self) -> DataLoader[Batch]:
+        return scoring_batches(self._splits["val"], self.eval_batch_size, *self._place())
+
+    def test_dataloader(self) -> DataLoader[Batch]:
+        return scoring_batches(self._splits["test"], self.eval_batch_size, *self._place())
+
+    def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
+        """Leaves the batch: the images are there already."""
+        return batch
+
+    def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
+        """Augments (in training) and normalises a whole batch, on its device."""
+        images, labels = batch
+        if self.trainer is not None and self.trainer.training:
+            images = self.augment(images)
+        return self.normalized(images), labels
+
+    def normalized(self, images: Tensor) -> Tensor:
+        """Shapes: images (B, C or 1, H, W), uint8 -> (B, C, H, W), float32, as the network wants them."""
+        images = images.float().sub_(self._mean).mul_(1 / self._deviation)
+        if images.shape[1] != self.channels:
+            images = images.expand(-1, self.channels, -1, -1)
+        return images.contiguous(memory_format=torch.channels_last) if self.channels_last else images
+
+    def statistics(self) -> dict[str, list[float]]:
+        """Mean and deviation that pixels (0 to 255) are normalised with, a value for each stored channel."""
+        return {"mean": self._mean.flatten().tolist(), "std": self._deviation.flatten().tolist()}
+
+    def _place(self) -> tuple[int, int]:
+        if self.trainer is None:
+            return 1, 0
+        return self.trainer.world_size, self.trainer.global_rank
+
+    def _load(self) -> None:
+        whole = sources.load(self.name, self.data_dir)
+        self.content_hash = whole.content_hash
+        labels = [whole.class_names.index(name) for name in self.class_names]
+        images, targets = _keep(whole.train_images, whole.train_labels, labels)
+        train, val = _cut(targets, self.selection)
+        parts: dict[Split, Batch] = {
+            "train": (images[train], targets[train]),
+            "val": (images[val], targets[val]),
+            "test": _keep(whole.test_images, whole.test_labels, labels),
+        }
+        size = self.image_size
+        self._splits = {split: InMemory(_resized(part[0], size), part[1]) for split, part in parts.items()}
+        self._mean, self._deviation = _statistics(self._splits["train"].images, self.normalize)
+
+    def _move_to(self, device: torch.device) -> None:
+        for part in self._splits.values():
+            part.images, part.labels = part.images.to(device), part.labels.to(device)
+        self._mean, self._deviation = self._mean.to(device), self._deviation.to(device)
+
+
+def from_config(config: Any) -> ImageDataModule:
+    """The datamodule that a run's configuration describes (`data`, `augment`, `seed`, `trainer.channels_last`)."""
+    data = config.data
+    return ImageDataModule(
+        data.name,
+        Path(data.dir).expanduser(),
+        selection=Selection(
+            None if data.classes is None else list(data.classes), data.val_size, data.split_seed, data.limit_train
+        ),
+        image_size=data.image_size,
+        channels=data.channels,
+        normalize=data.normalize.value,
+        batch_size=data.batch_size,
+        eval_batch_size=data.eval_batch_size,
+        augment=Augment(**config.augment),
+        seed=config.seed,
+        channels_last=config.trainer.channels_last,
+    )
+
+
+def _chosen_classes(known: tuple[str, ...], wanted: Sequence[str] | None) -> tuple[str, ...]:
+    if wanted is None:
+        return known
+    unknown = [name for name in wanted if name not in known]
+    if unknown or len(set(wanted)) < 2 or len(set(wanted)) != len(wanted):
+        raise sources.DataError(
+            f"data.classes is {list(wanted)}: name two or more, each once, of {', '.join(known)}."
+        )
+    return tuple(wanted)
+
+
+def _keep(images: Tensor, labels: Tensor, kept: list[int]) -> Batch:
+    """The images of the kept classes, in their order, with labels that count from 0."""
+    if kept == list(range(int(labels.max()) + 1)):
+        return images, labels
+    new = torch.full((int(labels.max()) + 1,), -1)
+    new[torch.tensor(kept)] = torch.arange(len(kept))
+    chosen = new[labels] >= 0
+    return images[chosen], new[labels[chosen]]
+
+
+def _cut(labels: Tensor, selection: Selection) -> Batch:
+    """Indices of train and validation, sorted; validation holds as many of each class as train does, in proportion."""
+    total, val_size, limit = len(labels), selection.val_size, selection.limit_train
+    if val_size >= total:
+        raise sources.DataError(
+            f"data.val_size is {val_size}, but there are {total} training images in all: cut fewer for validation."
+        )
+    generator = torch.Generator().manual_seed(selection.split_seed)
+    order = torch.randperm(total, generator=generator)
+    val = _stratified(order, labels, val_size)
+    left = order[~torch.isin(order, val)]
+    if limit is not None and limit > len(left):
+        raise sources.DataError(
+            f"data.limit_train is {limit}, but {len(left)} training images are left after the cut: "
+            "give at most that many, or null for all."
+        )
+    return left[:limit].sort().values, val.sort().values
+
+
+def _stratified(order: Tensor, labels: Tensor, size: int) -> Tensor:
+    """The first images of each class in `order`, in proportion to the classes, `size` in all."""
+    counts = torch.bincount(labels)
+    exact = counts * size / len(labels)
+    share = exact.floor().long()
+    share[(exact - share).argsort(descending=True, stable=True)[: size - int(share.sum())]] += 1
+    return torch.cat([order[labels[order] == label][:count] for label, count in enumerate(share.tolist())])
+
+
+def _resized(images: Tensor, size: int | None) -> Tensor:
+    if size is None or images.shape[-1] == size == images.shape[-2]:
+        return images
+    parts = [interpolate(part, (size, size), mode="bilinear", antialias=True) for part in images.split(4096)]
+    return torch.cat(parts)
+
+
+def _statistics(images: Tensor, normalize: Literal["standard", "unit"]) -> Batch:
+    """Mean and deviation to normalise with, (C, 1, 1), in units of raw pixels.
+
+    Counted from a histogram in double precision, so that they are the same to the bit on every machine.
+    """
+    channels = images.shape[1]
+    if normalize == "unit":
+        return torch.zeros(channels, 1, 1), torch.full((channels, 1, 1), 255.0)
+    value = torch.arange(256, dtype=torch.float64)
+    counts = torch.stack([torch.bincount(images[:, c].flatten(), minlength=256) for c in range(channels)]).double()
+    weight = counts / counts.sum(1, keepdim=True)
+    mean = (weight * value).sum(1)
+    deviation = ((weight * value**2).sum(1) - mean**2).sqrt().clamp(min=1.0)  # a blank data set stays finite
+    return mean.float()[:, None, None], deviation.float()[:, None, None]

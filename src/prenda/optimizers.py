@@ -1,0 +1,73 @@
+"""Optimisers that torch does not have whole."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim import AdamW, Muon, Optimizer
+
+
+class MuonWithAdamW(Optimizer):
+    """Muon for matrices and convolutions, AdamW for everything with one dimension.
+
+    torch's Muon takes matrices only; a convolution's weight (O, I, H, W) is the matrix (O, I*H*W), seen through a view
+    of the same memory (Jordan and others, 2024, https://kellerjordan.github.io/posts/muon/).
+    """
+
+    def __init__(
+        self,
+        params: Iterable[nn.Parameter],
+        lr: float = 0.02,
+        momentum: float = 0.95,
+        weight_decay: float = 0.01,
+        adamw_lr: float = 3e-3,
+    ) -> None:
+        params = list(params)
+        self._weights = [param for param in params if param.ndim >= 2]
+        self._matrices = [nn.Parameter(_as_matrix(weight.detach())) for weight in self._weights]
+        vectors = [param for param in params if param.ndim < 2]
+        self._parts: list[Optimizer] = [Muon(self._matrices, lr=lr, momentum=momentum, weight_decay=weight_decay)]
+        if vectors:
+            self._parts.append(AdamW(vectors, lr=adamw_lr, weight_decay=weight_decay))
+        super().__init__(params, {})
+        # The parts' own groups, so that a scheduler that sets a rate here sets it there.
+        self.param_groups = [group for part in self._parts for group in part.param_groups]
+
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:  # type: ignore[override]  # torch overloads it
+        """Updates every parameter once."""
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        for weight, matrix in zip(self._weights, self._matrices, strict=True):
+            matrix.grad = None if weight.grad is None else _as_matrix(weight.grad, like=weight)
+        for part in self._parts:
+            part.step()
+        return loss
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Clears the gradients of the network's own parameters too."""
+        super().zero_grad(set_to_none)
+        for weight in self._weights:
+            weight.grad = None
+
+    def state_dict(self) -> dict[str, Any]:
+        """Plain types: one state for each part."""
+        return {"parts": [part.state_dict() for part in self._parts]}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Restores what `state_dict` gave."""
+        for part, state in zip(self._parts, state_dict["parts"], strict=True):
+            part.load_state_dict(state)
+        self.param_groups = [group for part in self._parts for group in part.param_groups]
+
+
+def _as_matrix(weight: Tensor, like: Tensor | None = None) -> Tensor:
+    """A view (O, rest) of a weight (O, …), whichever memory format it or the weight it belongs to has."""
+    like = weight if like is None else like
+    if weight.ndim == 4 and not like.is_contiguous():
+        weight = weight.permute(0, 2, 3, 1)  # channels_last: this order is the memory's own
+    return weight.flatten(1)

@@ -1,0 +1,58 @@
+"""Learning rates over a run: each takes the optimiser and the number of its steps, and is stepped after each.
+
+Every parameter group keeps its own rate as the peak.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import ConstantLR, CosineAnnealingLR, LRScheduler, MultiStepLR, OneCycleLR
+
+
+def constant(optimizer: Optimizer, total_steps: int) -> LRScheduler:
+    """The optimiser's rate, unchanged."""
+    return ConstantLR(optimizer, factor=1.0, total_iters=total_steps)
+
+
+def one_cycle(optimizer: Optimizer, total_steps: int, warmup: float = 0.3) -> LRScheduler:
+    """Up from 1/25 of the rate to the rate over `warmup` of the steps, then down to nothing.
+
+    Raises:
+        ValueError: If `warmup` is not between 0 and 1.
+
+    Source: Smith and Topin, arXiv 1708.07120.
+    """
+    if not 0 < warmup < 1:
+        raise ValueError(f"scheduler.warmup is {warmup!r}: it must be more than 0 and less than 1, a part of the steps.")
+    peaks = [group["lr"] for group in optimizer.param_groups]
+    return OneCycleLR(optimizer, peaks, total_steps=max(total_steps, 2), pct_start=warmup, cycle_momentum=False)
+
+
+def cosine(optimizer: Optimizer, total_steps: int, final: float = 0.0) -> LRScheduler:
+    """Half a cosine from the rate down to `final` times the first group's rate.
+
+    Raises:
+        ValueError: If `final` is not between 0 and 1.
+
+    Source: Loshchilov and Hutter, arXiv 1608.03983.
+    """
+    if not 0 <= final <= 1:
+        raise ValueError(f"scheduler.final is {final!r}: it must be at least 0 and at most 1, a part of the rate.")
+    return CosineAnnealingLR(optimizer, T_max=total_steps, eta_min=final * optimizer.param_groups[0]["lr"])
+
+
+def step(
+    optimizer: Optimizer, total_steps: int, milestones: Sequence[float] = (0.5, 0.75), factor: float = 0.1
+) -> LRScheduler:
+    """The rate times `factor` after each milestone, which are parts of the steps.
+
+    Raises:
+        ValueError: If a milestone is not between 0 and 1.
+    """
+    if not milestones or not all(0 < part < 1 for part in milestones):
+        raise ValueError(
+            f"scheduler.milestones is {list(milestones)}: give parts of the steps, each more than 0 and less than 1."
+        )
+    return MultiStepLR(optimizer, [round(part * total_steps) for part in milestones], gamma=factor)

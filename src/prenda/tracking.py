@@ -1,0 +1,302 @@
+"""What a run leaves behind: its own folder, and MLflow where `tracking` says so.
+
+The only module that imports mlflow, and only where it is needed: `tracking=offline` runs without it.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import subprocess
+import traceback
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.metadata import distributions, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from filelock import FileLock
+from omegaconf import DictConfig
+from pytorch_lightning.loggers import CSVLogger, Logger, MLFlowLogger
+
+from prenda.config import REPOSITORY, TrackingKind, as_plain, flatten, target_name
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+VERSIONED = ("prenda", "torch", "torchvision", "pytorch-lightning", "torchmetrics", "hydra-core", "mlflow", "numpy")
+LONGEST_PARAMETER = 6000  # characters, MLflow's own limit
+
+
+class TrackingError(ValueError):
+    """A store or server that cannot be used."""
+
+
+class Stopped(BaseException):
+    """The run was told to end by a signal. Not an Exception, so that nothing between takes it for a failure."""
+
+    def __init__(self, signum: int) -> None:
+        super().__init__(f"stopped by signal {signum}")
+        self.signum = signum
+
+
+class _RunLogger(MLFlowLogger):
+    """Lightning's logger on a run that we opened: `recorded` ends it, which knows more than Lightning does."""
+
+    def finalize(self, status: str = "success") -> None:
+        """Leaves the run open: after training comes scoring."""
+
+
+@dataclass(frozen=True)
+class DataUsed:
+    """The data set of a run, for its record: name, SHA-256 of its content, how it was cut, images in each part."""
+
+    name: str
+    content_hash: str
+    folder: str
+    split: Mapping[str, Any]
+    sizes: Mapping[str, int]
+
+
+class Run:
+    """A run's record in its own folder. `MlflowRun` records it in MLflow too.
+
+    Attributes:
+        id: MLflow's run id; None offline.
+        folder: Where everything that the run makes is kept.
+    """
+
+    id: str | None = None
+    url: str | None = None
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def log_metrics(self, metrics: Mapping[str, float], step: int) -> None:
+        """Adds figures at an epoch; offline they stand in `scores.json` alone."""
+
+    def log_data(self, data: DataUsed) -> None:
+        """Records which images the run used."""
+
+    def log_tags(self, tags: Mapping[str, str]) -> None:
+        """Adds labels to filter runs by."""
+
+    def log_files(self) -> None:
+        """Copies what the run's folder holds into the record."""
+
+    def end(self, status: str) -> None:
+        """Closes the record as FINISHED, FAILED or KILLED."""
+
+
+class MlflowRun(Run):
+    """A run in an MLflow store or server."""
+
+    def __init__(self, folder: Path, client: MlflowClient, experiment_id: str, name: str, tags: dict[str, str]) -> None:
+        super().__init__(folder)
+        self._client = client
+        run = client.create_run(experiment_id, run_name=name, tags=tags)
+        self.id = run.info.run_id
+        self.url = f"#/experiments/{experiment_id}/runs/{self.id}"
+        self._monitor: Any = None
+
+    def start_system_metrics(self) -> None:
+        """Starts a thread that records the machine's load, memory and network."""
+        from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
+
+        self._monitor = SystemMetricsMonitor(self.id, tracking_uri=self._client.tracking_uri)
+        self._monitor.start()
+
+    def log_parameters(self, parameters: Mapping[str, Any]) -> None:
+        """Records the flattened configuration, in batches of MLflow's largest size."""
+        from mlflow.entities import Param
+
+        params = [Param(key, str(value)[:LONGEST_PARAMETER]) for key, value in parameters.items()]
+        for start in range(0, len(params), 100):
+            self._client.log_batch(self.id, params=params[start : start + 100])
+
+    def log_metrics(self, metrics: Mapping[str, float], step: int) -> None:
+        from mlflow.entities import Metric
+        from mlflow.utils.time import get_current_time_millis
+
+        now = get_current_time_millis()
+        self._client.log_batch(self.id, metrics=[Metric(name, value, now, step) for name, value in metrics.items()])
+
+    def log_data(self, data: DataUsed) -> None:
+        from mlflow.entities import Dataset, DatasetInput, InputTag
+
+        dataset = Dataset(
+            name=data.name,
+            digest=data.content_hash[:32],  # MLflow keeps at most 36 characters
+            source_type="local",
+            source=json.dumps({"uri": data.folder}),
+            profile=json.dumps({"sha256": data.content_hash, **data.sizes}),
+        )
+        tags = {"mlflow.data.context": "train, val, test", **{key: str(value) for key, value in data.split.items()}}
+        self._client.log_inputs(
+            self.id, [DatasetInput(dataset, [InputTag(key, value) for key, value in tags.items()])]
+        )
+
+    def log_tags(self, tags: Mapping[str, str]) -> None:
+        from mlflow.entities import RunTag
+
+        self._client.log_batch(self.id, tags=[RunTag(key, value) for key, value in tags.items()])
+
+    def log_files(self) -> None:
+        for path in sorted(self.folder.rglob("*")):
+            inside = path.relative_to(self.folder)
+            if path.is_file() and not inside.parts[0].startswith(".") and path.suffix != ".part":
+                into = inside.parent.as_posix()
+                self._client.log_artifact(self.id, str(path), None if into == "." else into)
+
+    def end(self, status: str) -> None:
+        if self._monitor is not None:
+            self._monitor.finish()
+        self._client.set_terminated(self.id, status)
+
+
+@contextmanager
+def recorded(config: DictConfig, folder: Path) -> Iterator[Run]:
+    """Opens the record of a run and closes it with the status that it deserves, whatever happens between.
+
+    FINISHED, FAILED on an error (its traceback is kept as `error.txt`), KILLED on Ctrl-C or SIGTERM.
+
+    Raises:
+        TrackingError: If the store or server cannot be used.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "environment.txt").write_text(_environment(), encoding="utf-8")
+    run = _open(config, folder)
+    try:
+        yield run
+    except BaseException as error:
+        killed = not isinstance(error, Exception)
+        (folder / "error.txt").write_text("".join(traceback.format_exception(error)), encoding="utf-8")
+        _close(run, "KILLED" if killed else "FAILED")
+        raise
+    else:
+        _close(run, "FINISHED")
+
+
+def lightning_logger(config: DictConfig, folder: Path, run_id: str | None) -> Logger:
+    """Where Lightning sends its figures: the run in MLflow, or `metrics/metrics.csv` in the run's folder."""
+    if run_id is None:
+        return CSVLogger(folder, name="metrics", version="")
+    return _RunLogger(tracking_uri=config.tracking.uri, run_id=run_id)
+
+
+def run_name(config: DictConfig) -> str:
+    """`tracking.run_name`, else backbone, data and seed."""
+    return config.tracking.run_name or f"{target_name(config.backbone)}-{config.data.name}-seed{config.seed}"
+
+
+def connect(uri: str) -> MlflowClient:
+    """A client of a store or server that is there. An sqlite store is created on first use, by one process at a time.
+
+    Raises:
+        TrackingError: If it cannot be reached or used, with what to do.
+    """
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")  # its default waits for minutes
+    for name in ("alembic", "mlflow.store.db.utils", "mlflow.tracking", "mlflow.system_metrics"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    try:
+        from mlflow import MlflowClient
+        from mlflow.exceptions import MlflowException
+    except ModuleNotFoundError as error:
+        raise TrackingError("tracking.kind is mlflow, but mlflow is not installed: install it or use tracking=offline.") from error
+    try:
+        if not uri.startswith("sqlite:///"):
+            client = MlflowClient(uri)
+            client.search_experiments(max_results=1)
+            return client
+        database = Path(uri.removeprefix("sqlite:///"))
+        database.parent.mkdir(parents=True, exist_ok=True)
+        # Two processes that both create the tables would leave the database broken for good.
+        with FileLock(database.with_suffix(".lock")):
+            client = MlflowClient(uri)
+            client.search_experiments(max_results=1)
+        return client
+    except (MlflowException, OSError) as error:
+        raise TrackingError(
+            f"tracking.uri is {uri!r}, which cannot be used ({str(error).splitlines()[0]}): "
+            "start the server or mend the store, name another with tracking.uri=…, or use tracking=offline."
+        ) from error
+
+
+def experiment_id(client: MlflowClient, name: str, artifacts: str | None) -> str:
+    """The experiment's id; it is created if there is none, whichever process comes first."""
+    from mlflow.exceptions import MlflowException
+
+    found = client.get_experiment_by_name(name)
+    if found is None:
+        try:
+            location = None if artifacts is None else Path(artifacts).resolve().as_uri()
+            return cast(str, client.create_experiment(name, artifact_location=location))
+        except MlflowException:
+            found = client.get_experiment_by_name(name)  # another process was first
+            if found is None:
+                raise
+    if found.lifecycle_stage == "deleted":
+        raise TrackingError(
+            f"tracking.experiment is {name!r}, which was deleted: restore it in the MLflow UI (or by "
+            f"`mlflow experiments restore --experiment-id {found.experiment_id}`), or give another name."
+        )
+    return cast(str, found.experiment_id)
+
+
+def _open(config: DictConfig, folder: Path) -> Run:
+    tracking = config.tracking
+    if tracking.kind is TrackingKind.offline:
+        return Run(folder)
+    client = connect(tracking.uri)
+    tags = {
+        "backbone": target_name(config.backbone),
+        "data": config.data.name,
+        "seed": str(config.seed),
+        "folder": str(folder),
+        **_git_tags(),
+        **{f"version.{name}": version(name) for name in VERSIONED},
+    }
+    run = MlflowRun(folder, client, experiment_id(client, tracking.experiment, tracking.artifacts), run_name(config), tags)
+    try:
+        run.log_parameters(flatten(as_plain(config)))
+        if tracking.system_metrics:
+            run.start_system_metrics()
+    except BaseException as error:
+        _close(run, "FAILED" if isinstance(error, Exception) else "KILLED")
+        raise
+    return run
+
+
+def _close(run: Run, status: str) -> None:
+    """Copies the folder and ends the record; a failure to copy does not leave it open."""
+    try:
+        run.log_files()
+    except Exception:
+        run.end("FAILED" if status == "FINISHED" else status)
+        raise
+    run.end(status)
+
+
+def _git_tags() -> dict[str, str]:
+    """Commit and whether the tree differs from it; empty outside a checkout."""
+
+    def git(*words: str) -> str:
+        done = subprocess.run(["git", "-C", str(REPOSITORY), *words], capture_output=True, text=True, check=True)
+        return done.stdout.strip()
+
+    if not (REPOSITORY / ".git").exists():
+        return {}
+    try:
+        dirty = str(bool(git("status", "--porcelain"))).lower()
+        return {"mlflow.source.git.commit": git("rev-parse", "HEAD"), "git.dirty": dirty}
+    except (OSError, subprocess.CalledProcessError):
+        return {}  # no git, or no commit yet
+
+
+def _environment() -> str:
+    """Every installed distribution with its version, a line each."""
+    lines = {f"{dist.metadata['Name']}=={dist.version}" for dist in distributions()}
+    return "\n".join(sorted(lines, key=str.lower)) + "\n"

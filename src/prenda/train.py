@@ -1,0 +1,309 @@
+"""Trains, scores and records one model."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import signal
+import threading
+import time
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import hydra
+import pytorch_lightning as pl
+import torch
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, OmegaConf
+from pytorch_lightning.callbacks import Callback, EMAWeightAveraging
+from rich.console import Console
+
+from prenda import checkpoints, console
+from prenda.classifier import Classifier
+from prenda.config import CONFIG_DIR, TrainConfig, as_plain, build, check, refused, register, trusted_targets
+from prenda.data.datamodule import ImageDataModule, Split
+from prenda.data.datamodule import from_config as data_from_config
+from prenda.evaluate import Scores, evaluate
+from prenda.report import write_confusion
+from prenda.tracking import DataUsed, Run, Stopped, lightning_logger, recorded, run_name
+
+register()
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """What a run gives.
+
+    Attributes:
+        score: Validation accuracy of the chosen checkpoint, which sweeps maximise.
+        scores: Figures of the chosen checkpoint on `val` and `test`.
+        best_epoch: The epoch that it was taken from, counted from 1.
+        train_seconds: Of the epochs, validation included.
+        run_id: MLflow's; None offline.
+    """
+
+    score: float
+    scores: dict[str, Scores]
+    best_epoch: int
+    train_seconds: float
+    folder: Path
+    checkpoint: Path
+    run_id: str | None
+
+
+def train(config: DictConfig, folder: Path) -> TrainResult:
+    """Trains the network that the configuration describes, scores its best epoch, and records both.
+
+    Nothing is recorded before the settings have been found to work.
+
+    Raises:
+        ValueError: If a setting cannot work, by its dotted name.
+    """
+    check(config)
+    device, processes = _resolve_device(config)
+    _settle(config, processes)
+    data = data_from_config(config)
+    data.prepare_data()
+    data.setup()
+    classifier = _build_classifier(config, data)
+    out = Console()
+    console.show_config(out, as_plain(config), f"prenda train: {run_name(config)}")
+    console.show_network(out, classifier, data.image_shape)
+    folder.mkdir(parents=True, exist_ok=True)
+    OmegaConf.save(config, folder / "config.yaml", resolve=True)
+    with _signals_stop(), recorded(config, folder) as run:
+        run.log_tags({"device": device})
+        run.log_data(_data_used(data))
+        started = time.perf_counter()
+        if processes == 1:
+            _fit(config, classifier, data, folder, run.id)
+        else:
+            _fit_in_processes(config, folder, run.id, processes)
+        seconds = time.perf_counter() - started
+        result = _score(config, classifier, data, run, seconds)
+    _show(out, config, result, run)
+    return result
+
+
+@hydra.main(config_path=str(CONFIG_DIR), config_name="train", execution_whitelist=trusted_targets())
+def main(config: DictConfig) -> float:
+    """Runs one training; returns the score that a sweep optimises."""
+    return train(config, Path(HydraConfig.get().runtime.output_dir)).score
+
+
+def _resolve_device(config: DictConfig) -> tuple[str, int]:
+    """The accelerator and the number of processes.
+
+    Raises:
+        ValueError: If this machine has no such device, or not as many, or it cannot train in that precision.
+    """
+    wanted, devices = config.trainer.accelerator, config.trainer.devices
+    gpus = torch.cuda.device_count()
+    mps = torch.backends.mps.is_available()
+    found = wanted if wanted != "auto" else "gpu" if gpus else "mps" if mps else "cpu"
+    if found == "gpu" and not gpus:
+        raise ValueError(
+            "trainer.accelerator is gpu, but PyTorch finds no CUDA GPU on this machine: use trainer=cpu, "
+            "or install the GPU's driver and a PyTorch built for it."
+        )
+    if found == "mps" and not mps:
+        raise ValueError("trainer.accelerator is mps, but this is no Apple computer with Metal: use trainer=cpu.")
+    count = gpus if found == "gpu" and devices == -1 else devices
+    most = {"gpu": gpus, "mps": 1}.get(found, os.cpu_count() or 1)
+    if not 1 <= count <= most:
+        raise ValueError(f"trainer.devices is {devices}, but this machine has {most} of {found}: give at most {most}.")
+    if found == "cpu" and config.trainer.precision == "16-mixed":
+        raise ValueError("trainer.precision is 16-mixed, which needs a GPU: use bf16-mixed or 32 on the CPU.")
+    if found == "cpu" and config.trainer.sync_batchnorm:
+        raise ValueError("trainer.sync_batchnorm is true, which PyTorch has for GPUs only: set it to false on the CPU.")
+    return found, count
+
+
+def _settle(config: DictConfig, processes: int) -> None:
+    """Seeds and threads of this process, and quiet libraries."""
+    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
+    # By design: the images lie in memory, where worker processes would only copy them.
+    warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+    # Lightning asks torch in a way that torch has replaced; theirs to mend.
+    warnings.filterwarnings("ignore", message=".*treespec, LeafSpec.*")
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    torch.set_num_threads(config.trainer.threads or max(1, cores // processes))
+    pl.seed_everything(config.seed, verbose=False)
+
+
+def _build_classifier(config: DictConfig, data: ImageDataModule) -> Classifier:
+    backbone = build(config, "backbone", image_shape=data.image_shape, num_classes=len(data.class_names))
+    if config.trainer.channels_last:
+        backbone = backbone.to(memory_format=torch.channels_last)
+    if config.trainer.compile:
+        backbone.compile()
+    classifier = Classifier(
+        backbone,
+        len(data.class_names),
+        optimizer=build(config, "optimizer"),
+        scheduler=build(config, "scheduler"),
+        label_smoothing=config.label_smoothing,
+        seed=config.seed,
+    )
+    _try_optimizer(config, classifier)
+    classifier.notes = {
+        "config": as_plain(config),
+        "class_names": list(data.class_names),
+        "image_shape": list(data.image_shape),
+        "pixels": data.statistics(),
+        "content_hash": data.content_hash,
+    }
+    return classifier
+
+
+def _try_optimizer(config: DictConfig, classifier: Classifier) -> None:
+    """Makes optimiser and schedule once, so that settings that cannot work are refused before anything is recorded."""
+    with refused(config, "optimizer"):
+        optimizer = classifier.make_optimizer()
+    with refused(config, "scheduler"):
+        classifier.make_scheduler(optimizer, 100)
+
+
+def _trainer(config: DictConfig, **settings: Any) -> pl.Trainer:
+    """Lightning's Trainer without what we do ourselves: its summary, its first check of validation, its folder."""
+    device, _ = _resolve_device(config)
+    return pl.Trainer(
+        accelerator=device,
+        precision=config.trainer.precision,
+        deterministic=config.trainer.deterministic,
+        num_sanity_val_steps=0,
+        enable_model_summary=False,
+        log_every_n_steps=0,  # figures come once an epoch
+        use_distributed_sampler=False,  # the datamodule's own samplers know the processes
+        **settings,
+    )
+
+
+def _fit(
+    config: DictConfig,
+    classifier: Classifier,
+    data: ImageDataModule,
+    folder: Path,
+    run_id: str | None,
+    processes: int = 1,
+) -> None:
+    callbacks: list[Callback] = [checkpoints.best_and_last(folder / "checkpoints"), console.TrainingProgress()]
+    if config.ema is not None:
+        callbacks.append(EMAWeightAveraging(decay=config.ema))
+    trainer = _trainer(
+        config,
+        devices=processes,
+        strategy="auto" if processes == 1 else "ddp",
+        max_epochs=config.trainer.epochs,
+        gradient_clip_val=config.trainer.gradient_clip,
+        sync_batchnorm=config.trainer.sync_batchnorm,
+        logger=lightning_logger(config, folder, run_id),
+        callbacks=callbacks,
+        plugins=[checkpoints.AtomicCheckpointIO()],
+    )
+    trainer.fit(classifier, datamodule=data)
+
+
+def _fit_in_processes(config: DictConfig, folder: Path, run_id: str | None, processes: int) -> None:
+    """Trains in several processes of this machine, under torch's elastic launcher (what torchrun uses).
+
+    One that fails ends the others, and its error becomes this one's.
+    """
+    from torch.distributed.elastic.multiprocessing.api import SignalException
+    from torch.distributed.launcher.api import LaunchConfig, elastic_launch
+
+    launch = LaunchConfig(
+        min_nodes=1,
+        max_nodes=1,
+        nproc_per_node=processes,
+        rdzv_backend="c10d",
+        rdzv_endpoint="127.0.0.1:0",
+        local_addr="127.0.0.1",
+        max_restarts=0,
+        shutdown_timeout=5,
+    )
+    settings = OmegaConf.to_container(config, resolve=True)
+    try:
+        elastic_launch(launch, _fit_worker)(settings, folder, run_id, processes)
+    except SignalException as error:
+        raise Stopped(error.sigval) from error
+
+
+def _fit_worker(settings: dict[str, Any], folder: Path, run_id: str | None, processes: int) -> None:
+    """One of the processes; the first of them logs and writes the checkpoints."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group: the launcher ends this process
+    config = OmegaConf.merge(TrainConfig, settings)
+    assert isinstance(config, DictConfig)
+    _settle(config, processes)
+    data = data_from_config(config)
+    data.setup()
+    _fit(config, _build_classifier(config, data), data, folder, run_id, processes)
+
+
+def _score(config: DictConfig, classifier: Classifier, data: ImageDataModule, run: Run, seconds: float) -> TrainResult:
+    """Scores the best epoch's weights and writes figures, matrices and the closing record."""
+    checkpoint = run.folder / "checkpoints" / "best.ckpt"
+    best_epoch = checkpoints.read(checkpoint)["epoch"] + 1
+    trainer = _trainer(
+        config, devices=1, logger=False, enable_checkpointing=False, enable_progress_bar=False
+    )
+    scores = evaluate(classifier, data, checkpoint, trainer)
+    for split, score in scores.items():
+        title = f"{run_name(config)}, {split}: accuracy {score.metrics['accuracy']:.4f}"
+        write_confusion(score.confusion.numpy(), data.class_names, title, run.folder / "confusion" / split)
+    flat = {f"test/{name}": value for name, value in scores["test"].metrics.items()}
+    flat |= {f"best/val/{name}": value for name, value in scores["val"].metrics.items()}
+    flat |= {"best/epoch": best_epoch, "train/seconds": seconds}
+    (run.folder / "scores.json").write_text(json.dumps(flat, indent=2) + "\n", encoding="utf-8")
+    run.log_metrics(flat, step=best_epoch)
+    return TrainResult(scores["val"].metrics["accuracy"], scores, best_epoch, seconds, run.folder, checkpoint, run.id)
+
+
+def _data_used(data: ImageDataModule) -> DataUsed:
+    parts: tuple[Split, ...] = ("train", "val", "test")
+    split = {
+        "classes": ", ".join(data.class_names),
+        "val_size": data.selection.val_size,
+        "split_seed": data.selection.split_seed,
+    }
+    sizes = {part: len(data.split(part)) for part in parts}
+    return DataUsed(data.name, data.content_hash, str(data.data_dir), split, sizes)
+
+
+def _show(out: Console, config: DictConfig, result: TrainResult, run: Run) -> None:
+    title = f"{run_name(config)}: epoch {result.best_epoch} of {config.trainer.epochs}, chosen by val/accuracy"
+    places = {
+        "Trained in": f"{result.train_seconds:.1f} s",
+        "Run folder": console.relative(result.folder),
+        "Confusion matrix": console.relative(result.folder / "confusion" / "test.png"),
+        "Checkpoint": console.relative(result.checkpoint),
+    }
+    if run.id is not None:
+        places |= {"MLflow run": f"{run.id} in {config.tracking.uri}", "See it": "make ui, or prenda ui"}
+    console.show_result(out, title, {split: score.metrics for split, score in result.scores.items()}, places)
+
+
+@contextmanager
+def _signals_stop() -> Iterator[None]:
+    """Turns the first Ctrl-C or SIGTERM into `Stopped`; more of them do not disturb the closing of the record."""
+
+    def stop(signum: int, frame: FrameType | None) -> None:
+        for each in before:
+            signal.signal(each, signal.SIG_IGN)
+        raise Stopped(signum)
+
+    if threading.current_thread() is not threading.main_thread():  # only there may Python set handlers
+        yield
+        return
+    before = {each: signal.signal(each, stop) for each in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)
