@@ -27,6 +27,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     if arguments[:1] == ["train"]:
         return _guarded(lambda: _train(arguments[1:]))
+    if arguments[:1] == ["-sc"]:  # what Hydra's completion script calls, for whichever command is being typed
+        return _complete(arguments)
     parsed = _parser().parse_args(arguments)
     return _guarded(lambda: parsed.run(parsed))
 
@@ -54,7 +56,9 @@ def _parser() -> argparse.ArgumentParser:
             action.add_argument("--seed", type=int, default=0, help="which random images (default: %(default)s)")
             action.add_argument("--output", help="PNG to write (default: outputs/NAME.png of the project)")
     ui = commands.add_parser("ui", help="open MLflow's UI on this project's store")
-    ui.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s, this machine only)")
+    ui.add_argument(
+        "--host", default="127.0.0.1", help="address to listen on (default: %(default)s, this machine only)"
+    )
     ui.add_argument("--port", type=int, default=5000, help="(default: %(default)s)")
     ui.set_defaults(run=_ui)
     return parser
@@ -79,15 +83,14 @@ def _guarded(command: Callable[[], int]) -> int:
 
 def _train(overrides: list[str]) -> int:
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # Hydra hands errors to us instead of printing and leaving
-    os.environ.setdefault("COLUMNS", str(os.get_terminal_size().columns) if sys.stdout.isatty() else "120")
     from hydra.errors import HydraException
 
-    from prenda.tracking import Stopped
-    from prenda.train import main as train
+    from prenda.launch import main as launch
+    from prenda.signals import Stopped
 
-    sys.argv = [f"{sys.argv[0]}", *overrides]
+    sys.argv = ["prenda", *overrides]
     try:
-        train()
+        launch()
     except HydraException as error:
         cause = f"\n{error.__cause__}" if error.__cause__ is not None else ""
         print(f"prenda train: {error}{cause}\nSee `prenda train --help` and `prenda train --cfg job`.", file=sys.stderr)
@@ -96,6 +99,16 @@ def _train(overrides: list[str]) -> int:
         print(f"prenda train: {stop}; the run is recorded as KILLED.", file=sys.stderr)
         return 128 + stop.signum
     return 0
+
+
+def _complete(arguments: list[str]) -> int:
+    """Suggests commands, and after `train` what Hydra suggests."""
+    command, _, line = os.environ.get("COMP_LINE", "").partition(" ")
+    if not line.lstrip().startswith("train "):
+        print("train data ui")
+        return 0
+    os.environ["COMP_LINE"] = f"{command} {line.lstrip().removeprefix('train ')}"
+    return _train(arguments)
 
 
 def _data_fetch(arguments: argparse.Namespace) -> int:
@@ -116,5 +129,3 @@ def _ui(arguments: argparse.Namespace) -> int:
     from prenda import ui
 
     return ui.serve(arguments.host, arguments.port)
-
-

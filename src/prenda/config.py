@@ -1,4 +1,4 @@
-"""The typed schema of the settings, the checks that span several of them, and the targets that configuration may build."""
+"""The settings: their typed schema, the checks that span several of them, and the targets they may build."""
 
 from __future__ import annotations
 
@@ -141,7 +141,7 @@ class TrainConfig:
 def register() -> None:
     """Makes the schema and the `prenda.home` resolver known to Hydra; safe to call again."""
     OmegaConf.register_resolver("prenda.home", lambda: str(home()), replace=True)
-    ConfigStore.instance().store(name="train_schema", node=TrainConfig)
+    ConfigStore.instance().store(name="train_schema", node=TrainConfig, replace=True)
 
 
 def build(config: DictConfig, group: str, *args: Any, **kwargs: Any) -> Any:
@@ -168,9 +168,7 @@ def refused(config: DictConfig, group: str) -> Iterator[None]:
         if isinstance(cause, ValueError) and str(cause).startswith(f"{group}."):
             raise cause from None
         settings = {key: value for key, value in config[group].items() if not str(key).startswith("_")}
-        hint = (
-            " Targets outside prenda must be listed in $PRENDA_TRUSTED_TARGETS." if "whitelist" in str(error) else ""
-        )
+        hint = " Targets outside prenda must be listed in $PRENDA_TRUSTED_TARGETS." if "whitelist" in str(error) else ""
         raise ValueError(
             f"{group}: {config[group].get('_target_')} cannot be made from {settings} "
             f"({str(cause).splitlines()[0]}): correct its settings, or choose one of conf/{group}.{hint}"
@@ -221,7 +219,9 @@ class _Range:
         low = f"more than {self.low:g}" if self.open_low else f"at least {self.low:g}"
         high = f" and less than {self.high:g}" if self.open_high else f" and at most {self.high:g}"
         valid = low + (high if self.high != float("inf") else "")
-        raise ValueError(f"{self.setting} is {value!r}: it must be a number, {valid}. Give {self.setting}=… another value.")
+        raise ValueError(
+            f"{self.setting} is {value!r}: it must be a number, {valid}. Give {self.setting}=… another value."
+        )
 
 
 _RANGES = (

@@ -10,7 +10,7 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import ProgressBar
-from pytorch_lightning.utilities.model_summary import ModelSummary
+from pytorch_lightning.utilities.model_summary.model_summary import ModelSummary
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
@@ -55,7 +55,9 @@ def show_network(console: Console, classifier: Classifier, image_shape: tuple[in
     console.print(table)
 
 
-def show_result(console: Console, title: str, scores: Mapping[str, Mapping[str, float]], places: Mapping[str, str]) -> None:
+def show_result(
+    console: Console, title: str, scores: Mapping[str, Mapping[str, float]], places: Mapping[str, str]
+) -> None:
     """The closing table: scores of each split, then where everything is."""
     names = list(next(iter(scores.values())))
     table = Table("", *names, title=title, title_justify="left")
@@ -105,21 +107,23 @@ class TrainingProgress(ProgressBar):
             console=self._console,
         )
         epochs, batches = trainer.max_epochs or 1, int(trainer.num_training_batches)
-        fields = {"epoch": trainer.current_epoch + 1, "epochs": epochs, "batch": 0, "batches": batches}
         self._task = self._bar.add_task(
             "",
             total=epochs * batches,
             completed=trainer.current_epoch * batches,
             loss="–",
             validation=self._validation,
-            **fields,
+            epoch=trainer.current_epoch + 1,
+            epochs=epochs,
+            batch=0,
+            batches=batches,
         )
         self._bar.start()
 
     def on_train_epoch_start(self, trainer: pl.Trainer, *_: Any) -> None:
         self._epoch_started = time.perf_counter()
 
-    def on_train_batch_end(  # type: ignore[override]  # the last arguments are Lightning's business
+    def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Moves the line on, at most every INTERVAL seconds."""

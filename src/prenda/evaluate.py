@@ -26,9 +26,7 @@ class Scores:
     confusion: Tensor
 
 
-def evaluate(
-    classifier: Classifier, data: ImageDataModule, checkpoint: Path, trainer: pl.Trainer
-) -> dict[str, Scores]:
+def evaluate(classifier: Classifier, data: ImageDataModule, checkpoint: Path, trainer: pl.Trainer) -> dict[str, Scores]:
     """Loads a checkpoint's weights and scores validation and test, each image once.
 
     Whatever trained it, this is one process on one device, so that the scores do not depend on how many there were.

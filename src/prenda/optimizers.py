@@ -36,7 +36,7 @@ class MuonWithAdamW(Optimizer):
         # The parts' own groups, so that a scheduler that sets a rate here sets it there.
         self.param_groups = [group for part in self._parts for group in part.param_groups]
 
-    def step(self, closure: Callable[[], Any] | None = None) -> Any:  # type: ignore[override]  # torch overloads it
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Updates every parameter once."""
         loss = None
         if closure is not None:

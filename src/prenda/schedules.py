@@ -25,7 +25,9 @@ def one_cycle(optimizer: Optimizer, total_steps: int, warmup: float = 0.3) -> LR
     Source: Smith and Topin, arXiv 1708.07120.
     """
     if not 0 < warmup < 1:
-        raise ValueError(f"scheduler.warmup is {warmup!r}: it must be more than 0 and less than 1, a part of the steps.")
+        raise ValueError(
+            f"scheduler.warmup is {warmup!r}: it must be more than 0 and less than 1, a part of the steps."
+        )
     peaks = [group["lr"] for group in optimizer.param_groups]
     return OneCycleLR(optimizer, peaks, total_steps=max(total_steps, 2), pct_start=warmup, cycle_momentum=False)
 

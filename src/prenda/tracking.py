@@ -9,13 +9,14 @@ import json
 import logging
 import os
 import subprocess
+import time
 import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import distributions, version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock
 from omegaconf import DictConfig
@@ -32,14 +33,6 @@ LONGEST_PARAMETER = 6000  # characters, MLflow's own limit
 
 class TrackingError(ValueError):
     """A store or server that cannot be used."""
-
-
-class Stopped(BaseException):
-    """The run was told to end by a signal. Not an Exception, so that nothing between takes it for a failure."""
-
-    def __init__(self, signum: int) -> None:
-        super().__init__(f"stopped by signal {signum}")
-        self.signum = signum
 
 
 class _RunLogger(MLFlowLogger):
@@ -97,7 +90,7 @@ class MlflowRun(Run):
         super().__init__(folder)
         self._client = client
         run = client.create_run(experiment_id, run_name=name, tags=tags)
-        self.id = run.info.run_id
+        self.id = self._id = run.info.run_id
         self.url = f"#/experiments/{experiment_id}/runs/{self.id}"
         self._monitor: Any = None
 
@@ -105,7 +98,7 @@ class MlflowRun(Run):
         """Starts a thread that records the machine's load, memory and network."""
         from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 
-        self._monitor = SystemMetricsMonitor(self.id, tracking_uri=self._client.tracking_uri)
+        self._monitor = SystemMetricsMonitor(self._id, tracking_uri=self._client.tracking_uri)  # type: ignore[no-untyped-call]  # MLflow's
         self._monitor.start()
 
     def log_parameters(self, parameters: Mapping[str, Any]) -> None:
@@ -114,14 +107,13 @@ class MlflowRun(Run):
 
         params = [Param(key, str(value)[:LONGEST_PARAMETER]) for key, value in parameters.items()]
         for start in range(0, len(params), 100):
-            self._client.log_batch(self.id, params=params[start : start + 100])
+            self._client.log_batch(self._id, params=params[start : start + 100])
 
     def log_metrics(self, metrics: Mapping[str, float], step: int) -> None:
         from mlflow.entities import Metric
-        from mlflow.utils.time import get_current_time_millis
 
-        now = get_current_time_millis()
-        self._client.log_batch(self.id, metrics=[Metric(name, value, now, step) for name, value in metrics.items()])
+        now = int(time.time() * 1000)
+        self._client.log_batch(self._id, metrics=[Metric(name, value, now, step) for name, value in metrics.items()])
 
     def log_data(self, data: DataUsed) -> None:
         from mlflow.entities import Dataset, DatasetInput, InputTag
@@ -135,25 +127,25 @@ class MlflowRun(Run):
         )
         tags = {"mlflow.data.context": "train, val, test", **{key: str(value) for key, value in data.split.items()}}
         self._client.log_inputs(
-            self.id, [DatasetInput(dataset, [InputTag(key, value) for key, value in tags.items()])]
+            self._id, [DatasetInput(dataset, [InputTag(key, value) for key, value in tags.items()])]
         )
 
     def log_tags(self, tags: Mapping[str, str]) -> None:
         from mlflow.entities import RunTag
 
-        self._client.log_batch(self.id, tags=[RunTag(key, value) for key, value in tags.items()])
+        self._client.log_batch(self._id, tags=[RunTag(key, value) for key, value in tags.items()])
 
     def log_files(self) -> None:
         for path in sorted(self.folder.rglob("*")):
             inside = path.relative_to(self.folder)
             if path.is_file() and not inside.parts[0].startswith(".") and path.suffix != ".part":
                 into = inside.parent.as_posix()
-                self._client.log_artifact(self.id, str(path), None if into == "." else into)
+                self._client.log_artifact(self._id, str(path), None if into == "." else into)
 
     def end(self, status: str) -> None:
         if self._monitor is not None:
             self._monitor.finish()
-        self._client.set_terminated(self.id, status)
+        self._client.set_terminated(self._id, status)
 
 
 @contextmanager
@@ -205,7 +197,9 @@ def connect(uri: str) -> MlflowClient:
         from mlflow import MlflowClient
         from mlflow.exceptions import MlflowException
     except ModuleNotFoundError as error:
-        raise TrackingError("tracking.kind is mlflow, but mlflow is not installed: install it or use tracking=offline.") from error
+        raise TrackingError(
+            "tracking.kind is mlflow, but mlflow is not installed: install it or use tracking=offline."
+        ) from error
     try:
         if not uri.startswith("sqlite:///"):
             client = MlflowClient(uri)
@@ -233,7 +227,7 @@ def experiment_id(client: MlflowClient, name: str, artifacts: str | None) -> str
     if found is None:
         try:
             location = None if artifacts is None else Path(artifacts).resolve().as_uri()
-            return cast(str, client.create_experiment(name, artifact_location=location))
+            return client.create_experiment(name, artifact_location=location)
         except MlflowException:
             found = client.get_experiment_by_name(name)  # another process was first
             if found is None:
@@ -243,7 +237,7 @@ def experiment_id(client: MlflowClient, name: str, artifacts: str | None) -> str
             f"tracking.experiment is {name!r}, which was deleted: restore it in the MLflow UI (or by "
             f"`mlflow experiments restore --experiment-id {found.experiment_id}`), or give another name."
         )
-    return cast(str, found.experiment_id)
+    return found.experiment_id
 
 
 def _open(config: DictConfig, folder: Path) -> Run:
@@ -259,7 +253,9 @@ def _open(config: DictConfig, folder: Path) -> Run:
         **_git_tags(),
         **{f"version.{name}": version(name) for name in VERSIONED},
     }
-    run = MlflowRun(folder, client, experiment_id(client, tracking.experiment, tracking.artifacts), run_name(config), tags)
+    run = MlflowRun(
+        folder, client, experiment_id(client, tracking.experiment, tracking.artifacts), run_name(config), tags
+    )
     try:
         run.log_parameters(flatten(as_plain(config)))
         if tracking.system_metrics:

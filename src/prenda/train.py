@@ -6,34 +6,27 @@ import json
 import logging
 import os
 import signal
-import threading
 import time
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
-import hydra
 import pytorch_lightning as pl
 import torch
-from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.callbacks import Callback, EMAWeightAveraging
 from rich.console import Console
 
 from prenda import checkpoints, console
 from prenda.classifier import Classifier
-from prenda.config import CONFIG_DIR, TrainConfig, as_plain, build, check, refused, register, trusted_targets
+from prenda.config import TrainConfig, as_plain, build, check, refused
 from prenda.data.datamodule import ImageDataModule, Split
 from prenda.data.datamodule import from_config as data_from_config
 from prenda.evaluate import Scores, evaluate
 from prenda.report import write_confusion
-from prenda.tracking import DataUsed, Run, Stopped, lightning_logger, recorded, run_name
-
-register()
+from prenda.signals import Stopped, stopping
+from prenda.tracking import DataUsed, Run, lightning_logger, recorded, run_name
 
 
 @dataclass(frozen=True)
@@ -77,7 +70,7 @@ def train(config: DictConfig, folder: Path) -> TrainResult:
     console.show_network(out, classifier, data.image_shape)
     folder.mkdir(parents=True, exist_ok=True)
     OmegaConf.save(config, folder / "config.yaml", resolve=True)
-    with _signals_stop(), recorded(config, folder) as run:
+    with stopping(), recorded(config, folder) as run:
         run.log_tags({"device": device})
         run.log_data(_data_used(data))
         started = time.perf_counter()
@@ -89,12 +82,6 @@ def train(config: DictConfig, folder: Path) -> TrainResult:
         result = _score(config, classifier, data, run, seconds)
     _show(out, config, result, run)
     return result
-
-
-@hydra.main(config_path=str(CONFIG_DIR), config_name="train", execution_whitelist=trusted_targets())
-def main(config: DictConfig) -> float:
-    """Runs one training; returns the score that a sweep optimises."""
-    return train(config, Path(HydraConfig.get().runtime.output_dir)).score
 
 
 def _resolve_device(config: DictConfig) -> tuple[str, int]:
@@ -250,9 +237,7 @@ def _score(config: DictConfig, classifier: Classifier, data: ImageDataModule, ru
     """Scores the best epoch's weights and writes figures, matrices and the closing record."""
     checkpoint = run.folder / "checkpoints" / "best.ckpt"
     best_epoch = checkpoints.read(checkpoint)["epoch"] + 1
-    trainer = _trainer(
-        config, devices=1, logger=False, enable_checkpointing=False, enable_progress_bar=False
-    )
+    trainer = _trainer(config, devices=1, logger=False, enable_checkpointing=False, enable_progress_bar=False)
     scores = evaluate(classifier, data, checkpoint, trainer)
     for split, score in scores.items():
         title = f"{run_name(config)}, {split}: accuracy {score.metrics['accuracy']:.4f}"
@@ -272,8 +257,8 @@ def _data_used(data: ImageDataModule) -> DataUsed:
         "val_size": data.selection.val_size,
         "split_seed": data.selection.split_seed,
     }
-    sizes = {part: len(data.split(part)) for part in parts}
-    return DataUsed(data.name, data.content_hash, str(data.data_dir), split, sizes)
+    sizes = {str(part): len(data.split(part)) for part in parts}
+    return DataUsed(data.data_name, data.content_hash, str(data.data_dir), split, sizes)
 
 
 def _show(out: Console, config: DictConfig, result: TrainResult, run: Run) -> None:
@@ -287,23 +272,3 @@ def _show(out: Console, config: DictConfig, result: TrainResult, run: Run) -> No
     if run.id is not None:
         places |= {"MLflow run": f"{run.id} in {config.tracking.uri}", "See it": "make ui, or prenda ui"}
     console.show_result(out, title, {split: score.metrics for split, score in result.scores.items()}, places)
-
-
-@contextmanager
-def _signals_stop() -> Iterator[None]:
-    """Turns the first Ctrl-C or SIGTERM into `Stopped`; more of them do not disturb the closing of the record."""
-
-    def stop(signum: int, frame: FrameType | None) -> None:
-        for each in before:
-            signal.signal(each, signal.SIG_IGN)
-        raise Stopped(signum)
-
-    if threading.current_thread() is not threading.main_thread():  # only there may Python set handlers
-        yield
-        return
-    before = {each: signal.signal(each, stop) for each in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for each, handler in before.items():
-            signal.signal(each, handler)

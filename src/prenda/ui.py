@@ -39,4 +39,6 @@ def _check_free(host: str, port: int) -> None:
         with socket.create_server((host, port)):
             pass
     except (OSError, OverflowError) as error:
-        raise ValueError(f"--port is {port}, which cannot be used on {host} ({error}): give another, such as --port {5001}.") from error
+        raise ValueError(
+            f"--port is {port}, which cannot be used on {host} ({error}): give another, such as --port {5001}."
+        ) from error

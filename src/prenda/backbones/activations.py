@@ -18,7 +18,7 @@ class _StepFunction(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> Tensor:
-        (inputs,) = ctx.saved_tensors
+        inputs: Tensor = ctx.saved_tensors[0]
         return gradients[0] * (inputs.abs() <= 1)
 
 

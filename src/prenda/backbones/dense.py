@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import prod
 
-from torch import Tensor, nn
+from torch import nn
 
 from prenda.backbones.activations import activation as activation_named
 from prenda.backbones.settings import counts, flag, probability
@@ -41,9 +41,3 @@ class DenseNetwork(nn.Sequential):
                 self.append(nn.Dropout(dropout))
             inputs = outputs
         self.append(nn.Linear(inputs, num_classes))
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Shapes: images (B, C, H, W) -> logits (B, num_classes)."""
-        # Without this a channels_last picture is flattened in another order than its weights were trained in.
-        logits: Tensor = super().forward(images.contiguous())
-        return logits

@@ -15,7 +15,9 @@ def counts(setting: str, values: Sequence[Any], *, least: int = 1, empty: bool =
     listed = list(values) if isinstance(values, Iterable) and not isinstance(values, str) else None
     if listed is None or not (listed or empty) or not all(_whole(value) and value >= least for value in listed):
         some = "a list" if empty else "a list, not empty,"
-        raise ValueError(f"{setting} is {values!r}: give {some} of whole numbers of at least {least}, such as [32, 64].")
+        raise ValueError(
+            f"{setting} is {values!r}: give {some} of whole numbers of at least {least}, such as [32, 64]."
+        )
     return listed
 
 

@@ -53,20 +53,18 @@ def _as_it_is(batch: T) -> T:
     return batch
 
 
-def training_batches(
-    dataset: InMemory, batch_size: int, seed: int, replicas: int, rank: int
-) -> DataLoader[Batch]:
+def training_batches(dataset: InMemory, batch_size: int, seed: int, replicas: int, rank: int) -> DataLoader[Batch]:
     """Batches in an order that `seed` and the epoch alone decide; Lightning tells the sampler the epoch.
 
     One process or several see the same images in the same step: each takes its part of the same global batch of
     `batch_size` images.
     """
-    sampler = DistributedSampler(dataset, num_replicas=replicas, rank=rank, shuffle=True, seed=seed)
+    sampler: DistributedSampler[Batch] = DistributedSampler(
+        dataset, num_replicas=replicas, rank=rank, shuffle=True, seed=seed
+    )
     return DataLoader(dataset, batch_size=batch_size // replicas, sampler=sampler, collate_fn=_as_it_is)
 
 
 def scoring_batches(dataset: InMemory, batch_size: int, replicas: int = 1, rank: int = 0) -> DataLoader[Batch]:
     """Batches in the data set's own order, each image exactly once over all processes."""
-    return DataLoader(
-        dataset, batch_size=batch_size, sampler=EvenlyCut(dataset, replicas, rank), collate_fn=_as_it_is
-    )
+    return DataLoader(dataset, batch_size=batch_size, sampler=EvenlyCut(dataset, replicas, rank), collate_fn=_as_it_is)

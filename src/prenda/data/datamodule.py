@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -52,23 +52,23 @@ class ImageDataModule(pl.LightningDataModule):
         name: str,
         data_dir: Path,
         *,
-        selection: Selection = Selection(),  # noqa: B008  # frozen
+        selection: Selection | None = None,
         image_size: int | None = None,
         channels: int = 1,
         normalize: Literal["standard", "unit"] = "standard",
         batch_size: int = 128,
         eval_batch_size: int = 500,
-        augment: Augment = Augment(),  # noqa: B008  # frozen
+        augment: Callable[[Tensor], Tensor] | None = None,
         seed: int = 0,
         channels_last: bool = False,
     ) -> None:
         super().__init__()
-        self.name, self.data_dir = name, data_dir
-        self.selection = selection
+        self.data_name, self.data_dir = name, data_dir
+        self.selection = selection or Selection()
         self.image_size, self.channels, self.normalize = image_size, channels, normalize
         self.batch_size, self.eval_batch_size = batch_size, eval_batch_size
-        self.augment, self.seed, self.channels_last = augment, seed, channels_last
-        self.class_names = _chosen_classes(sources.class_names(name), selection.classes)
+        self.augment, self.seed, self.channels_last = augment or Augment(), seed, channels_last
+        self.class_names = _chosen_classes(sources.class_names(name), self.selection.classes)
         self.content_hash = ""
         self._splits: dict[Split, InMemory] = {}
         self._mean = self._deviation = torch.empty(0)
@@ -81,7 +81,7 @@ class ImageDataModule(pl.LightningDataModule):
 
     def prepare_data(self) -> None:
         """Fetches and verifies the files; nothing is done when they are there."""
-        sources.fetch(self.name, self.data_dir)
+        sources.fetch(self.data_name, self.data_dir)
 
     def setup(self, stage: str | None = None) -> None:
         """Cuts the official training images into train and validation; leaves test whole.
@@ -136,7 +136,7 @@ class ImageDataModule(pl.LightningDataModule):
         return self.trainer.world_size, self.trainer.global_rank
 
     def _load(self) -> None:
-        whole = sources.load(self.name, self.data_dir)
+        whole = sources.load(self.data_name, self.data_dir)
         self.content_hash = whole.content_hash
         labels = [whole.class_names.index(name) for name in self.class_names]
         images, targets = _keep(whole.train_images, whole.train_labels, labels)
@@ -181,9 +181,7 @@ def _chosen_classes(known: tuple[str, ...], wanted: Sequence[str] | None) -> tup
         return known
     unknown = [name for name in wanted if name not in known]
     if unknown or len(set(wanted)) < 2 or len(set(wanted)) != len(wanted):
-        raise sources.DataError(
-            f"data.classes is {list(wanted)}: name two or more, each once, of {', '.join(known)}."
-        )
+        raise sources.DataError(f"data.classes is {list(wanted)}: name two or more, each once, of {', '.join(known)}.")
     return tuple(wanted)
 
 
@@ -228,7 +226,7 @@ def _stratified(order: Tensor, labels: Tensor, size: int) -> Tensor:
 def _resized(images: Tensor, size: int | None) -> Tensor:
     if size is None or images.shape[-1] == size == images.shape[-2]:
         return images
-    parts = [interpolate(part, (size, size), mode="bilinear", antialias=True) for part in images.split(4096)]
+    parts = [interpolate(part, (size, size), mode="bilinear", antialias=True) for part in torch.split(images, 4096)]
     return torch.cat(parts)
 
 

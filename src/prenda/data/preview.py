@@ -34,7 +34,9 @@ def show(name: str, data_dir: str | None, samples: int, seed: int, output: str |
     data = sources.load(name, folder)
     fewest = int(torch.bincount(data.train_labels).min())
     if not 1 <= samples <= fewest:
-        raise ValueError(f"--samples is {samples}: give at least 1 and at most {fewest}, the images of the smallest class.")
+        raise ValueError(
+            f"--samples is {samples}: give at least 1 and at most {fewest}, the images of the smallest class."
+        )
     generator = torch.Generator().manual_seed(seed)
     order = torch.randperm(len(data.train_labels), generator=generator)
     rows = [order[data.train_labels[order] == label][:samples] for label in range(len(data.class_names))]

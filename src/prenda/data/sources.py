@@ -168,11 +168,11 @@ def load(name: str, data_dir: Path) -> LabelledImages:
     if name == "generated":
         tensors = _generate(2000, seed=1) + _generate(500, seed=2)
     else:
-        tensors = tuple(_parse(content) for content in _contents(SOURCES[name], data_dir))
-        tensors = tuple(part[:, None] if part.ndim == 3 else part.long() for part in tensors)
+        images, labels, test_images, test_labels = map(_parse, _contents(SOURCES[name], data_dir))
+        tensors = images[:, None], labels.long(), test_images[:, None], test_labels.long()
     digest = hashlib.sha256()
     for tensor in tensors:
-        digest.update(tensor.numpy())
+        digest.update(tensor.numpy().data)
     return LabelledImages(name, names, *tensors, content_hash=digest.hexdigest())
 
 
@@ -289,7 +289,7 @@ def _from_debian(source: Source, answers: list[str]) -> Iterator[Callable[[str],
     package = source.debian_package
     if package is None or shutil.which("apt-get") is None or shutil.which("dpkg-deb") is None:
         answers.append("no Debian package has them" if package is None else "this is no Debian system")
-        yield lambda name: None
+        yield lambda _: None
         return
     with tempfile.TemporaryDirectory() as scratch:
         try:

@@ -1,0 +1,55 @@
+# Every target sets up what it needs. ARGS passes anything on: make train ARGS="backbone=dense trainer.epochs=3"
+
+VENV := .venv
+READY := $(VENV)/.ready
+# The first interpreter that really starts and is one that the lock was made for.
+PYTHON ?= $(shell for python in python3 python3.11 python3.12 python3.13; do \
+	$$python -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && echo $$python && break; done)
+ARGS ?=
+# Real garments where they are, else drawn patterns.
+SMOKE = data=$(if $(wildcard data/FashionMNIST/raw/t10k*),fashion_mnist,generated) data.val_size=500 \
+	data.limit_train=1000 trainer.epochs=1 tracking=offline
+export PYTHONUNBUFFERED = 1
+
+.DEFAULT_GOAL := help
+.PHONY: help train test check lint types smoke ui lock clean
+
+help: ## Lists these targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+train: $(READY) ## Trains, scores and records a model; ARGS="…" takes any Hydra override
+	@$(VENV)/bin/prenda train $(ARGS)
+
+test: $(READY) ## Runs the test suite; ARGS="…" goes to pytest
+	$(VENV)/bin/pytest -n auto $(ARGS)
+
+check: lint types test ## What CI runs: lint, types, tests
+
+lint: $(READY)
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+
+types: $(READY)
+	$(VENV)/bin/mypy
+
+smoke: $(READY) ## The shortest real run of every backbone, under a minute
+	@$(VENV)/bin/prenda train -m backbone=dense,cnn,resnet,torchvision $(SMOKE) $(ARGS)
+
+ui: $(READY) ## Opens MLflow's UI on this project's runs; ARGS="--port 5001"
+	@$(VENV)/bin/prenda ui $(ARGS)
+
+lock: $(READY) ## Renews requirements.lock from the ranges in pyproject.toml
+	$(VENV)/bin/pip install --upgrade --upgrade-strategy eager --editable '.[dev,ci]'
+	$(VENV)/bin/pip freeze --exclude-editable > requirements.lock
+
+clean: ## Removes the environment and caches; data/, outputs/ and mlruns/ stay
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache dist
+
+# A constraints file is the lock: exact versions of everything, of which each platform takes what it needs. Where venv
+# lacks its own pip (Debian without python3-venv), the system's pip installs into it from outside.
+$(READY): pyproject.toml requirements.lock
+	@test -n "$(PYTHON)" || { echo "make: no Python from 3.11 to 3.13 found: install one, or give make PYTHON=…" >&2; exit 1; }
+	@test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV) 2>/dev/null || $(PYTHON) -m venv --without-pip --clear $(VENV)
+	$(PYTHON) -m pip --python $(VENV)/bin/python --disable-pip-version-check install --quiet \
+		--constraint requirements.lock --editable '.[dev]'
+	@touch $@

@@ -1,0 +1,37 @@
+"""Ctrl-C and SIGTERM as an exception that ends a run in order."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+
+class Stopped(BaseException):
+    """The run was told to end by a signal. Not an Exception, so that nothing between takes it for a failure."""
+
+    def __init__(self, signum: int) -> None:
+        super().__init__(f"stopped by {signal.Signals(signum).name}")
+        self.signum = signum
+
+
+@contextmanager
+def stopping() -> Iterator[None]:
+    """Turns the first Ctrl-C or SIGTERM into `Stopped`; more of them do not disturb the closing of the record."""
+
+    def stop(signum: int, _: FrameType | None) -> None:
+        for each in before:
+            signal.signal(each, signal.SIG_IGN)
+        raise Stopped(signum)
+
+    if threading.current_thread() is not threading.main_thread():  # only there may Python set handlers
+        yield
+        return
+    before = {each: signal.signal(each, stop) for each in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)

@@ -1,0 +1,103 @@
+"""What a person sees in MLflow's UI; needs a store with a dense and a CNN run under $PRENDA_HOME, and Chromium."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from prenda.tracking import connect
+
+pytestmark = pytest.mark.browser
+
+CHROMIUM = shutil.which("chromium") or "chromium"
+HOME = os.environ.get("PRENDA_HOME", "")
+QUIET = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]
+QUIET += ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
+PICTURES = Path(os.environ.get("PRENDA_PICTURES", "outputs/browser"))
+
+
+@pytest.fixture(scope="module")
+def address() -> Iterator[str]:
+    """`prenda ui` on a free port; the address it prints."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "prenda", "ui", "--port", str(port)]
+    environment = os.environ | {"PRENDA_HOME": HOME}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment, start_new_session=True) as ui:
+        try:
+            yield ui.stdout.readline().strip()
+        finally:
+            os.killpg(ui.pid, signal.SIGINT)
+            ui.wait(30)
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory):
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        profile = str(tmp_path_factory.mktemp("profile"))
+        browser = playwright.chromium.launch_persistent_context(
+            profile, executable_path=CHROMIUM, args=QUIET, viewport={"width": 1500, "height": 950}
+        )
+        yield browser.new_page()
+        browser.close()
+
+
+def keep(page, name: str) -> None:
+    PICTURES.mkdir(parents=True, exist_ok=True)
+    page.screenshot(path=str(PICTURES / f"{name}.png"))
+
+
+def newest_runs() -> dict[str, str]:
+    """The newest run of each backbone, by name."""
+    store = connect(f"sqlite:///{HOME}/mlruns/mlflow.db")
+    runs = store.search_runs(["1"], order_by=["attributes.start_time ASC"])
+    return {run.data.tags["backbone"]: run.info.run_id for run in runs}
+
+
+def open_when_up(page, address: str) -> None:
+    import time
+
+    for _ in range(120):
+        try:
+            page.goto(address)
+            return
+        except Exception:
+            time.sleep(0.5)
+    page.goto(address)
+
+
+def test_the_printed_address_shows_the_runs_table(page, address):
+    open_when_up(page, address)
+    page.get_by_role("link", name="cnn-fashion_mnist-seed0").first.wait_for(timeout=60_000)
+    page.get_by_role("link", name="dense-fashion_mnist-seed0").first.wait_for()
+    page.wait_for_timeout(1500)
+    keep(page, "runs")
+
+
+def test_two_runs_are_compared(page, address):
+    runs = newest_runs()
+    chosen = f'["{runs["dense"]}","{runs["cnn"]}"]'
+    open_when_up(page, f'{address.split("#")[0]}#/compare-runs?runs={chosen}&experiments=["1"]')
+    page.get_by_text("backbone.units").first.wait_for(timeout=60_000)
+    page.get_by_text("test/accuracy").first.wait_for()
+    page.wait_for_timeout(1500)
+    keep(page, "compare")
+
+
+def test_a_confusion_matrix_is_shown(page, address):
+    run = newest_runs()["cnn"]
+    open_when_up(page, f"{address.split('#')[0]}#/experiments/1/runs/{run}/artifacts/confusion/test.png")
+    picture = page.locator("img[src*='confusion'], .image-outer-container img, [class*=image] canvas").first
+    picture.wait_for(timeout=60_000)
+    page.wait_for_timeout(1500)
+    keep(page, "confusion")

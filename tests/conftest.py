@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from hydra import compose, initialize_config_dir
+from omegaconf import DictConfig
+
+from prenda.config import CONFIG_DIR, REPOSITORY, register
+from prenda.data.sources import SOURCES, _absent
+
+# The least that trains: 200 generated pictures, one epoch, no MLflow.
+TINY = ("data=generated", "data.limit_train=200", "trainer=cpu", "trainer.epochs=1", "tracking=offline")
+REAL_DATA = REPOSITORY / "data"
+
+_SKIP = pytest.mark.skipif(
+    bool(_absent(SOURCES["fashion_mnist"], REAL_DATA)),
+    reason="Fashion-MNIST is not in data/: `make train` or `prenda data fetch` brings it",
+)
+
+
+def needs_real_data(test: Callable[..., None]) -> Callable[..., None]:
+    return pytest.mark.real_data(_SKIP(test))
+
+
+@pytest.fixture(autouse=True)
+def _own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each test writes below its own folder, with one thread so that parallel tests leave each other alone."""
+    monkeypatch.setenv("PRENDA_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    monkeypatch.delenv("PRENDA_TRUSTED_TARGETS", raising=False)
+    torch.set_num_threads(1)
+
+
+def configured(*overrides: str) -> DictConfig:
+    """The configuration that `prenda train` would compose from the same overrides."""
+    register()
+    with initialize_config_dir(str(CONFIG_DIR)):
+        return compose("train", ["trainer.threads=1", *overrides])
+
+
+@pytest.fixture
+def prenda(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Runs the real command in a folder that is not the project's."""
+
+    def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "prenda", *arguments],
+            env=os.environ | environment,
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=240,
+        )
+
+    return run
+
+
+def metrics_of(result: Any) -> dict[str, float]:
+    return {f"{split}/{name}": value for split, s in result.scores.items() for name, value in s.metrics.items()}

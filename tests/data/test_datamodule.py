@@ -1,0 +1,161 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from prenda.data.augment import Augment
+from prenda.data.batches import InMemory, scoring_batches, training_batches
+from prenda.data.datamodule import ImageDataModule, Selection
+from prenda.data.sources import DataError, load
+from tests.conftest import REAL_DATA, needs_real_data
+
+
+def module(**settings) -> ImageDataModule:
+    made = ImageDataModule("generated", Path(), **{"selection": Selection(val_size=200), **settings})
+    made.prepare_data()
+    made.setup()
+    return made
+
+
+def keys(images: torch.Tensor) -> set[bytes]:
+    return {image.numpy().tobytes() for image in images}
+
+
+def test_train_and_validation_are_disjoint_and_whole():
+    data = module()
+    train, val = keys(data.split("train").images), keys(data.split("val").images)
+    assert len(train) == 1800
+    assert len(val) == 200
+    assert not train & val
+    assert train | val == keys(load("generated", Path()).train_images)
+
+
+def test_the_test_part_is_the_official_one():
+    official = load("generated", Path())
+    part = module().split("test")
+    assert torch.equal(part.images, official.test_images)
+    assert torch.equal(part.labels, official.test_labels)
+
+
+def test_the_cut_is_stratified():
+    data = module(selection=Selection(val_size=203))
+    assert sorted(data.split("val").labels.bincount().tolist()) == [20] * 7 + [21] * 3
+
+
+def test_the_cut_depends_on_the_split_seed_alone():
+    one, two = module(seed=1, batch_size=7), module(seed=2, augment=Augment(flip=0.5))
+    other = module(selection=Selection(val_size=200, split_seed=1))
+    assert torch.equal(one.split("val").images, two.split("val").images)
+    assert not torch.equal(one.split("val").images, other.split("val").images)
+
+
+def test_a_smaller_training_part_is_part_of_a_larger_one_and_leaves_validation():
+    whole, half, tenth = (module(selection=Selection(val_size=200, limit_train=n)) for n in (None, 900, 180))
+    train = [keys(part.split("train").images) for part in (tenth, half, whole)]
+    assert [len(part) for part in train] == [180, 900, 1800]
+    assert train[0] < train[1] < train[2]
+    assert torch.equal(tenth.split("val").images, whole.split("val").images)
+
+
+def test_some_classes_are_kept_in_the_order_given():
+    data = module(selection=Selection(("Shirt", "Coat"), val_size=40))
+    assert data.class_names == ("Shirt", "Coat")
+    official = load("generated", Path())
+    assert keys(data.split("test").images[data.split("test").labels == 0]) == keys(
+        official.test_images[official.test_labels == official.class_names.index("Shirt")]
+    )
+    assert data.split("train").labels.bincount().tolist() == [180, 180]
+
+
+@pytest.mark.parametrize("classes", [("Shirt",), ("Shirt", "Shirt"), ("Shirt", "Hat"), ()])
+def test_classes_that_cannot_be_told_apart_are_refused(classes):
+    with pytest.raises(DataError, match=r"data.classes is .*: name two or more, each once, of T-shirt/top, Trouser"):
+        ImageDataModule("generated", Path(), selection=Selection(classes))
+
+
+def test_too_large_a_validation_part_is_refused():
+    with pytest.raises(DataError, match=r"data.val_size is 2000, but there are 2000 training images in all"):
+        module(selection=Selection(val_size=2000))
+
+
+def test_too_many_training_images_are_refused():
+    with pytest.raises(DataError, match=r"data.limit_train is 1801, but 1800 training images are left after the cut"):
+        module(selection=Selection(val_size=200, limit_train=1801))
+
+
+@pytest.mark.parametrize("channels_last", [False, True])
+@pytest.mark.parametrize(("size", "channels"), [(None, 1), (64, 3), (20, 1)])
+def test_images_have_the_size_and_channels_asked_for(size, channels, channels_last):
+    data = module(image_size=size, channels=channels, channels_last=channels_last)
+    images, labels = data.on_after_batch_transfer(next(iter(data.val_dataloader())), 0)
+    side = size or 28
+    assert data.image_shape == (channels, side, side)
+    assert images.shape == (200, channels, side, side)
+    assert images.dtype == torch.float32
+    assert labels.dtype == torch.int64
+
+
+def test_standard_normalisation_is_of_the_training_part():
+    data = module()
+    pixels = data.split("train").images.double()
+    assert data.statistics()["mean"] == pytest.approx([pixels.mean().item()])
+    assert data.statistics()["std"] == pytest.approx([pixels.std(correction=0).item()])
+    normalized = data.normalized(data.split("train").images)
+    assert normalized.mean().item() == pytest.approx(0, abs=1e-4)
+    assert normalized.std().item() == pytest.approx(1, abs=1e-3)
+
+
+def test_unit_normalisation_is_from_nought_to_one():
+    data = module(normalize="unit")
+    images = torch.tensor([0, 255], dtype=torch.uint8).view(2, 1, 1, 1)
+    assert data.normalized(images).flatten().tolist() == pytest.approx([0, 1])
+
+
+def numbered(count: int) -> InMemory:
+    return InMemory(torch.arange(count, dtype=torch.uint8).view(-1, 1, 1, 1), torch.arange(count))
+
+
+def order(dataset: InMemory, epoch: int, seed: int = 0, replicas: int = 1, rank: int = 0) -> list[list[int]]:
+    loader = training_batches(dataset, 8, seed, replicas, rank)
+    loader.sampler.set_epoch(epoch)
+    return [labels.tolist() for _, labels in loader]
+
+
+def test_the_order_depends_on_seed_and_epoch_alone():
+    data = numbered(100)
+    assert order(data, epoch=3) == order(data, epoch=3)
+    assert order(data, epoch=3) != order(data, epoch=4)
+    assert order(data, epoch=3) != order(data, epoch=3, seed=1)
+    assert sorted(label for batch in order(data, epoch=3) for label in batch) == list(range(100))
+
+
+def test_two_processes_take_the_two_halves_of_each_global_batch():
+    data = numbered(96)
+    halves = [order(data, epoch=1, replicas=2, rank=rank) for rank in range(2)]
+    for step, batch in enumerate(order(data, epoch=1)):
+        assert sorted(halves[0][step] + halves[1][step]) == sorted(batch)
+
+
+@pytest.mark.parametrize("replicas", [1, 2, 3])
+def test_scoring_sees_each_image_once_over_all_processes(replicas):
+    loaders = [scoring_batches(numbered(100), 7, replicas, rank) for rank in range(replicas)]
+    seen = [label for loader in loaders for _, labels in loader for label in labels.tolist()]
+    assert sorted(seen) == list(range(100))
+
+
+def test_batches_are_made_by_no_worker_process():
+    assert module().train_dataloader().num_workers == 0
+
+
+@needs_real_data
+def test_fashion_mnist_is_the_official_one():
+    data = ImageDataModule("fashion_mnist", REAL_DATA)
+    data.setup()
+    assert [len(data.split(part)) for part in ("train", "val", "test")] == [55000, 5000, 10000]
+    assert data.split("test").labels.bincount().tolist() == [1000] * 10
+    assert data.split("val").labels.bincount().tolist() == [500] * 10
+    # The published mean and deviation of all 60,000 images: 0.2860 and 0.3530 of full white.
+    assert data.statistics()["mean"][0] / 255 == pytest.approx(0.2860, abs=1e-3)
+    assert data.statistics()["std"][0] / 255 == pytest.approx(0.3530, abs=1e-3)

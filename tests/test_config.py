@@ -1,0 +1,104 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hydra.errors import ConfigCompositionException
+from omegaconf.errors import ConfigAttributeError, ValidationError
+
+from prenda import config as settings
+from prenda.config import CONFIG_DIR, build, check, flatten, home, trusted_targets
+from prenda.data.datamodule import from_config
+from tests.conftest import configured
+
+GROUPS = sorted(path.relative_to(CONFIG_DIR) for path in CONFIG_DIR.glob("*/*.yaml"))
+
+
+@pytest.mark.parametrize("path", GROUPS, ids=str)
+def test_every_file_composes_and_builds(path: Path):
+    group, name = path.parts[0], path.stem
+    choice = f"+{group}={name}" if group == "experiment" else f"{group}={name}"
+    config = configured("data=generated", choice)
+    check(config)
+    from_config(config)
+    network = build(config, "backbone", image_shape=(1, 32, 32), num_classes=10)
+    optimizer = build(config, "optimizer")(network.parameters())
+    build(config, "scheduler")(optimizer, 10)
+
+
+@pytest.mark.parametrize("path", [Path("train.yaml"), *GROUPS], ids=str)
+def test_every_file_opens_with_a_comment(path: Path):
+    assert (CONFIG_DIR / path).read_text(encoding="utf-8").startswith("# ")
+
+
+@pytest.mark.parametrize(
+    ("override", "told"),
+    [
+        ("seed=-1", "seed is -1: it must be a number, at least 0"),
+        ("label_smoothing=1", "label_smoothing is 1.0: it must be a number, at least 0 and less than 1"),
+        ("ema=1", "ema is 1.0: it must be a number, more than 0 and less than 1"),
+        ("optimizer.lr=0", "optimizer.lr is 0: it must be a number, more than 0"),
+        ("optimizer.lr=fast", "optimizer.lr is 'fast': it must be a number, more than 0"),
+        ("data.val_size=0", "data.val_size is 0: it must be a number, at least 1"),
+        ("data.batch_size=0", "data.batch_size is 0"),
+        ("data.channels=2", "data.channels is 2: choose one of 1, 3"),
+        ("augment.flip=2", "augment.flip is 2.0: it must be a number, at least 0 and at most 1"),
+        ("augment.erase_area=0", "augment.erase_area is 0.0: it must be a number, more than 0 and at most 1"),
+        ("trainer.epochs=0", "trainer.epochs is 0: it must be a number, at least 1"),
+        ("trainer.devices=0", "trainer.devices is 0: it must be at least 1, or -1 for every GPU"),
+        ("trainer.accelerator=tpu", "trainer.accelerator is 'tpu': choose one of auto, cpu, gpu, mps"),
+        ("trainer.precision=64", "trainer.precision is '64': choose one of 32, bf16-mixed, 16-mixed"),
+        ("tracking.uri=null", "tracking.uri is null: name a store or a server, or use tracking=offline"),
+    ],
+)
+def test_a_value_out_of_range_is_refused_by_name(override, told):
+    with pytest.raises(ValueError, match="^" + told.replace("(", r"\(")):
+        check(configured(override))
+
+
+def test_a_batch_smaller_than_the_processes_is_refused():
+    with pytest.raises(ValueError, match=r"data.batch_size is 1 over trainer.devices=2 processes"):
+        check(configured("trainer=ddp_cpu", "data.batch_size=1"))
+
+
+def test_a_wrong_type_or_key_is_refused():
+    with pytest.raises(ConfigCompositionException, match=r"Error merging override trainer.epochs=abc") as error:
+        configured("trainer.epochs=abc")
+    assert "Value 'abc' of type 'str' could not be converted to Integer" in str(error.value.__cause__)
+    config = configured()
+    with pytest.raises(ConfigAttributeError, match="epohcs"):
+        config.trainer.epohcs = 3
+    with pytest.raises(ValidationError, match=r"normalize|standard"):
+        config.data.normalize = "none"
+
+
+def test_an_untrusted_target_is_never_called(tmp_path, monkeypatch):
+    config = configured("backbone._target_=os.mkdir")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match=r"backbone: os.mkdir cannot be made .* listed in \$PRENDA_TRUSTED_TARGETS"):
+        build(config, "backbone", image_shape=(1, 28, 28), num_classes=10)
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_unknown_setting_of_a_target_is_told_with_its_group():
+    config = configured("+backbone.depth=3")
+    with pytest.raises(ValueError, match=r"backbone: prenda.backbones.cnn.ConvNet cannot be made from .*'depth'"):
+        build(config, "backbone", image_shape=(1, 28, 28), num_classes=10)
+
+
+def test_trust_is_extended_by_the_environment_alone(monkeypatch):
+    monkeypatch.setenv("PRENDA_TRUSTED_TARGETS", "my_shop.backbones.*, my_shop.Optimizer")
+    assert trusted_targets()[-2:] == ("my_shop.backbones.*", "my_shop.Optimizer")
+
+
+def test_home_is_the_environment_then_the_checkout_then_here(monkeypatch, tmp_path):
+    assert home() == (tmp_path / "home").resolve()
+    monkeypatch.delenv("PRENDA_HOME")
+    assert home() == settings.REPOSITORY
+    monkeypatch.setattr(settings, "CONFIG_DIR", settings.PACKAGE / "conf")
+    monkeypatch.chdir(tmp_path)
+    assert home() == tmp_path
+
+
+def test_flatten_joins_names_with_dots():
+    assert flatten({"a": {"b": 1, "c": {}}, "d": [1, {"e": 2}]}) == {"a.b": 1, "a.c": {}, "d": [1, {"e": 2}]}

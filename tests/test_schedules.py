@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from prenda.schedules import constant, cosine, one_cycle, step
+
+
+def rates(make, steps: int = 100, **settings) -> list[float]:
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
+    schedule = make(optimizer, steps, **settings)
+    seen = []
+    for _ in range(steps):
+        seen.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        schedule.step()
+    return seen
+
+
+def test_constant_stays():
+    assert set(rates(constant)) == {1.0}
+
+
+def test_one_cycle_rises_to_the_rate_and_falls_to_nothing():
+    seen = rates(one_cycle, warmup=0.2)
+    assert seen[0] == pytest.approx(1 / 25)
+    assert max(seen) == pytest.approx(1.0)
+    assert 18 <= seen.index(max(seen)) <= 20
+    assert seen[-1] < 1e-4
+
+
+def test_cosine_falls_to_its_last_part():
+    seen = rates(cosine, final=0.1)
+    assert seen[0] == 1.0
+    assert seen[50] == pytest.approx(0.55, abs=0.01)
+    assert seen[-1] == pytest.approx(0.1, abs=0.01)
+
+
+def test_step_falls_at_its_milestones():
+    seen = rates(step, milestones=[0.5, 0.75], factor=0.1)
+    assert [seen[place] for place in (0, 49, 51, 74, 76)] == pytest.approx([1, 1, 0.1, 0.1, 0.01])
+
+
+@pytest.mark.parametrize(
+    ("make", "settings", "told"),
+    [
+        (one_cycle, {"warmup": 1.0}, "scheduler.warmup is 1.0: it must be more than 0 and less than 1"),
+        (cosine, {"final": 2}, "scheduler.final is 2: it must be at least 0 and at most 1"),
+        (step, {"milestones": [2]}, r"scheduler.milestones is \[2\]: give parts of the steps"),
+        (step, {"milestones": []}, r"scheduler.milestones is \[\]"),
+    ],
+)
+def test_a_setting_that_cannot_work_is_refused(make, settings, told):
+    with pytest.raises(ValueError, match=told):
+        rates(make, **settings)

@@ -1,0 +1,214 @@
+from __future__ import annotations
+
+import multiprocessing
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from prenda import tracking
+from prenda.signals import Stopped
+from prenda.tracking import TrackingError, connect, experiment_id, recorded
+from prenda.train import TrainResult, train
+from tests.conftest import TINY, configured
+from tests.test_train import DENSE, wait_for
+
+MLFLOW = (*TINY, *DENSE, "tracking=mlflow", "tracking.system_metrics=false")
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory) -> Path:
+    return tmp_path_factory.mktemp("store")
+
+
+@pytest.fixture
+def _in_home(home, monkeypatch, _own_home) -> None:
+    monkeypatch.setenv("PRENDA_HOME", str(home))
+
+
+@pytest.fixture(scope="module")
+def result(home) -> TrainResult:
+    """One run in a new store, shared by the tests that only look at it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PRENDA_HOME", str(home))
+        patch.setenv("MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL", "0.2")
+        config = configured(*MLFLOW, "trainer.epochs=3", "tracking.system_metrics=true")
+        return train(config, home / "outputs/run")
+
+
+def client(home: Path):
+    return connect(f"sqlite:///{home}/mlruns/mlflow.db")
+
+
+def test_parameters_are_the_flattened_configuration(home, result):
+    params = client(home).get_run(result.run_id).data.params
+    assert params["backbone.units"] == "[16]"
+    assert params["optimizer.lr"] == "0.003"
+    assert params["data.split_seed"] == "0"
+    assert params["seed"] == "0"
+
+
+def test_metrics_have_a_point_an_epoch(home, result):
+    store = client(home)
+    for name in ("train/loss", "train/accuracy", "val/loss", "val/accuracy", "val/f1", "val/recall", "train/lr"):
+        assert [point.step for point in store.get_metric_history(result.run_id, name)] == [1, 2, 3], name
+
+
+def test_the_test_score_is_logged_once_at_the_chosen_epoch(home, result):
+    (point,) = client(home).get_metric_history(result.run_id, "test/accuracy")
+    assert (point.step, point.value) == (result.best_epoch, result.scores["test"].metrics["accuracy"])
+    assert client(home).get_run(result.run_id).data.metrics["best/val/accuracy"] == result.score
+
+
+def test_system_metrics_are_recorded(home, result):
+    assert "system/cpu_utilization_percentage" in client(home).get_run(result.run_id).data.metrics
+
+
+def test_tags_say_what_ran_where(home, result):
+    tags = client(home).get_run(result.run_id).data.tags
+    assert (tags["backbone"], tags["data"], tags["seed"], tags["device"]) == ("dense", "generated", "0", "cpu")
+    assert re.fullmatch(r"\d+\.\d+\.\d+.*", tags["version.torch"])
+    assert tags["mlflow.runName"] == "dense-generated-seed0"
+    assert Path(tags["folder"]) == result.folder
+
+
+def test_the_commit_and_the_state_of_the_tree_are_recorded(monkeypatch, tmp_path):
+    def git(*words: str) -> str:
+        identity = ["-c", "user.name=a", "-c", "user.email=a@example.org"]
+        command = ["git", "-C", str(tmp_path), *identity, *words]
+        return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+    monkeypatch.setattr(tracking, "REPOSITORY", tmp_path)
+    assert tracking._git_tags() == {}
+    git("init")
+    assert tracking._git_tags() == {}
+    git("commit", "--allow-empty", "-m", "first")
+    assert tracking._git_tags() == {"mlflow.source.git.commit": git("rev-parse", "HEAD"), "git.dirty": "false"}
+    (tmp_path / "new").touch()
+    assert tracking._git_tags()["git.dirty"] == "true"
+
+
+def test_the_data_set_is_an_input_with_hash_and_split(home, result):
+    (used,) = client(home).get_run(result.run_id).inputs.dataset_inputs
+    assert used.dataset.name == "generated"
+    assert len(used.dataset.digest) == 32
+    assert '"train": 200, "val": 200, "test": 500' in used.dataset.profile
+    tags = {tag.key: tag.value for tag in used.tags}
+    assert tags["split_seed"] == "0"
+    assert tags["val_size"] == "200"
+
+
+def test_artifacts_hold_settings_matrices_and_each_checkpoint_once(home, result):
+    store = client(home)
+
+    def files(folder: str | None = None) -> set[str]:
+        found = store.list_artifacts(result.run_id, folder)
+        return {path for item in found for path in (files(item.path) if item.is_dir else {item.path})}
+
+    assert files() == {
+        "config.yaml",
+        "environment.txt",
+        "scores.json",
+        *(f"confusion/{split}.{kind}" for split in ("val", "test") for kind in ("png", "json")),
+        "checkpoints/best.ckpt",
+        "checkpoints/last.ckpt",
+    }
+    artifacts = client(home).get_run(result.run_id).info.artifact_uri
+    assert artifacts.startswith((home / "mlruns/artifacts").as_uri())
+
+
+def status(home: Path, run_id: str) -> str:
+    return client(home).get_run(run_id).info.status
+
+
+@pytest.mark.usefixtures("_in_home")
+def test_status_is_finished_failed_or_killed(home, result, tmp_path):
+    assert status(home, result.run_id) == "FINISHED"
+    config = configured(*MLFLOW)
+    ids = []
+    for error in (RuntimeError("out of memory"), Stopped(signal.SIGTERM), KeyboardInterrupt()):
+        ended = recorded(config, tmp_path / type(error).__name__)
+        ids.append(ended.__enter__().id)
+        with pytest.raises(type(error)):
+            ended.gen.throw(error)
+    assert [status(home, run_id) for run_id in ids] == ["FAILED", "KILLED", "KILLED"]
+    assert "error.txt" in {item.path for item in client(home).list_artifacts(ids[0])}
+    assert "out of memory" in (tmp_path / "RuntimeError/error.txt").read_text()
+
+
+@pytest.mark.parametrize("processes", ["cpu", "ddp_cpu"])
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_is_recorded_as_killed(tmp_path, signum, processes):
+    command = [*MLFLOW, "trainer.epochs=100000", f"trainer={processes}"]
+    with subprocess.Popen(
+        [sys.executable, "-m", "prenda", "train", *command],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        try:
+            wait_for(lambda: list((tmp_path / "home/outputs").rglob("last.ckpt")), process)
+            # As a terminal's Ctrl-C does, to every process of the group; SIGTERM to the one that was named.
+            (os.killpg if signum == signal.SIGINT else os.kill)(process.pid, signum)
+            _, printed = process.communicate(timeout=60)
+        finally:
+            process.kill()
+    assert process.returncode == 128 + signum, printed
+    (run,) = client(tmp_path / "home").search_runs(["1"])
+    assert run.info.status == "KILLED"
+
+
+def _open_store(folder: str) -> str:
+    store = connect(f"sqlite:///{folder}/mlruns/mlflow.db")
+    return experiment_id(store, "prenda", f"{folder}/mlruns/artifacts")
+
+
+def test_processes_that_use_a_new_store_at_once_do_not_harm_it(tmp_path):
+    with multiprocessing.get_context("spawn").Pool(3) as pool:
+        assert len(set(pool.map(_open_store, [str(tmp_path)] * 3))) == 1
+
+
+def test_a_server_that_does_not_answer_is_told(tmp_path):
+    config = configured(*MLFLOW, "tracking=server", "tracking.uri=http://127.0.0.1:9")
+    with (
+        pytest.raises(
+            TrackingError, match=r"tracking.uri is 'http://127.0.0.1:9', which cannot be used .*tracking=offline"
+        ),
+        recorded(config, tmp_path / "run"),
+    ):
+        pass
+
+
+def test_a_file_that_is_no_store_is_told_and_left(tmp_path):
+    broken = tmp_path / "mlflow.db"
+    broken.write_text("not a database, but somebody's file" * 100)
+    with pytest.raises(TrackingError, match=r"tracking.uri is 'sqlite:///.*mlflow.db', which cannot be used"):
+        connect(f"sqlite:///{broken}")
+    assert broken.read_text().startswith("not a database")
+
+
+def test_a_deleted_experiment_is_told(home, result):
+    store = client(home)
+    gone = store.create_experiment("gone")
+    store.delete_experiment(gone)
+    with pytest.raises(
+        TrackingError, match=rf"tracking.experiment is 'gone', which was deleted: .*--experiment-id {gone}"
+    ):
+        experiment_id(store, "gone", None)
+
+
+def test_without_mlflow_the_fix_is_told(monkeypatch):
+    monkeypatch.setitem(sys.modules, "mlflow", None)
+    with pytest.raises(TrackingError, match="mlflow is not installed: install it or use tracking=offline"):
+        connect("sqlite:///:memory:")
+
+
+def test_one_module_imports_mlflow():
+    source = Path(tracking.__file__).parent
+    importing = {p.name for p in source.rglob("*.py") if re.search(r"^\s*(import|from) mlflow", p.read_text(), re.M)}
+    assert importing == {"tracking.py"}
