@@ -195,7 +195,6 @@ def connect(uri: str) -> MlflowClient:
         logging.getLogger(name).setLevel(logging.WARNING)
     try:
         from mlflow import MlflowClient
-        from mlflow.exceptions import MlflowException
     except ModuleNotFoundError as error:
         raise TrackingError(
             "tracking.kind is mlflow, but mlflow is not installed: install it or use tracking=offline."
@@ -212,7 +211,7 @@ def connect(uri: str) -> MlflowClient:
             client = MlflowClient(uri)
             client.search_experiments(max_results=1)
         return client
-    except (MlflowException, OSError) as error:
+    except Exception as error:  # each kind of store has its own
         raise TrackingError(
             f"tracking.uri is {uri!r}, which cannot be used ({str(error).splitlines()[0]}): "
             "start the server or mend the store, name another with tracking.uri=…, or use tracking=offline."
