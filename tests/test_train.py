@@ -92,7 +92,7 @@ def test_a_run_leaves_its_settings_scores_and_matrices_in_its_folder(tmp_path):
 
 
 def test_a_run_shows_its_settings_network_progress_and_scores(tmp_path, capsys):
-    train(configured(*TINY, "data.val_size=100"), tmp_path)
+    train(configured(*TINY, "backbone=cnn", "data.val_size=100"), tmp_path)
     printed = capsys.readouterr().out
     for expected in (
         "val_size: 100",

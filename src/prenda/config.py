@@ -100,7 +100,7 @@ class TrainerConfig:
     accelerator: str = "auto"  # auto, cpu, gpu or mps
     devices: int = 1  # processes on this machine; -1 is every GPU
     precision: str = "32"  # 32, bf16-mixed or 16-mixed
-    epochs: int = 10
+    epochs: int = 12
     compile: bool = False
     channels_last: bool = True
     sync_batchnorm: bool = False

@@ -60,7 +60,8 @@ def show_result(
 ) -> None:
     """The closing table: scores of each split, then where everything is."""
     names = list(next(iter(scores.values())))
-    table = Table("", *names, title=title, title_justify="left")
+    console.print(f"\n{title}", highlight=False)
+    table = Table("", *names)
     for split, values in scores.items():
         table.add_row(split, *(f"{values[name]:.4f}" for name in names))
     console.print(table)
