@@ -40,7 +40,8 @@ ui: $(READY) ## Opens MLflow's UI on this project's runs; ARGS="--port 5001"
 
 lock: $(READY) ## Renews requirements.lock from the ranges in pyproject.toml
 	$(VENV)/bin/pip install --upgrade --upgrade-strategy eager --editable '.[dev,ci]'
-	$(VENV)/bin/pip freeze --exclude-editable > requirements.lock
+	@head -2 requirements.lock > $(VENV)/lock && $(VENV)/bin/pip freeze --exclude-editable >> $(VENV)/lock
+	@mv $(VENV)/lock requirements.lock
 
 clean: ## Removes the environment and caches; data/, outputs/ and mlruns/ stay
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache dist
