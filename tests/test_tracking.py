@@ -47,7 +47,7 @@ def client(home: Path):
 def test_parameters_are_the_flattened_configuration(home, result):
     params = client(home).get_run(result.run_id).data.params
     assert params["backbone.units"] == "[16]"
-    assert params["optimizer.lr"] == "0.003"
+    assert params["optimizer.lr"] == "0.005"
     assert params["data.split_seed"] == "0"
     assert params["seed"] == "0"
 

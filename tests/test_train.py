@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -79,7 +80,7 @@ def test_the_best_epoch_by_validation_is_scored_and_the_last_is_kept_too(tmp_pat
 
 def test_a_run_leaves_its_settings_scores_and_matrices_in_its_folder(tmp_path):
     result = train(configured(*TINY, *DENSE), tmp_path)
-    assert "lr: 0.003" in (tmp_path / "config.yaml").read_text()
+    assert "lr: 0.005" in (tmp_path / "config.yaml").read_text()
     scores = json.loads((tmp_path / "scores.json").read_text())
     assert scores["test/accuracy"] == result.scores["test"].metrics["accuracy"]
     assert scores["best/val/accuracy"] == result.score
@@ -138,6 +139,16 @@ def test_two_processes_score_the_same_as_one(tmp_path):
 
 def test_lower_precision_trains_on_the_cpu(tmp_path):
     assert train(configured(*TINY, *DENSE, "trainer.precision=bf16-mixed"), tmp_path).score >= 0
+
+
+@pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler on the CPU")
+def test_a_compiled_network_is_kept_as_any_other(tmp_path):
+    plain, compiled = (
+        train(configured(*TINY, *DENSE, f"trainer.compile={on}"), tmp_path / str(on)) for on in (False, True)
+    )
+    assert set(weights(plain)) == set(weights(compiled))
+    for name, value in weights(plain).items():
+        torch.testing.assert_close(value, weights(compiled)[name], rtol=1e-3, atol=1e-4)
 
 
 def test_gradients_are_clipped(tmp_path):

@@ -249,6 +249,8 @@ def _open(config: DictConfig, folder: Path) -> Run:
         "data": config.data.name,
         "seed": str(config.seed),
         "folder": str(folder),
+        "mlflow.source.name": "prenda train",
+        "mlflow.source.type": "LOCAL",
         **_git_tags(),
         **{f"version.{name}": version(name) for name in VERSIONED},
     }

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import subprocess
 import sys
+import time
 
 from prenda.config import home
+from prenda.signals import Stopped, stopping
 from prenda.tracking import connect
 
 
 def serve(host: str, port: int) -> int:
-    """Serves the UI until Ctrl-C; prints the address that opens on the runs table.
+    """Serves the UI until Ctrl-C; once it answers, prints the address that opens on the runs table.
 
     Raises:
         ValueError: If the port is taken or cannot be used.
@@ -22,16 +25,40 @@ def serve(host: str, port: int) -> int:
     client = connect(store)  # creates the store if there is none yet
     experiments = [found for found in client.search_experiments() if found.name != "Default"]
     page = f"experiments/{experiments[0].experiment_id}/runs" if experiments else "experiments"
-    print(f"http://{host}:{port}/#/{page}?workflowType=machine_learning", flush=True)
-    print("Ctrl-C ends it.", flush=True)
+    address = f"http://{host}:{port}/#/{page}?workflowType=machine_learning"
     command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", store, "--workers", "1"]
-    command += ["--host", host, "--port", str(port)]
+    command += ["--host", host, "--port", str(port), "--uvicorn-opts", "--log-level warning"]
     # The job runner serves features for language models, in a process and 2 GiB of its own.
-    environment = os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
-    try:
-        return subprocess.run(command, env=environment, check=False).returncode
-    except KeyboardInterrupt:
-        return 0
+    quiet = {
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "PYTHONWARNINGS": "ignore",
+    }
+    with (
+        stopping(),
+        subprocess.Popen(
+            command, env=os.environ | quiet, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, start_new_session=True
+        ) as server,
+    ):
+        try:
+            _wait_for(host, port, server)
+            print(f"{address}\nCtrl-C ends it.", flush=True)
+            return server.wait()
+        except Stopped:
+            return 0
+        finally:  # its own children too
+            if server.poll() is None:
+                os.killpg(server.pid, signal.SIGTERM)
+
+
+def _wait_for(host: str, port: int, server: subprocess.Popen[bytes]) -> None:
+    while server.poll() is None:
+        try:
+            socket.create_connection((host, port), timeout=1).close()
+        except OSError:
+            time.sleep(0.2)
+        else:
+            return
 
 
 def _check_free(host: str, port: int) -> None:
@@ -40,5 +67,5 @@ def _check_free(host: str, port: int) -> None:
             pass
     except (OSError, OverflowError) as error:
         raise ValueError(
-            f"--port is {port}, which cannot be used on {host} ({error}): give another, such as --port {5001}."
+            f"--port is {port}, which cannot be used on {host} ({error}): give another, such as --port 5001."
         ) from error

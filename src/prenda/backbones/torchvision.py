@@ -68,17 +68,8 @@ class TorchvisionNet(nn.Module):
 def _build(model: str, channels: int, num_classes: int, arguments: Mapping[str, Any]) -> nn.Module:
     network: nn.Module = models.get_model(model, weights=None, num_classes=num_classes, **arguments)
     if channels != 3:
-        name, first = next((n, m) for n, m in network.named_modules() if isinstance(m, nn.Conv2d))
-        parent, _, attribute = name.rpartition(".")
-        fitted = nn.Conv2d(
-            channels,
-            first.out_channels,
-            first.kernel_size,  # type: ignore[arg-type]  # torch keeps it as a tuple of any length
-            first.stride,  # type: ignore[arg-type]
-            first.padding,  # type: ignore[arg-type]
-            first.dilation,  # type: ignore[arg-type]
-            first.groups,
-            first.bias is not None,
-        )
-        setattr(network.get_submodule(parent), attribute, fitted)
+        first = next(module for module in network.modules() if isinstance(module, nn.Conv2d))
+        first.in_channels = channels
+        first.weight = nn.Parameter(torch.empty(first.out_channels, channels, *first.kernel_size))
+        first.reset_parameters()
     return network

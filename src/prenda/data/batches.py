@@ -7,7 +7,7 @@ from typing import TypeVar
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, DistributedSampler, SequentialSampler
+from torch.utils.data import DataLoader, Dataset, DistributedSampler
 
 Batch = tuple[Tensor, Tensor]
 T = TypeVar("T")
@@ -32,23 +32,6 @@ class InMemory(Dataset[Batch]):
         return self.images[index], self.labels[index]
 
 
-class EvenlyCut(SequentialSampler):
-    """Every `replicas`-th image from `rank` on, in order: each image once over all processes, none repeated.
-
-    torch's DistributedSampler repeats images to make the parts equal, which would count them twice in a score.
-    """
-
-    def __init__(self, dataset: InMemory, replicas: int, rank: int) -> None:
-        super().__init__(dataset)
-        self._indices = range(rank, len(dataset), replicas)
-
-    def __iter__(self):  # type: ignore[no-untyped-def]  # torch leaves the base untyped
-        return iter(self._indices)
-
-    def __len__(self) -> int:
-        return len(self._indices)
-
-
 def _as_it_is(batch: T) -> T:
     return batch
 
@@ -66,5 +49,9 @@ def training_batches(dataset: InMemory, batch_size: int, seed: int, replicas: in
 
 
 def scoring_batches(dataset: InMemory, batch_size: int, replicas: int = 1, rank: int = 0) -> DataLoader[Batch]:
-    """Batches in the data set's own order, each image exactly once over all processes."""
-    return DataLoader(dataset, batch_size=batch_size, sampler=EvenlyCut(dataset, replicas, rank), collate_fn=_as_it_is)
+    """Batches in the data set's own order, each image exactly once over all processes.
+
+    torch's DistributedSampler repeats images to make the parts equal, which would count them twice in a score.
+    """
+    part = range(rank, len(dataset), replicas)
+    return DataLoader(dataset, batch_size=batch_size, sampler=part, collate_fn=_as_it_is)

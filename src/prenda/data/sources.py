@@ -20,6 +20,8 @@ import torch
 from filelock import FileLock
 from torch import Tensor
 
+from prenda.data.generated import generate
+
 NETWORK_TIMEOUT = 20  # seconds without an answer
 PACKAGE_TIMEOUT = 300  # seconds for apt-get, which may have to read its lists first
 DIGITS = tuple("0123456789")
@@ -166,7 +168,7 @@ def load(name: str, data_dir: Path) -> LabelledImages:
     """
     names = class_names(name)
     if name == "generated":
-        tensors = _generate(2000, seed=1) + _generate(500, seed=2)
+        tensors = generate(2000, seed=1) + generate(500, seed=2)
     else:
         images, labels, test_images, test_labels = map(_parse, _contents(SOURCES[name], data_dir))
         tensors = images[:, None], labels.long(), test_images[:, None], test_labels.long()
@@ -336,22 +338,3 @@ def _parse(content: bytes) -> Tensor:
     rank = content[3]
     sizes = np.frombuffer(content, dtype=">u4", count=rank, offset=4).tolist()
     return torch.frombuffer(bytearray(content[4 + 4 * rank :]), dtype=torch.uint8).reshape(sizes)
-
-
-def _generate(count: int, seed: int) -> tuple[Tensor, Tensor]:
-    """Drawn patterns of ten classes: stripes, lying or standing, of five widths, with noise on top.
-
-    A mirrored or moved pattern is still of its class.
-
-    Returns:
-        Images (count, 1, 28, 28), uint8, and labels (count,), int64, as many of each class.
-    """
-    generator = torch.Generator().manual_seed(seed)
-    labels = torch.arange(count) % 10
-    frequency = 0.3 + 0.25 * (labels % 5)[:, None, None]  # radians a pixel
-    phase = torch.rand(count, 1, 1, generator=generator) * 2 * torch.pi
-    place = torch.arange(28.0)
-    along = torch.where((labels < 5)[:, None, None], place[:, None], place[None, :])
-    noise = torch.rand(count, 28, 28, generator=generator)
-    pixels = (torch.sin(along * frequency + phase) * 0.25 + 0.25 + noise * 0.5) * 255
-    return pixels.to(torch.uint8)[:, None], labels
