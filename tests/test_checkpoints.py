@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import pickle
 
 import pytest
@@ -26,12 +27,13 @@ def test_a_failed_write_leaves_the_old_file_whole(tmp_path, monkeypatch):
     path = tmp_path / "a.ckpt"
     AtomicCheckpointIO().save_checkpoint({"epoch": 1}, path)
 
-    def full_disk(content, file):
-        file.write(b"half of it")
+    def full_disk(_: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(torch, "save", full_disk)
-    with pytest.raises(OSError, match="No space left on device"):
+    monkeypatch.setattr(os, "fsync", full_disk)
+    with pytest.raises(
+        OSError, match=r"No space left on device: the checkpoint cannot be kept, make room for: '.*a.ckpt'"
+    ):
         AtomicCheckpointIO().save_checkpoint({"epoch": 2}, path)
     assert read(path)["epoch"] == 1
     assert [file.name for file in tmp_path.iterdir()] == ["a.ckpt"]

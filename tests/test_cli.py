@@ -79,7 +79,7 @@ def test_a_wrong_override_is_refused_by_name(prenda, override, told):
 
 
 def test_a_setting_that_cannot_work_is_told_in_one_line(prenda):
-    done = prenda("train", *TINY, "backbone.filters=[8,8,8,8,8]")
+    done = prenda("train", *TINY, "backbone=cnn", "backbone.filters=[8,8,8,8,8]")
     assert done.returncode == 2
     assert (
         "prenda: backbone.filters is [8, 8, 8, 8, 8]: nothing is left of images of 28x28 after stage 4" in done.stderr

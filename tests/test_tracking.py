@@ -140,6 +140,20 @@ def test_status_is_finished_failed_or_killed(home, result, tmp_path):
     assert "out of memory" in (tmp_path / "RuntimeError/error.txt").read_text()
 
 
+@pytest.mark.usefixtures("_in_home", "result")
+def test_an_error_is_told_even_if_the_record_cannot_be_closed_whole(home, tmp_path, monkeypatch):
+    def no_room(self) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(tracking.MlflowRun, "log_files", no_room)
+    ended = recorded(configured(*MLFLOW), tmp_path / "run")
+    run = ended.__enter__()
+    with pytest.raises(RuntimeError, match="out of memory") as error:
+        ended.gen.throw(RuntimeError("out of memory"))
+    assert error.value.__notes__ == ["The record is not whole: [Errno 28] No space left on device"]
+    assert status(home, run.id) == "FAILED"
+
+
 @pytest.mark.parametrize("processes", ["cpu", "ddp_cpu"])
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_is_recorded_as_killed(tmp_path, signum, processes):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 from pathlib import Path
 from typing import Any
@@ -24,15 +25,20 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         target = Path(path)
         target.parent.mkdir(parents=True, exist_ok=True)
         part = target.with_name(target.name + ".part")
+        content = io.BytesIO()
+        torch.save(checkpoint, content)  # into memory: torch does not say what is wrong with a disk
         try:
             with part.open("wb") as file:
-                torch.save(checkpoint, file)
+                file.write(content.getbuffer())
                 file.flush()
                 os.fsync(file.fileno())
             part.replace(target)
-        except BaseException:
+        except OSError as error:
+            raise OSError(
+                error.errno, f"{error.strerror}: the checkpoint cannot be kept, make room for", str(target)
+            ) from error
+        finally:
             part.unlink(missing_ok=True)
-            raise
 
 
 def best_and_last(folder: Path) -> ModelCheckpoint:

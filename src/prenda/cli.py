@@ -77,7 +77,7 @@ def _guarded(command: Callable[[], int]) -> int:
         code = 2 if isinstance(error, ValueError) else 1
         if "PRENDA_DEBUG" in os.environ:
             traceback.print_exc()
-        print(f"prenda: {error}", file=sys.stderr)
+        print("\n".join([f"prenda: {error}", *getattr(error, "__notes__", [])]), file=sys.stderr)
         return code
 
 

@@ -12,7 +12,7 @@ import subprocess
 import time
 import traceback
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib.metadata import distributions, version
 from pathlib import Path
@@ -164,8 +164,12 @@ def recorded(config: DictConfig, folder: Path) -> Iterator[Run]:
         yield run
     except BaseException as error:
         killed = not isinstance(error, Exception)
-        (folder / "error.txt").write_text("".join(traceback.format_exception(error)), encoding="utf-8")
-        _close(run, "KILLED" if killed else "FAILED")
+        with suppress(OSError):  # a full disk
+            (folder / "error.txt").write_text("".join(traceback.format_exception(error)), encoding="utf-8")
+        try:
+            _close(run, "KILLED" if killed else "FAILED")
+        except Exception as second:  # no room, no server: the first error is the one to tell
+            error.add_note(f"The record is not whole: {second}")
         raise
     else:
         _close(run, "FINISHED")
@@ -271,7 +275,7 @@ def _close(run: Run, status: str) -> None:
     """Copies the folder and ends the record; a failure to copy does not leave it open."""
     try:
         run.log_files()
-    except Exception:
+    except BaseException:
         run.end("FAILED" if status == "FINISHED" else status)
         raise
     run.end(status)
