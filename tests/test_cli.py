@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from prenda.cli import main
+from prenda.cli import _guarded, main
 from tests.conftest import TINY
 
 
@@ -85,6 +85,11 @@ def test_a_setting_that_cannot_work_is_told_in_one_line(prenda):
         "prenda: backbone.filters is [8, 8, 8, 8, 8]: nothing is left of images of 28x28 after stage 4" in done.stderr
     )
     assert "Traceback" not in done.stderr
+
+
+def test_an_error_that_is_not_the_users_keeps_its_traceback():
+    with pytest.raises(ValueError, match="invalid literal"):
+        _guarded(lambda: int("a library's own"))
 
 
 def test_data_show_writes_a_picture(tmp_path, capsys):

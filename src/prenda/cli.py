@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 
 from prenda import __version__
 
+PACKAGE = __file__.removesuffix("cli.py")
 EPILOG = """
 prenda train takes Hydra overrides, and has a help of its own: prenda train --help
 
@@ -65,7 +66,10 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _guarded(command: Callable[[], int]) -> int:
-    """Runs a command; what a user can mend is told in one line, what is our fault with its traceback."""
+    """Runs a command; what a user can mend is told in one line, anything else with its traceback.
+
+    A ValueError is the user's if this package raised it; one that comes out of a library is nobody's yet.
+    """
     try:
         return command()
     except KeyboardInterrupt:
@@ -74,11 +78,11 @@ def _guarded(command: Callable[[], int]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except (ValueError, OSError) as error:
-        code = 2 if isinstance(error, ValueError) else 1
-        if "PRENDA_DEBUG" in os.environ:
-            traceback.print_exc()
+        raised_in = traceback.extract_tb(error.__traceback__)[-1].filename
+        if isinstance(error, ValueError) and not raised_in.startswith(PACKAGE):
+            raise
         print("\n".join([f"prenda: {error}", *getattr(error, "__notes__", [])]), file=sys.stderr)
-        return code
+        return 2 if isinstance(error, ValueError) else 1
 
 
 def _train(overrides: list[str]) -> int:

@@ -166,12 +166,13 @@ def refused(config: DictConfig, group: str) -> Iterator[None]:
     except Exception as error:
         cause = error.__cause__ or error
         if isinstance(cause, ValueError) and str(cause).startswith(f"{group}."):
-            raise cause from None
+            raise ValueError(str(cause)) from error
+        reason = (str(cause) or type(cause).__name__).splitlines()[0]
         settings = {key: value for key, value in config[group].items() if not str(key).startswith("_")}
         hint = " Targets outside prenda must be listed in $PRENDA_TRUSTED_TARGETS." if "whitelist" in str(error) else ""
         raise ValueError(
             f"{group}: {config[group].get('_target_')} cannot be made from {settings} "
-            f"({str(cause).splitlines()[0]}): correct its settings, or choose one of conf/{group}.{hint}"
+            f"({reason}): correct its settings, or choose one of conf/{group}.{hint}"
         ) from error
 
 

@@ -62,7 +62,6 @@ class Run:
     """
 
     id: str | None = None
-    url: str | None = None
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -91,7 +90,6 @@ class MlflowRun(Run):
         self._client = client
         run = client.create_run(experiment_id, run_name=name, tags=tags)
         self.id = self._id = run.info.run_id
-        self.url = f"#/experiments/{experiment_id}/runs/{self.id}"
         self._monitor: Any = None
 
     def start_system_metrics(self) -> None:
@@ -217,7 +215,7 @@ def connect(uri: str) -> MlflowClient:
         return client
     except Exception as error:  # each kind of store has its own
         raise TrackingError(
-            f"tracking.uri is {uri!r}, which cannot be used ({str(error).splitlines()[0]}): "
+            f"tracking.uri is {uri!r}, which cannot be used ({(str(error) or type(error).__name__).splitlines()[0]}): "
             "start the server or mend the store, name another with tracking.uri=…, or use tracking=offline."
         ) from error
 

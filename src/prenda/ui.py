@@ -41,8 +41,8 @@ def serve(host: str, port: int) -> int:
         ) as server,
     ):
         try:
-            _wait_for(host, port, server)
-            print(f"{address}\nCtrl-C ends it.", flush=True)
+            if _answers(host, port, server):
+                print(f"{address}\nCtrl-C ends it.", flush=True)
             return server.wait()
         except Stopped:
             return 0
@@ -51,14 +51,16 @@ def serve(host: str, port: int) -> int:
                 os.killpg(server.pid, signal.SIGTERM)
 
 
-def _wait_for(host: str, port: int, server: subprocess.Popen[bytes]) -> None:
+def _answers(host: str, port: int, server: subprocess.Popen[bytes]) -> bool:
+    """Waits until the server answers; false if it ended instead."""
     while server.poll() is None:
         try:
             socket.create_connection((host, port), timeout=1).close()
         except OSError:
             time.sleep(0.2)
         else:
-            return
+            return True
+    return False
 
 
 def _check_free(host: str, port: int) -> None:

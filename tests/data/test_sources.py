@@ -170,7 +170,7 @@ def test_a_debian_package_that_cannot_be_had_is_told(source, tmp_path, monkeypat
     (tmp_path / "bin").mkdir()
     (tmp_path / "bin/apt-get").write_text("#!/bin/sh\necho 'E: Unable to locate package tiny' >&2; exit 100\n")
     (tmp_path / "bin/apt-get").chmod(0o755)
-    (tmp_path / "bin/dpkg-deb").symlink_to("/bin/true")
+    (tmp_path / "bin/dpkg-deb").symlink_to(shutil.which("true"))
     monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
     changed = Source("Tiny", source.class_names, source.checksums, system_dirs=("/nowhere",), debian_package="tiny")
     monkeypatch.setitem(sources.SOURCES, "fashion_mnist", changed)

@@ -297,8 +297,8 @@ def _from_debian(source: Source, answers: list[str]) -> Iterator[Callable[[str],
         try:
             _unpack(package, Path(scratch))
         except (OSError, subprocess.SubprocessError) as error:
-            printed = getattr(error, "stderr", None) or str(error)
-            answers.append(f"apt-get could not fetch {package} ({str(printed).strip().splitlines()[-1]})")
+            printed = str(getattr(error, "stderr", "") or error).strip()
+            answers.append(f"apt-get could not fetch {package} ({printed.splitlines()[-1]})")
         unpacked = [Path(scratch) / folder.lstrip("/") for folder in source.system_dirs]
         yield lambda name: unpacked[0] / name
 
@@ -316,7 +316,8 @@ def _unpack(package: str, scratch: Path) -> None:
         own = (f"-oDir::State::Lists={lists}", f"-oDir::Cache={scratch / 'cache'}", "-oAPT::Sandbox::User=")
         run("apt-get", *own, "update")
         run("apt-get", *own, "download", package)
-    run("dpkg-deb", "-x", str(next(scratch.glob("*.deb"))), str(scratch))
+    for file in scratch.glob("*.deb"):
+        run("dpkg-deb", "-x", str(file), str(scratch))
 
 
 def _missing(source: Source, index: int, data_dir: Path, answers: list[str]) -> DataError:
