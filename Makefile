@@ -39,8 +39,8 @@ ui: $(READY) ## Opens MLflow's UI on this project's runs; ARGS="--port 5001"
 	@$(VENV)/bin/prenda ui $(ARGS)
 
 lock: $(READY) ## Renews requirements.lock from the ranges in pyproject.toml
-	$(VENV)/bin/pip install --upgrade --upgrade-strategy eager --editable '.[dev,ci]'
-	@head -2 requirements.lock > $(VENV)/lock && $(VENV)/bin/pip freeze --exclude-editable >> $(VENV)/lock
+	$(VENV)/bin/pip install --upgrade --upgrade-strategy eager setuptools --editable '.[dev,ci]'
+	@head -2 requirements.lock > $(VENV)/lock && $(VENV)/bin/pip freeze --all --exclude pip --exclude-editable >> $(VENV)/lock
 	@mv $(VENV)/lock requirements.lock
 
 clean: ## Removes the environment and caches; data/, outputs/ and mlruns/ stay

@@ -56,6 +56,13 @@ def test_a_value_out_of_range_is_refused_by_name(override, told):
         check(configured(override))
 
 
+@pytest.mark.parametrize(("data", "flip"), [("fashion_mnist", 0.5), ("mnist", 0.0), ("kmnist", 0.0)])
+def test_characters_are_not_mirrored_unless_asked(data, flip):
+    assert configured(f"data={data}").augment.flip == flip
+    assert configured(f"data={data}", "augment.flip=0.3").augment.flip == 0.3
+    assert configured(f"data={data}", "augment=none").augment.flip == 0
+
+
 def test_a_batch_smaller_than_the_processes_is_refused():
     with pytest.raises(ValueError, match=r"data.batch_size is 1 over trainer.devices=2 processes"):
         check(configured("trainer=ddp_cpu", "data.batch_size=1"))

@@ -142,6 +142,7 @@ def test_lower_precision_trains_on_the_cpu(tmp_path):
 
 
 @pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler on the CPU")
+@pytest.mark.filterwarnings("ignore:Guards may run slower on Python 3.13.0")
 def test_a_compiled_network_is_kept_as_any_other(tmp_path):
     plain, compiled = (
         train(configured(*TINY, *DENSE, f"trainer.compile={on}"), tmp_path / str(on)) for on in (False, True)

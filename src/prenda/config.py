@@ -79,6 +79,7 @@ class DataConfig:
     split_seed: int = 0
     limit_train: int | None = None  # training images left after the cut; null keeps all
     normalize: Normalize = Normalize.standard
+    flip: float = 0.0  # how often `augment` mirrors these images; 0 where that makes another class of them
     batch_size: int = 128  # images a step, over all processes together
     eval_batch_size: int = 500
 
@@ -236,6 +237,7 @@ _RANGES = (
     _Range("data.split_seed", 0, 2**32 - 1),
     _Range("data.limit_train", 1, float("inf")),
     _Range("data.batch_size", 1, float("inf")),
+    _Range("data.flip", 0, 1),
     _Range("data.eval_batch_size", 1, float("inf")),
     _Range("augment.flip", 0, 1),
     _Range("augment.shift", 0, 4096),
