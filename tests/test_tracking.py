@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from prenda import tracking
+from prenda.data.sources import GARMENTS
 from prenda.signals import Stopped
 from prenda.tracking import TrackingError, connect, experiment_id, recorded
 from prenda.train import TrainResult, train
@@ -64,6 +65,13 @@ def test_the_test_score_is_logged_once_at_the_chosen_epoch(home, result):
     assert client(home).get_run(result.run_id).data.metrics["best/val/accuracy"] == result.score
 
 
+def test_each_class_has_its_own_figures(home, result):
+    metrics = client(home).get_run(result.run_id).data.metrics
+    recall = [metrics[f"test/recall/{name}"] for name in GARMENTS]
+    assert sum(recall) / 10 == pytest.approx(metrics["test/recall"])
+    assert {"test/f1/T-shirt/top", "test/precision/Ankle boot"} <= set(metrics)
+
+
 def test_system_metrics_are_recorded(home, result):
     assert "system/cpu_utilization_percentage" in client(home).get_run(result.run_id).data.metrics
 
@@ -114,6 +122,8 @@ def test_artifacts_hold_settings_matrices_and_each_checkpoint_once(home, result)
         "environment.txt",
         "scores.json",
         *(f"confusion/{split}.{kind}" for split in ("val", "test") for kind in ("png", "json")),
+        *(f"classes/{split}.{kind}" for split in ("val", "test") for kind in ("csv", "json")),
+        *(f"predictions/{split}.npz" for split in ("val", "test")),
         "checkpoints/best.ckpt",
         "checkpoints/last.ckpt",
     }

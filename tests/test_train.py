@@ -9,10 +9,12 @@ import subprocess
 import sys
 import time
 
+import numpy as np
 import pytest
 import torch
 
 from prenda import checkpoints
+from prenda.data.sources import load
 from prenda.train import train
 from tests.conftest import REAL_DATA, TINY, configured, metrics_of, needs_real_data
 
@@ -90,6 +92,16 @@ def test_a_run_leaves_its_settings_scores_and_matrices_in_its_folder(tmp_path):
         assert matrix["class_names"][6] == "Shirt"
         assert (tmp_path / f"confusion/{split}.png").read_bytes().startswith(b"\x89PNG")
     assert "torch==" in (tmp_path / "environment.txt").read_text()
+    assert scores["test/f1/Shirt"] >= 0
+
+
+def test_kept_predictions_are_those_that_were_scored(tmp_path):
+    result = train(configured(*TINY, *DENSE), tmp_path)
+    with np.load(tmp_path / "predictions/test.npz", allow_pickle=False) as kept:
+        assert kept["labels"].tolist() == load("generated", tmp_path).test_labels.tolist()
+        assert kept["probabilities"].sum(1) == pytest.approx(1, abs=1e-5)
+        right = (kept["probabilities"].argmax(1) == kept["labels"]).mean()
+    assert right == pytest.approx(result.scores["test"].metrics["accuracy"])
 
 
 def test_a_run_shows_its_settings_network_progress_and_scores(tmp_path, capsys):

@@ -34,6 +34,7 @@ class Classifier(pl.LightningModule):
 
     Attributes:
         confusion: The last epoch's confusion matrix of each split, (num_classes, num_classes), int64; rows are true.
+        outputs: The last epoch's logits (N, num_classes), float32, and labels (N,) of `val` and `test` in this process.
         notes: Plain types that every checkpoint carries under `prenda`.
     """
 
@@ -51,6 +52,7 @@ class Classifier(pl.LightningModule):
         self.backbone = backbone
         self.label_smoothing, self.seed = label_smoothing, seed
         self.confusion: dict[str, Tensor] = {}
+        self.outputs: dict[str, tuple[Tensor, Tensor]] = {}
         self.notes: dict[str, Any] = {}
         self._optimizer, self._scheduler = optimizer, scheduler
         # Filled, computed and emptied at the end of each epoch of each split, so one set serves all of them.
@@ -110,16 +112,19 @@ class Classifier(pl.LightningModule):
         logits = self(images)
         loss = cross_entropy(logits, labels, label_smoothing=label_smoothing)
         # Kept, and given to the metrics once an epoch: an update each step costs more than a dense network's step.
-        self._seen[split].append((logits.detach().argmax(1), labels, loss.detach()))
+        self._seen[split].append((logits.detach(), labels, loss.detach()))
         return loss
 
     def _log_epoch(self, split: str) -> None:
         seen, self._seen[split] = self._seen[split], []
         if seen:  # a process may have got none of a small part
-            predictions, labels, losses = zip(*seen, strict=True)
-            sizes = torch.tensor([len(part) for part in labels], device=self.device)
+            parts, part_labels, losses = zip(*seen, strict=True)
+            sizes = torch.tensor([len(part) for part in part_labels], device=self.device)
             self._loss.update(torch.stack(losses).float(), sizes)
-            self._metrics.update(torch.cat(predictions), torch.cat(labels))
+            logits, labels = torch.cat(parts), torch.cat(part_labels)
+            self._metrics.update(logits.argmax(1), labels)
+            if split != "train":
+                self.outputs[split] = logits.float().cpu(), labels.cpu()
         scores = self._metrics.compute() | {"loss": self._loss.compute()}
         self.confusion[split] = scores.pop("confusion").cpu()
         self._loss.reset()

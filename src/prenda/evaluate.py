@@ -20,10 +20,14 @@ class Scores:
     Attributes:
         metrics: loss, accuracy, f1, precision, recall.
         confusion: (num_classes, num_classes), int64; rows are the true classes.
+        logits: (N, num_classes), float32, in the data set's own order.
+        labels: (N,), int64, the true classes.
     """
 
     metrics: dict[str, float]
     confusion: Tensor
+    logits: Tensor
+    labels: Tensor
 
 
 def evaluate(classifier: Classifier, data: ImageDataModule, checkpoint: Path, trainer: pl.Trainer) -> dict[str, Scores]:
@@ -45,4 +49,4 @@ def _scores(split: str, classifier: Classifier, trainer: pl.Trainer) -> Scores:
         if name.startswith(f"{split}/")
     }
     names = ("accuracy", "f1", "precision", "recall", "loss")
-    return Scores({name: metrics[name] for name in names}, classifier.confusion[split])
+    return Scores({name: metrics[name] for name in names}, classifier.confusion[split], *classifier.outputs[split])

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +24,53 @@ def write_confusion(matrix: NDArray[np.int64], class_names: Sequence[str], title
     content = {"class_names": list(class_names), "rows": "true", "columns": "predicted", "matrix": matrix.tolist()}
     table.write_text(json.dumps(content) + "\n", encoding="utf-8")
     return [picture, table]
+
+
+def class_scores(matrix: NDArray[np.int64], class_names: Sequence[str]) -> list[dict[str, str | float]]:
+    """A row for each class, then accuracy and two means, with the columns of scikit-learn's `classification_report`.
+
+    A class that was never predicted has precision 0. `accuracy` stands in all three columns.
+
+    Shapes:
+        matrix (N, N), counts; rows are the true classes, columns the predicted ones.
+    """
+    right, support, predicted = np.diag(matrix), matrix.sum(1), matrix.sum(0)
+    precision, recall = right / np.maximum(predicted, 1), right / np.maximum(support, 1)
+    f1 = 2 * right / np.maximum(support + predicted, 1)
+    columns = np.stack([precision, recall, f1], axis=1)  # (N, 3)
+    accuracy, total = right.sum() / max(int(support.sum()), 1), int(support.sum())
+    rows = [(name, *values, int(count)) for name, values, count in zip(class_names, columns, support, strict=True)]
+    rows.append(("accuracy", accuracy, accuracy, accuracy, total))
+    rows.append(("macro avg", *columns.mean(0), total))
+    rows.append(("weighted avg", *np.average(columns, axis=0, weights=support), total))
+    return [
+        {"class": name, "precision": float(p), "recall": float(r), "f1-score": float(f), "support": count}
+        for name, p, r, f, count in rows
+    ]
+
+
+def write_class_scores(rows: Sequence[Mapping[str, str | float]], stem: Path) -> None:
+    """Writes the table of `class_scores` as `stem`.csv and `stem`.json."""
+    stem.parent.mkdir(parents=True, exist_ok=True)
+    with stem.with_suffix(".csv").open("w", newline="", encoding="utf-8") as file:
+        table = csv.DictWriter(file, list(rows[0]))
+        table.writeheader()
+        table.writerows(rows)
+    stem.with_suffix(".json").write_text(json.dumps(list(rows), indent=2) + "\n", encoding="utf-8")
+
+
+def write_predictions(
+    probabilities: NDArray[np.float32], labels: NDArray[np.int64], class_names: Sequence[str], path: Path
+) -> None:
+    """Keeps predictions as a compressed npz of plain arrays: `probabilities`, `labels`, `class_names`.
+
+    A row's number is the image's place in the data set, so that runs on the same images can be compared row by row.
+
+    Shapes:
+        probabilities (N, classes), after softmax; labels (N,).
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    np.savez_compressed(path, probabilities=probabilities, labels=labels, class_names=np.array(class_names))
 
 
 def confusion_figure(matrix: NDArray[np.int64], class_names: Sequence[str], title: str) -> Figure:

@@ -24,9 +24,11 @@ from prenda.config import TrainConfig, as_plain, build, check, refused
 from prenda.data.datamodule import ImageDataModule, Split
 from prenda.data.datamodule import from_config as data_from_config
 from prenda.evaluate import Scores, evaluate
-from prenda.report import write_confusion
+from prenda.report import class_scores, write_class_scores, write_confusion, write_predictions
 from prenda.signals import Stopped, stopping
 from prenda.tracking import DataUsed, Run, lightning_logger, recorded, run_name
+
+_CLASS_METRICS = {"f1": "f1-score", "precision": "precision", "recall": "recall"}  # our names, the table's columns
 
 
 @dataclass(frozen=True)
@@ -242,8 +244,17 @@ def _score(config: DictConfig, classifier: Classifier, data: ImageDataModule, ru
     for split, score in scores.items():
         title = f"{run_name(config)}, {split}: accuracy {score.metrics['accuracy']:.4f}"
         write_confusion(score.confusion.numpy(), data.class_names, title, run.folder / "confusion" / split)
+        write_class_scores(class_scores(score.confusion.numpy(), data.class_names), run.folder / "classes" / split)
+        write_predictions(
+            score.logits.softmax(1).numpy(),
+            score.labels.numpy(),
+            data.class_names,
+            run.folder / "predictions" / f"{split}.npz",
+        )
     flat = {f"test/{name}": value for name, value in scores["test"].metrics.items()}
     flat |= {f"best/val/{name}": value for name, value in scores["val"].metrics.items()}
+    for row in class_scores(scores["test"].confusion.numpy(), data.class_names)[: len(data.class_names)]:
+        flat |= {f"test/{name}/{row['class']}": float(row[column]) for name, column in _CLASS_METRICS.items()}
     flat |= {"best/epoch": best_epoch, "train/seconds": seconds}
     (run.folder / "scores.json").write_text(json.dumps(flat, indent=2) + "\n", encoding="utf-8")
     run.log_metrics(flat, step=best_epoch)
