@@ -18,6 +18,7 @@ examples:
   prenda train                                   the default network on Fashion-MNIST
   prenda train backbone=dense trainer.epochs=3   another network, shorter
   prenda train -m backbone=dense,cnn seed=0,1    a grid of four runs
+  prenda evaluate cnn-fashion_mnist-seed0        scores a recorded run again
   prenda data show                               a picture of random samples of each class
   prenda ui                                      MLflow's UI on this project's runs
 """
@@ -31,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if arguments[:1] == ["-sc"]:  # what Hydra's completion script calls, for whichever command is being typed
         return _complete(arguments)
     parsed = _parser().parse_args(arguments)
-    return _guarded(lambda: parsed.run(parsed))
+    return _guarded(lambda: parsed.run_command(parsed))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -42,6 +43,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"prenda {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     commands.add_parser("train", help="train, score and record a model; -m for one of each combination")
+    again = commands.add_parser("evaluate", help="score a finished run again, from its own recorded settings")
+    again.add_argument("run", metavar="RUN|CHECKPOINT", help="id or name of a run, or the path of a checkpoint")
+    again.add_argument("--data-dir", help="where the data set is now (default: where it was)")
+    again.add_argument("--accelerator", choices=["auto", "cpu", "gpu", "mps"], help="device (default: the run's)")
+    again.add_argument("--any-data", action="store_true", help="score on other images than the run's, too")
+    again.set_defaults(run_command=_evaluate)
     data = commands.add_parser("data", help="fetch a data set, or look at it")
     actions = data.add_subparsers(title="actions", metavar="ACTION", required=True)
     for name, run, text in (
@@ -51,7 +58,7 @@ def _parser() -> argparse.ArgumentParser:
         action = actions.add_parser(name, help=text, description=text.capitalize() + ".")
         action.add_argument("name", nargs="?", default="fashion_mnist", help="data set (default: %(default)s)")
         action.add_argument("--dir", help="folder of data sets (default: data/ of the project)")
-        action.set_defaults(run=run)
+        action.set_defaults(run_command=run)
         if name == "show":
             action.add_argument("--samples", type=int, default=12, help="images a class (default: %(default)s)")
             action.add_argument("--seed", type=int, default=0, help="which random images (default: %(default)s)")
@@ -61,7 +68,7 @@ def _parser() -> argparse.ArgumentParser:
         "--host", default="127.0.0.1", help="address to listen on (default: %(default)s, this machine only)"
     )
     ui.add_argument("--port", type=int, default=5000, help="(default: %(default)s)")
-    ui.set_defaults(run=_ui)
+    ui.set_defaults(run_command=_ui)
     return parser
 
 
@@ -109,10 +116,17 @@ def _complete(arguments: list[str]) -> int:
     """Suggests commands, and after `train` what Hydra suggests."""
     command, _, line = os.environ.get("COMP_LINE", "").partition(" ")
     if not line.lstrip().startswith("train "):
-        print("train data ui")
+        print("train evaluate data ui")
         return 0
     os.environ["COMP_LINE"] = f"{command} {line.lstrip().removeprefix('train ')}"
     return _train(arguments)
+
+
+def _evaluate(arguments: argparse.Namespace) -> int:
+    from prenda.evaluate import evaluate_again
+
+    evaluate_again(arguments.run, arguments.data_dir, arguments.accelerator, arguments.any_data)
+    return 0
 
 
 def _data_fetch(arguments: argparse.Namespace) -> int:

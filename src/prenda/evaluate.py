@@ -1,16 +1,24 @@
-"""Scores a trained classifier."""
+"""Scores a trained classifier, right after training or again later."""
 
 from __future__ import annotations
 
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytorch_lightning as pl
+from omegaconf import DictConfig, OmegaConf
+from rich.console import Console
 from torch import Tensor
 
-from prenda import checkpoints
+from prenda import checkpoints, console
+from prenda.assemble import build_classifier, build_trainer, settle
 from prenda.classifier import Classifier
+from prenda.config import TrainConfig, home
 from prenda.data.datamodule import ImageDataModule
+from prenda.data.datamodule import from_config as data_from_config
+from prenda.tracking import download, run_name
 
 
 @dataclass(frozen=True)
@@ -30,16 +38,71 @@ class Scores:
     labels: Tensor
 
 
-def evaluate(classifier: Classifier, data: ImageDataModule, checkpoint: Path, trainer: pl.Trainer) -> dict[str, Scores]:
+def evaluate(config: DictConfig, classifier: Classifier, data: ImageDataModule, checkpoint: Path) -> dict[str, Scores]:
     """Loads a checkpoint's weights and scores validation and test, each image once.
 
     Whatever trained it, this is one process on one device, so that the scores do not depend on how many there were.
     """
+    trainer = build_trainer(config, devices=1, logger=False, enable_checkpointing=False, enable_progress_bar=False)
     classifier.load_state_dict(checkpoints.read(checkpoint)["state_dict"])
     trainer.validate(classifier, datamodule=data, verbose=False)
     scores = {"val": _scores("val", classifier, trainer)}
     trainer.test(classifier, datamodule=data, verbose=False)
     return scores | {"test": _scores("test", classifier, trainer)}
+
+
+def evaluate_again(
+    source: str, data_dir: str | None = None, accelerator: str | None = None, any_data: bool = False
+) -> dict[str, Scores]:
+    """Scores a finished run from what its checkpoint says of it, and shows the figures.
+
+    Args:
+        source: A checkpoint's path, or the id or name of a run in this project's store.
+        data_dir: Where the data set is now; None takes the recorded folder.
+        accelerator: The device, which then computes in full precision; None takes the recorded one.
+        any_data: Score on other images than the run was trained with, instead of refusing.
+
+    Raises:
+        ValueError: If there is no such run or checkpoint, or the data set's content is not the recorded one.
+    """
+    with tempfile.TemporaryDirectory() as scratch:
+        path = Path(source)
+        if not path.is_file():
+            path = download(
+                f"sqlite:///{home() / 'mlruns' / 'mlflow.db'}", source, "checkpoints/best.ckpt", Path(scratch)
+            )
+        notes = _notes(path)
+        config = OmegaConf.merge(TrainConfig, notes["config"])
+        assert isinstance(config, DictConfig)
+        config.data.dir = data_dir or config.data.dir
+        if accelerator is not None and accelerator != config.trainer.accelerator:
+            config.trainer.accelerator, config.trainer.precision = accelerator, "32"
+        config.trainer.devices, config.trainer.sync_batchnorm, config.trainer.compile = 1, False, False
+        settle(config, processes=1)
+        data = data_from_config(config)
+        data.prepare_data()
+        data.setup()
+        if data.content_hash != notes["content_hash"] and not any_data:
+            raise ValueError(
+                f"data.dir is {config.data.dir}, where {config.data.name} has the content {data.content_hash[:12]}…, "
+                f"but {source} was trained on {notes['content_hash'][:12]}…: give --data-dir the recorded images, "
+                "or --any-data to score on these."
+            )
+        scores = evaluate(config, build_classifier(config, data), data, path)
+    title = f"{run_name(config)}, scored again from {source}"
+    console.show_result(Console(), title, {split: score.metrics for split, score in scores.items()}, {})
+    return scores
+
+
+def _notes(path: Path) -> dict[str, Any]:
+    """What a checkpoint says of its run."""
+    try:
+        notes: dict[str, Any] = checkpoints.read(path)["prenda"]
+    except Exception as error:  # a foreign file can fail anywhere
+        raise ValueError(
+            f"{path} is no checkpoint of prenda: give best.ckpt or last.ckpt of a run's checkpoints folder."
+        ) from error
+    return notes
 
 
 def _scores(split: str, classifier: Classifier, trainer: pl.Trainer) -> Scores:

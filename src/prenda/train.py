@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 import json
-import logging
-import os
 import signal
 import time
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pytorch_lightning as pl
-import torch
 from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.callbacks import Callback, EMAWeightAveraging
 from rich.console import Console
 
 from prenda import checkpoints, console
+from prenda.assemble import build_classifier, build_trainer, resolve_device, settle
 from prenda.classifier import Classifier
-from prenda.config import TrainConfig, as_plain, build, check, refused
+from prenda.config import TrainConfig, as_plain, check
 from prenda.data.datamodule import ImageDataModule, Split
 from prenda.data.datamodule import from_config as data_from_config
 from prenda.evaluate import Scores, evaluate
@@ -61,12 +57,12 @@ def train(config: DictConfig, folder: Path) -> TrainResult:
         ValueError: If a setting cannot work, by its dotted name.
     """
     check(config)
-    device, processes = _resolve_device(config)
-    _settle(config, processes)
+    device, processes = resolve_device(config)
+    settle(config, processes)
     data = data_from_config(config)
     data.prepare_data()
     data.setup()
-    classifier = _build_classifier(config, data)
+    classifier = build_classifier(config, data)
     out = Console()
     console.show_config(out, as_plain(config), f"prenda train: {run_name(config)}")
     console.show_network(out, classifier, data.image_shape)
@@ -86,94 +82,6 @@ def train(config: DictConfig, folder: Path) -> TrainResult:
     return result
 
 
-def _resolve_device(config: DictConfig) -> tuple[str, int]:
-    """The accelerator and the number of processes.
-
-    Raises:
-        ValueError: If this machine has no such device, or not as many, or it cannot train in that precision.
-    """
-    wanted, devices = config.trainer.accelerator, config.trainer.devices
-    gpus = torch.cuda.device_count()
-    mps = torch.backends.mps.is_available()
-    found = wanted if wanted != "auto" else "gpu" if gpus else "mps" if mps else "cpu"
-    if found == "gpu" and not gpus:
-        raise ValueError(
-            "trainer.accelerator is gpu, but PyTorch finds no CUDA GPU on this machine: use trainer=cpu, "
-            "or install the GPU's driver and a PyTorch built for it."
-        )
-    if found == "mps" and not mps:
-        raise ValueError("trainer.accelerator is mps, but this is no Apple computer with Metal: use trainer=cpu.")
-    count = gpus if found == "gpu" and devices == -1 else devices
-    most = {"gpu": gpus, "mps": 1}.get(found, os.cpu_count() or 1)
-    if not 1 <= count <= most:
-        raise ValueError(f"trainer.devices is {devices}, but this machine has {most} of {found}: give at most {most}.")
-    if found == "cpu" and config.trainer.precision == "16-mixed":
-        raise ValueError("trainer.precision is 16-mixed, which needs a GPU: use bf16-mixed or 32 on the CPU.")
-    if found == "cpu" and config.trainer.sync_batchnorm:
-        raise ValueError("trainer.sync_batchnorm is true, which PyTorch has for GPUs only: set it to false on the CPU.")
-    return found, count
-
-
-def _settle(config: DictConfig, processes: int) -> None:
-    """Seeds and threads of this process, and quiet libraries."""
-    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
-    # By design: the images lie in memory, where worker processes would only copy them.
-    warnings.filterwarnings("ignore", message=".*does not have many workers.*")
-    # Lightning asks torch in a way that torch has replaced; theirs to mend.
-    warnings.filterwarnings("ignore", message=".*treespec, LeafSpec.*")
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    torch.set_num_threads(config.trainer.threads or max(1, cores // processes))
-    pl.seed_everything(config.seed, verbose=False)
-
-
-def _build_classifier(config: DictConfig, data: ImageDataModule) -> Classifier:
-    backbone = build(config, "backbone", image_shape=data.image_shape, num_classes=len(data.class_names))
-    if config.trainer.channels_last:
-        backbone = backbone.to(memory_format=torch.channels_last)
-    if config.trainer.compile:
-        backbone.compile()
-    classifier = Classifier(
-        backbone,
-        len(data.class_names),
-        optimizer=build(config, "optimizer"),
-        scheduler=build(config, "scheduler"),
-        label_smoothing=config.label_smoothing,
-        seed=config.seed,
-    )
-    _try_optimizer(config, classifier)
-    classifier.notes = {
-        "config": as_plain(config),
-        "class_names": list(data.class_names),
-        "image_shape": list(data.image_shape),
-        "pixels": data.statistics(),
-        "content_hash": data.content_hash,
-    }
-    return classifier
-
-
-def _try_optimizer(config: DictConfig, classifier: Classifier) -> None:
-    """Makes optimiser and schedule once, so that settings that cannot work are refused before anything is recorded."""
-    with refused(config, "optimizer"):
-        optimizer = classifier.make_optimizer()
-    with refused(config, "scheduler"):
-        classifier.make_scheduler(optimizer, 100)
-
-
-def _trainer(config: DictConfig, **settings: Any) -> pl.Trainer:
-    """Lightning's Trainer without what we do ourselves: its summary, its first check of validation, its folder."""
-    device, _ = _resolve_device(config)
-    return pl.Trainer(
-        accelerator=device,
-        precision=config.trainer.precision,
-        deterministic=config.trainer.deterministic,
-        num_sanity_val_steps=0,
-        enable_model_summary=False,
-        log_every_n_steps=0,  # figures come once an epoch
-        use_distributed_sampler=False,  # the datamodule's own samplers know the processes
-        **settings,
-    )
-
-
 def _fit(
     config: DictConfig,
     classifier: Classifier,
@@ -185,7 +93,7 @@ def _fit(
     callbacks: list[Callback] = [checkpoints.best_and_last(folder / "checkpoints"), console.TrainingProgress()]
     if config.ema is not None:
         callbacks.append(EMAWeightAveraging(decay=config.ema))
-    trainer = _trainer(
+    trainer = build_trainer(
         config,
         devices=processes,
         strategy="auto" if processes == 1 else "ddp",
@@ -229,18 +137,17 @@ def _fit_worker(settings: dict[str, Any], folder: Path, run_id: str | None, proc
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group: the launcher ends this process
     config = OmegaConf.merge(TrainConfig, settings)
     assert isinstance(config, DictConfig)
-    _settle(config, processes)
+    settle(config, processes)
     data = data_from_config(config)
     data.setup()
-    _fit(config, _build_classifier(config, data), data, folder, run_id, processes)
+    _fit(config, build_classifier(config, data), data, folder, run_id, processes)
 
 
 def _score(config: DictConfig, classifier: Classifier, data: ImageDataModule, run: Run, seconds: float) -> TrainResult:
     """Scores the best epoch's weights and writes figures, matrices and the closing record."""
     checkpoint = run.folder / "checkpoints" / "best.ckpt"
     best_epoch = checkpoints.read(checkpoint)["epoch"] + 1
-    trainer = _trainer(config, devices=1, logger=False, enable_checkpointing=False, enable_progress_bar=False)
-    scores = evaluate(classifier, data, checkpoint, trainer)
+    scores = evaluate(config, classifier, data, checkpoint)
     for split, score in scores.items():
         title = f"{run_name(config)}, {split}: accuracy {score.metrics['accuracy']:.4f}"
         write_confusion(score.confusion.numpy(), data.class_names, title, run.folder / "confusion" / split)
