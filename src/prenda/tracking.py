@@ -96,7 +96,7 @@ class MlflowRun(Run):
         """Starts a thread that records the machine's load, memory and network."""
         from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 
-        self._monitor = SystemMetricsMonitor(self._id, tracking_uri=self._client.tracking_uri)  # type: ignore[no-untyped-call]  # MLflow's
+        self._monitor = SystemMetricsMonitor(self._id, tracking_uri=self._client.tracking_uri)
         self._monitor.start()
 
     def log_parameters(self, parameters: Mapping[str, Any]) -> None:

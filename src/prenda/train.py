@@ -148,10 +148,11 @@ def _score(config: DictConfig, classifier: Classifier, data: ImageDataModule, ru
     checkpoint = run.folder / "checkpoints" / "best.ckpt"
     best_epoch = checkpoints.read(checkpoint)["epoch"] + 1
     scores = evaluate(config, classifier, data, checkpoint)
+    tables = {split: class_scores(score.confusion.numpy(), data.class_names) for split, score in scores.items()}
     for split, score in scores.items():
         title = f"{run_name(config)}, {split}: accuracy {score.metrics['accuracy']:.4f}"
         write_confusion(score.confusion.numpy(), data.class_names, title, run.folder / "confusion" / split)
-        write_class_scores(class_scores(score.confusion.numpy(), data.class_names), run.folder / "classes" / split)
+        write_class_scores(tables[split], run.folder / "classes" / split)
         write_predictions(
             score.logits.softmax(1).numpy(),
             score.labels.numpy(),
@@ -160,7 +161,7 @@ def _score(config: DictConfig, classifier: Classifier, data: ImageDataModule, ru
         )
     flat = {f"test/{name}": value for name, value in scores["test"].metrics.items()}
     flat |= {f"best/val/{name}": value for name, value in scores["val"].metrics.items()}
-    for row in class_scores(scores["test"].confusion.numpy(), data.class_names)[: len(data.class_names)]:
+    for row in tables["test"][: len(data.class_names)]:
         flat |= {f"test/{name}/{row['class']}": float(row[column]) for name, column in _CLASS_METRICS.items()}
     flat |= {"best/epoch": best_epoch, "train/seconds": seconds}
     (run.folder / "scores.json").write_text(json.dumps(flat, indent=2) + "\n", encoding="utf-8")

@@ -118,7 +118,6 @@ class LabelledImages:
         content_hash: SHA-256 of pixels and labels, hexadecimal.
     """
 
-    name: str
     class_names: tuple[str, ...]
     train_images: Tensor
     train_labels: Tensor
@@ -175,7 +174,7 @@ def load(name: str, data_dir: Path) -> LabelledImages:
     digest = hashlib.sha256()
     for tensor in tensors:
         digest.update(tensor.numpy().data)
-    return LabelledImages(name, names, *tensors, content_hash=digest.hexdigest())
+    return LabelledImages(names, *tensors, content_hash=digest.hexdigest())
 
 
 def _folder(source: Source, data_dir: Path) -> Path:
