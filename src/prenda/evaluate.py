@@ -18,7 +18,8 @@ from prenda.classifier import Classifier
 from prenda.config import TrainConfig, home
 from prenda.data.datamodule import ImageDataModule
 from prenda.data.datamodule import from_config as data_from_config
-from prenda.tracking import download, run_name
+from prenda.tracking.lookup import download
+from prenda.tracking.runs import run_name
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from prenda.data.datamodule import from_config as data_from_config
 from prenda.evaluate import Scores, evaluate
 from prenda.report import class_scores, write_class_scores, write_confusion, write_predictions
 from prenda.signals import Stopped, stopping
-from prenda.tracking import DataUsed, Run, lightning_logger, recorded, run_name
+from prenda.tracking.runs import DataUsed, Run, lightning_logger, recorded, run_name
 
 _CLASS_METRICS = {"f1": "f1-score", "precision": "precision", "recall": "recall"}  # our names, the table's columns
 

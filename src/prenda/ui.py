@@ -11,7 +11,7 @@ import time
 
 from prenda.config import home
 from prenda.signals import Stopped, stopping
-from prenda.tracking import connect
+from prenda.tracking.store import connect
 
 
 def serve(host: str, port: int) -> int:

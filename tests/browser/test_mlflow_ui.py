@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from prenda.tracking import connect
+from prenda.tracking.store import connect
 
 pytestmark = pytest.mark.browser
 

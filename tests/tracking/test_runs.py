@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import multiprocessing
 import os
 import re
 import signal
@@ -10,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from prenda import tracking
 from prenda.data.sources import GARMENTS
 from prenda.signals import Stopped
-from prenda.tracking import TrackingError, connect, experiment_id, recorded
+from prenda.tracking import runs
+from prenda.tracking.runs import recorded
+from prenda.tracking.store import TrackingError, connect
 from prenda.train import TrainResult, train
 from tests.conftest import TINY, configured
 from tests.test_train import DENSE, wait_for
@@ -90,14 +90,14 @@ def test_the_commit_and_the_state_of_the_tree_are_recorded(monkeypatch, tmp_path
         command = ["git", "-C", str(tmp_path), *identity, *words]
         return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
 
-    monkeypatch.setattr(tracking, "REPOSITORY", tmp_path)
-    assert tracking._git_tags() == {}
+    monkeypatch.setattr(runs, "REPOSITORY", tmp_path)
+    assert runs._git_tags() == {}
     git("init")
-    assert tracking._git_tags() == {}
+    assert runs._git_tags() == {}
     git("commit", "--allow-empty", "-m", "first")
-    assert tracking._git_tags() == {"mlflow.source.git.commit": git("rev-parse", "HEAD"), "git.dirty": "false"}
+    assert runs._git_tags() == {"mlflow.source.git.commit": git("rev-parse", "HEAD"), "git.dirty": "false"}
     (tmp_path / "new").touch()
-    assert tracking._git_tags()["git.dirty"] == "true"
+    assert runs._git_tags()["git.dirty"] == "true"
 
 
 def test_the_data_set_is_an_input_with_hash_and_split(home, result):
@@ -155,7 +155,7 @@ def test_an_error_is_told_even_if_the_record_cannot_be_closed_whole(home, tmp_pa
     def no_room(self) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(tracking.MlflowRun, "log_files", no_room)
+    monkeypatch.setattr(runs.MlflowRun, "log_files", no_room)
     ended = recorded(configured(*MLFLOW), tmp_path / "run")
     run = ended.__enter__()
     with pytest.raises(RuntimeError, match="out of memory") as error:
@@ -187,16 +187,6 @@ def test_a_signal_is_recorded_as_killed(tmp_path, signum, processes):
     assert run.info.status == "KILLED"
 
 
-def _open_store(folder: str) -> str:
-    store = connect(f"sqlite:///{folder}/mlruns/mlflow.db")
-    return experiment_id(store, "prenda", f"{folder}/mlruns/artifacts")
-
-
-def test_processes_that_use_a_new_store_at_once_do_not_harm_it(tmp_path):
-    with multiprocessing.get_context("spawn").Pool(3) as pool:
-        assert len(set(pool.map(_open_store, [str(tmp_path)] * 3))) == 1
-
-
 def test_a_server_that_does_not_answer_is_told(tmp_path):
     config = configured(*MLFLOW, "tracking=server", "tracking.uri=http://127.0.0.1:9")
     with (
@@ -206,33 +196,3 @@ def test_a_server_that_does_not_answer_is_told(tmp_path):
         recorded(config, tmp_path / "run"),
     ):
         pass
-
-
-def test_a_file_that_is_no_store_is_told_and_left(tmp_path):
-    broken = tmp_path / "mlflow.db"
-    broken.write_text("not a database, but somebody's file" * 100)
-    with pytest.raises(TrackingError, match=r"tracking.uri is 'sqlite:///.*mlflow.db', which cannot be used"):
-        connect(f"sqlite:///{broken}")
-    assert broken.read_text().startswith("not a database")
-
-
-def test_a_deleted_experiment_is_told(home, result):
-    store = client(home)
-    gone = store.create_experiment("gone")
-    store.delete_experiment(gone)
-    with pytest.raises(
-        TrackingError, match=rf"tracking.experiment is 'gone', which was deleted: .*--experiment-id {gone}"
-    ):
-        experiment_id(store, "gone", None)
-
-
-def test_without_mlflow_the_fix_is_told(monkeypatch):
-    monkeypatch.setitem(sys.modules, "mlflow", None)
-    with pytest.raises(TrackingError, match="mlflow is not installed: install it or use tracking=offline"):
-        connect("sqlite:///:memory:")
-
-
-def test_one_module_imports_mlflow():
-    source = Path(tracking.__file__).parent
-    importing = {p.name for p in source.rglob("*.py") if re.search(r"^\s*(import|from) mlflow", p.read_text(), re.M)}
-    assert importing == {"tracking.py"}

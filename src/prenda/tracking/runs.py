@@ -1,13 +1,11 @@
 """What a run leaves behind: its own folder, and MLflow where `tracking` says so.
 
-The only module that imports mlflow, and only where it is needed: `tracking=offline` runs without it.
+`tracking=offline` runs without MLflow.
 """
 
 from __future__ import annotations
 
 import json
-import logging
-import os
 import subprocess
 import time
 import traceback
@@ -18,21 +16,17 @@ from importlib.metadata import distributions, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from filelock import FileLock
 from omegaconf import DictConfig
 from pytorch_lightning.loggers import CSVLogger, Logger, MLFlowLogger
 
 from prenda.config import REPOSITORY, TrackingKind, as_plain, flatten, target_name
+from prenda.tracking.store import connect, experiment_id
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 VERSIONED = ("prenda", "torch", "torchvision", "pytorch-lightning", "torchmetrics", "hydra-core", "mlflow", "numpy")
 LONGEST_PARAMETER = 6000  # characters, MLflow's own limit
-
-
-class TrackingError(ValueError):
-    """A store or server that cannot be used."""
 
 
 class _RunLogger(MLFlowLogger):
@@ -183,91 +177,6 @@ def lightning_logger(config: DictConfig, folder: Path, run_id: str | None) -> Lo
 def run_name(config: DictConfig) -> str:
     """`tracking.run_name`, else backbone, data and seed."""
     return config.tracking.run_name or f"{target_name(config.backbone)}-{config.data.name}-seed{config.seed}"
-
-
-def connect(uri: str) -> MlflowClient:
-    """A client of a store or server that is there. An sqlite store is created on first use, by one process at a time.
-
-    Raises:
-        TrackingError: If it cannot be reached or used, with what to do.
-    """
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")  # its default waits for minutes
-    for name in ("alembic", "mlflow.store.db.utils", "mlflow.tracking", "mlflow.system_metrics"):
-        logging.getLogger(name).setLevel(logging.WARNING)
-    try:
-        from mlflow import MlflowClient
-    except ModuleNotFoundError as error:
-        raise TrackingError(
-            "tracking.kind is mlflow, but mlflow is not installed: install it or use tracking=offline."
-        ) from error
-    try:
-        if not uri.startswith("sqlite:///"):
-            client = MlflowClient(uri)
-            client.search_experiments(max_results=1)
-            return client
-        database = Path(uri.removeprefix("sqlite:///"))
-        database.parent.mkdir(parents=True, exist_ok=True)
-        # Two processes that both create the tables would leave the database broken for good.
-        with FileLock(database.with_suffix(".lock")):
-            client = MlflowClient(uri)
-            client.search_experiments(max_results=1)
-        return client
-    except Exception as error:  # each kind of store has its own
-        raise TrackingError(
-            f"tracking.uri is {uri!r}, which cannot be used ({(str(error) or type(error).__name__).splitlines()[0]}): "
-            "start the server or mend the store, name another with tracking.uri=…, or use tracking=offline."
-        ) from error
-
-
-def download(uri: str, run: str, artifact: str, into: Path) -> Path:
-    """Fetches one file of a recorded run, named by its id or its name (of several, the newest).
-
-    Raises:
-        TrackingError: If there is no store, no such run, or the run has no such file.
-    """
-    if uri.startswith("sqlite:///") and not Path(uri.removeprefix("sqlite:///")).is_file():
-        raise TrackingError(f"{run!r} is no file, and there is no store at {uri} to look for a run: train one first.")
-    client = connect(uri)
-    from mlflow.exceptions import MlflowException
-
-    experiments = [experiment.experiment_id for experiment in client.search_experiments()]
-    name = run.replace("'", "")  # MLflow's filters have no way to quote it
-    found = client.search_runs(experiments, f"attributes.run_id = '{name}'", max_results=1) or client.search_runs(
-        experiments, f"attributes.run_name = '{name}'", order_by=["attributes.start_time DESC"], max_results=1
-    )
-    if not found:
-        raise TrackingError(
-            f"{run!r} is neither a file nor a run in {uri}: `prenda ui` shows ids and names of the runs."
-        )
-    try:
-        return Path(client.download_artifacts(found[0].info.run_id, artifact, str(into)))
-    except (MlflowException, OSError) as error:
-        raise TrackingError(
-            f"Run {run!r} ({found[0].info.status}) holds no {artifact}: name a run that finished an epoch."
-        ) from error
-
-
-def experiment_id(client: MlflowClient, name: str, artifacts: str | None) -> str:
-    """The experiment's id; it is created if there is none, whichever process comes first."""
-    from mlflow.exceptions import MlflowException
-
-    found = client.get_experiment_by_name(name)
-    if found is None:
-        try:
-            location = None if artifacts is None else Path(artifacts).resolve().as_uri()
-            return client.create_experiment(name, artifact_location=location)
-        except MlflowException:
-            found = client.get_experiment_by_name(name)  # another process was first
-            if found is None:
-                raise
-    if found.lifecycle_stage == "deleted":
-        raise TrackingError(
-            f"tracking.experiment is {name!r}, which was deleted: restore it in the MLflow UI (or by "
-            f"`mlflow experiments restore --experiment-id {found.experiment_id}`), or give another name."
-        )
-    return found.experiment_id
 
 
 def _open(config: DictConfig, folder: Path) -> Run:

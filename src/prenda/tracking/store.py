@@ -1,0 +1,74 @@
+"""MLflow's store: a local sqlite database, or a server."""
+
+from __future__ import annotations
+
+import logging
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from filelock import FileLock
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+
+class TrackingError(ValueError):
+    """A store or server that cannot be used."""
+
+
+def connect(uri: str) -> MlflowClient:
+    """A client of a store or server that is there. An sqlite store is created on first use, by one process at a time.
+
+    Raises:
+        TrackingError: If it cannot be reached or used, with what to do.
+    """
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")  # its default waits for minutes
+    for name in ("alembic", "mlflow.store.db.utils", "mlflow.tracking", "mlflow.system_metrics"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    try:
+        from mlflow import MlflowClient
+    except ModuleNotFoundError as error:
+        raise TrackingError(
+            "tracking.kind is mlflow, but mlflow is not installed: install it or use tracking=offline."
+        ) from error
+    try:
+        if not uri.startswith("sqlite:///"):
+            client = MlflowClient(uri)
+            client.search_experiments(max_results=1)
+            return client
+        database = Path(uri.removeprefix("sqlite:///"))
+        database.parent.mkdir(parents=True, exist_ok=True)
+        # Two processes that both create the tables would leave the database broken for good.
+        with FileLock(database.with_suffix(".lock")):
+            client = MlflowClient(uri)
+            client.search_experiments(max_results=1)
+        return client
+    except Exception as error:  # each kind of store has its own
+        raise TrackingError(
+            f"tracking.uri is {uri!r}, which cannot be used ({(str(error) or type(error).__name__).splitlines()[0]}): "
+            "start the server or mend the store, name another with tracking.uri=…, or use tracking=offline."
+        ) from error
+
+
+def experiment_id(client: MlflowClient, name: str, artifacts: str | None) -> str:
+    """The experiment's id; it is created if there is none, whichever process comes first."""
+    from mlflow.exceptions import MlflowException
+
+    found = client.get_experiment_by_name(name)
+    if found is None:
+        try:
+            location = None if artifacts is None else Path(artifacts).resolve().as_uri()
+            return client.create_experiment(name, artifact_location=location)
+        except MlflowException:
+            found = client.get_experiment_by_name(name)  # another process was first
+            if found is None:
+                raise
+    if found.lifecycle_stage == "deleted":
+        raise TrackingError(
+            f"tracking.experiment is {name!r}, which was deleted: restore it in the MLflow UI (or by "
+            f"`mlflow experiments restore --experiment-id {found.experiment_id}`), or give another name."
+        )
+    return found.experiment_id

@@ -1,0 +1,50 @@
+from __future__ import annotations
+
+import multiprocessing
+import re
+import sys
+
+import pytest
+
+from prenda.config import REPOSITORY
+from prenda.tracking.store import TrackingError, connect, experiment_id
+
+
+def _open_store(folder: str) -> str:
+    store = connect(f"sqlite:///{folder}/mlruns/mlflow.db")
+    return experiment_id(store, "prenda", f"{folder}/mlruns/artifacts")
+
+
+def test_processes_that_use_a_new_store_at_once_do_not_harm_it(tmp_path):
+    with multiprocessing.get_context("spawn").Pool(3) as pool:
+        assert len(set(pool.map(_open_store, [str(tmp_path)] * 3))) == 1
+
+
+def test_a_file_that_is_no_store_is_told_and_left(tmp_path):
+    broken = tmp_path / "mlflow.db"
+    broken.write_text("not a database, but somebody's file" * 100)
+    with pytest.raises(TrackingError, match=r"tracking.uri is 'sqlite:///.*mlflow.db', which cannot be used"):
+        connect(f"sqlite:///{broken}")
+    assert broken.read_text().startswith("not a database")
+
+
+def test_a_deleted_experiment_is_told(tmp_path):
+    store = connect(f"sqlite:///{tmp_path}/mlflow.db")
+    gone = store.create_experiment("gone")
+    store.delete_experiment(gone)
+    with pytest.raises(
+        TrackingError, match=rf"tracking.experiment is 'gone', which was deleted: .*--experiment-id {gone}"
+    ):
+        experiment_id(store, "gone", None)
+
+
+def test_without_mlflow_the_fix_is_told(monkeypatch):
+    monkeypatch.setitem(sys.modules, "mlflow", None)
+    with pytest.raises(TrackingError, match="mlflow is not installed: install it or use tracking=offline"):
+        connect("sqlite:///:memory:")
+
+
+def test_one_package_imports_mlflow():
+    files = (REPOSITORY / "src").rglob("*.py")
+    importing = {path.parent.name for path in files if re.search(r"^\s*(import|from) mlflow", path.read_text(), re.M)}
+    assert importing == {"tracking"}
