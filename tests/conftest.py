@@ -15,8 +15,8 @@ from omegaconf import DictConfig
 from prenda.config import CONFIG_DIR, REPOSITORY, register
 from prenda.data.sources import SOURCES, _absent
 
-# The least that trains: 200 generated pictures, one epoch, no MLflow.
-TINY = ("data=generated", "data.limit_train=200", "trainer=cpu", "trainer.epochs=1", "tracking=offline")
+# The least that trains: 200 generated pictures, one epoch, no MLflow, no pictures.
+TINY = ("data=generated", "data.limit_train=200", "trainer=cpu", "trainer.epochs=1", "tracking=offline", "report=none")
 REAL_DATA = REPOSITORY / "data"
 
 _SKIP = pytest.mark.skipif(

@@ -81,7 +81,7 @@ def test_the_best_epoch_by_validation_is_scored_and_the_last_is_kept_too(tmp_pat
 
 
 def test_a_run_leaves_its_settings_scores_and_matrices_in_its_folder(tmp_path):
-    result = train(configured(*TINY, *DENSE), tmp_path)
+    result = train(configured(*TINY, *DENSE, "report=light"), tmp_path)
     assert "lr: 0.005" in (tmp_path / "config.yaml").read_text()
     scores = json.loads((tmp_path / "scores.json").read_text())
     assert scores["test/accuracy"] == result.scores["test"].metrics["accuracy"]
@@ -95,6 +95,58 @@ def test_a_run_leaves_its_settings_scores_and_matrices_in_its_folder(tmp_path):
     assert scores["test/f1/Shirt"] >= 0
 
 
+FULL = (
+    "training/curves.png",
+    "calibration/reliability.png",
+    "calibration/calibration.json",
+    "mistakes/worst.png",
+    "mistakes/worst.csv",
+    "mistakes/pairs.png",
+    "mistakes/pairs.csv",
+    "network/first_layer.png",
+    "classes/train.csv",
+    "confusion/train.png",
+    "confusion/test_percent.png",
+    "confusion/epochs/epoch_002.png",
+    "confusion/epochs/epoch_003.png",
+    "report.html",
+)
+
+
+@pytest.mark.parametrize("backbone", [DENSE, ("backbone=cnn", "backbone.filters=[4]")], ids=["dense", "cnn"])
+def test_a_full_report_has_every_part(backbone, tmp_path):
+    settings = ("report=full", "report.every_n_epochs=2", "trainer.epochs=3")
+    result = train(configured(*TINY, *backbone, *settings), tmp_path)
+    assert [file for file in FULL if not (tmp_path / file).exists()] == []
+    assert not (tmp_path / "confusion/epochs/epoch_001.png").exists()
+    page = (tmp_path / "report.html").read_text()
+    assert f"{result.scores['train'].metrics['accuracy']:.4f}" in page
+    assert page.count("data:image/png;base64,") == 9
+    scores = json.loads((tmp_path / "scores.json").read_text())
+    for name in ("test/top2_accuracy", "test/calibrated/ece", "best/train/loss", "best/val/f1/Shirt", "temperature"):
+        assert name in scores
+    assert scores["report/seconds"] > 0
+
+
+def test_training_images_are_scored_as_they_are(tmp_path):
+    """In evaluation mode and without augmentation, so that the figure differs from what training saw."""
+    settings = ("report=full", "augment=erase", "data.limit_train=400", "trainer.epochs=4")
+    result = train(configured(*TINY, *DENSE, *settings, "backbone.dropout=0.5"), tmp_path)
+    lines = (tmp_path / "metrics/metrics.csv").read_text().splitlines()
+    column = lines[0].split(",").index("train/accuracy")
+    as_it_went = [float(value) for line in lines[1:] if (value := line.split(",")[column])]
+    assert len(result.scores["train"].labels) == 400
+    assert result.scores["train"].metrics["accuracy"] > max(as_it_went)
+
+
+def test_without_a_report_figures_and_tables_are_kept_and_no_picture(tmp_path):
+    train(configured(*TINY, *DENSE), tmp_path)
+    assert list(tmp_path.rglob("*.png")) == []
+    assert not (tmp_path / "report.html").exists()
+    kept = ("scores.json", "classes/test.csv", "confusion/test.json", "predictions/test.npz")
+    assert all((tmp_path / file).exists() for file in kept)
+
+
 def test_kept_predictions_are_those_that_were_scored(tmp_path):
     result = train(configured(*TINY, *DENSE), tmp_path)
     with np.load(tmp_path / "predictions/test.npz", allow_pickle=False) as kept:
@@ -105,7 +157,7 @@ def test_kept_predictions_are_those_that_were_scored(tmp_path):
 
 
 def test_a_run_shows_its_settings_network_progress_and_scores(tmp_path, capsys):
-    train(configured(*TINY, "backbone=cnn", "data.val_size=100"), tmp_path)
+    train(configured(*TINY, "backbone=cnn", "data.val_size=100", "report=light"), tmp_path)
     printed = capsys.readouterr().out
     for expected in (
         "val_size: 100",

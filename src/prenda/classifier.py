@@ -34,7 +34,6 @@ class Classifier(pl.LightningModule):
 
     Attributes:
         confusion: The last epoch's confusion matrix of each split, (num_classes, num_classes), int64; rows are true.
-        outputs: The last epoch's logits (N, num_classes), float32, and labels (N,) of `val` and `test` in this process.
         notes: Plain types that every checkpoint carries under `prenda`.
     """
 
@@ -52,7 +51,6 @@ class Classifier(pl.LightningModule):
         self.backbone = backbone
         self.label_smoothing, self.seed = label_smoothing, seed
         self.confusion: dict[str, Tensor] = {}
-        self.outputs: dict[str, tuple[Tensor, Tensor]] = {}
         self.notes: dict[str, Any] = {}
         self._optimizer, self._scheduler = optimizer, scheduler
         # Filled, computed and emptied at the end of each epoch of each split, so one set serves all of them.
@@ -81,6 +79,11 @@ class Classifier(pl.LightningModule):
 
     def test_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
         self._step("test", batch)
+
+    def predict_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
+        """Logits (B, num_classes), float32."""
+        logits: Tensor = self(batch[0])
+        return logits.float()
 
     def on_train_epoch_end(self) -> None:
         self._log_epoch("train")
@@ -121,10 +124,7 @@ class Classifier(pl.LightningModule):
             parts, part_labels, losses = zip(*seen, strict=True)
             sizes = torch.tensor([len(part) for part in part_labels], device=self.device)
             self._loss.update(torch.stack(losses).float(), sizes)
-            logits, labels = torch.cat(parts), torch.cat(part_labels)
-            self._metrics.update(logits.argmax(1), labels)
-            if split != "train":
-                self.outputs[split] = logits.float().cpu(), labels.cpu()
+            self._metrics.update(torch.cat(parts).argmax(1), torch.cat(part_labels))
         scores = self._metrics.compute() | {"loss": self._loss.compute()}
         self.confusion[split] = scores.pop("confusion").cpu()
         self._loss.reset()

@@ -56,6 +56,17 @@ class TrackingKind(Enum):
     offline = "offline"
 
 
+class ReportLevel(Enum):
+    """What a run writes beside its scores, tables and predictions.
+
+    `full`: training images scored too, every picture, and `report.html`; `light`: confusion matrices; `none`: nothing.
+    """
+
+    full = "full"
+    light = "light"
+    none = "none"
+
+
 @dataclass
 class PathsConfig:
     """Folders, absolute, so that the one a command is started in does not matter."""
@@ -118,8 +129,17 @@ class TrackingConfig:
     uri: str | None = None
     artifacts: str | None = None  # null: where the server says
     experiment: str = "prenda"
-    run_name: str | None = None  # null: backbone-data-seed
+    run_name: str | None = None  # null: backbone, data, the overrides that matter, seed
+    command: str = "prenda train"  # what was typed; filled in when a run starts
     system_metrics: bool = True
+
+
+@dataclass
+class ReportConfig:
+    """What a run shows of itself at its end, and while it trains."""
+
+    level: ReportLevel = ReportLevel.full
+    every_n_epochs: int = 0  # between two confusion matrices of validation while training; 0 makes none
 
 
 @dataclass
@@ -133,7 +153,9 @@ class TrainConfig:
     optimizer: dict[str, Any] = field(default_factory=dict)
     scheduler: dict[str, Any] = field(default_factory=dict)
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
+    report: ReportConfig = field(default_factory=ReportConfig)
     tracking: TrackingConfig = field(default_factory=TrackingConfig)
+    choices: dict[str, str] = field(default_factory=dict)  # the file of each group of conf/; filled in likewise
     seed: int = 0
     label_smoothing: float = 0.0
     ema: float | None = None  # decay of the weights' moving average; null trains without one
@@ -246,6 +268,7 @@ _RANGES = (
     _Range("trainer.epochs", 1, float("inf")),
     _Range("trainer.gradient_clip", 0, float("inf"), open_low=True),
     _Range("trainer.threads", 1, float("inf")),
+    _Range("report.every_n_epochs", 0, float("inf")),
 )
 _CHOICES: dict[str, tuple[Any, ...]] = {
     "data.channels": (1, 3),

@@ -18,6 +18,8 @@ from rich.tree import Tree
 
 from prenda.classifier import Classifier
 
+SHOWN = ("accuracy", "f1", "precision", "recall", "loss", "ece")  # of each part, what fits a narrow terminal
+
 
 def show_config(console: Console, config: Mapping[str, Any], title: str) -> None:
     """The resolved configuration as a tree."""
@@ -59,11 +61,10 @@ def show_result(
     console: Console, title: str, scores: Mapping[str, Mapping[str, float]], places: Mapping[str, str]
 ) -> None:
     """The closing table: scores of each split, then where everything is."""
-    names = list(next(iter(scores.values())))
     console.print(f"\n{title}", highlight=False)
-    table = Table("", *names)
+    table = Table("", *SHOWN)
     for split, values in scores.items():
-        table.add_row(split, *(f"{values[name]:.4f}" for name in names))
+        table.add_row(split, *(f"{values[name]:.4f}" for name in SHOWN))
     console.print(table)
     for name, place in places.items():
         console.print(f"{name:<17} {place}", soft_wrap=True, highlight=False)

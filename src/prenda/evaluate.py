@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import tempfile
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
-import pytorch_lightning as pl
+import torch
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 from torch import Tensor
@@ -16,40 +16,33 @@ from prenda import checkpoints, console
 from prenda.assemble import build_classifier, build_trainer, settle
 from prenda.classifier import Classifier
 from prenda.config import TrainConfig, home
-from prenda.data.datamodule import ImageDataModule
+from prenda.data.datamodule import ImageDataModule, Split
 from prenda.data.datamodule import from_config as data_from_config
+from prenda.report.scores import Scores, score
 from prenda.tracking.lookup import download
 from prenda.tracking.runs import run_name
 
 
-@dataclass(frozen=True)
-class Scores:
-    """What a checkpoint is worth on one part of the data.
-
-    Attributes:
-        metrics: loss, accuracy, f1, precision, recall.
-        confusion: (num_classes, num_classes), int64; rows are the true classes.
-        logits: (N, num_classes), float32, in the data set's own order.
-        labels: (N,), int64, the true classes.
-    """
-
-    metrics: dict[str, float]
-    confusion: Tensor
-    logits: Tensor
-    labels: Tensor
-
-
-def evaluate(config: DictConfig, classifier: Classifier, data: ImageDataModule, checkpoint: Path) -> dict[str, Scores]:
-    """Loads a checkpoint's weights and scores validation and test, each image once.
+def evaluate(
+    config: DictConfig,
+    classifier: Classifier,
+    data: ImageDataModule,
+    checkpoint: Path,
+    splits: Sequence[Split] = ("val", "test"),
+) -> dict[str, Scores]:
+    """Loads a checkpoint's weights and scores parts of the data, each image once, unaugmented.
 
     Whatever trained it, this is one process on one device, so that the scores do not depend on how many there were.
     """
     trainer = build_trainer(config, devices=1, logger=False, enable_checkpointing=False, enable_progress_bar=False)
     classifier.load_state_dict(checkpoints.read(checkpoint)["state_dict"])
-    trainer.validate(classifier, datamodule=data, verbose=False)
-    scores = {"val": _scores("val", classifier, trainer)}
-    trainer.test(classifier, datamodule=data, verbose=False)
-    return scores | {"test": _scores("test", classifier, trainer)}
+    scores = {}
+    for split in splits:
+        data.predicted = split
+        logits = torch.cat(cast(list[Tensor], trainer.predict(classifier, datamodule=data)))
+        labels = data.split(split).labels
+        scores[str(split)] = score(logits.cpu().numpy(), labels.cpu().numpy(), data.class_names)
+    return scores
 
 
 def evaluate_again(
@@ -104,13 +97,3 @@ def _notes(path: Path) -> dict[str, Any]:
             f"{path} is no checkpoint of prenda: give best.ckpt or last.ckpt of a run's checkpoints folder."
         ) from error
     return notes
-
-
-def _scores(split: str, classifier: Classifier, trainer: pl.Trainer) -> Scores:
-    metrics = {
-        name.removeprefix(f"{split}/"): float(value)
-        for name, value in trainer.callback_metrics.items()
-        if name.startswith(f"{split}/")
-    }
-    names = ("accuracy", "f1", "precision", "recall", "loss")
-    return Scores({name: metrics[name] for name in names}, classifier.confusion[split], *classifier.outputs[split])

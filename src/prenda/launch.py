@@ -5,6 +5,8 @@ Apart from `train`, so that help, completion and `--cfg` answer without waiting 
 
 from __future__ import annotations
 
+import shlex
+from collections.abc import Sequence
 from pathlib import Path
 
 import hydra
@@ -12,6 +14,10 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from prenda.config import CONFIG_DIR, register, trusted_targets
+
+UNNAMED = {"hydra", "paths", "report", "tracking"}  # groups
+QUOTES = str.maketrans("", "", "'\" ")
+LONGEST_NAME = 100  # characters
 
 register()
 
@@ -21,4 +27,24 @@ def main(config: DictConfig) -> float:
     """Runs one training; returns the score that a sweep optimises."""
     from prenda.train import train
 
-    return train(config, Path(HydraConfig.get().runtime.output_dir)).score
+    hydra_config = HydraConfig.get()
+    choices, overrides = hydra_config.runtime.choices, list(hydra_config.overrides.task)
+    config.choices = {group: choice for group, choice in choices.items() if choice and "hydra" not in group}
+    config.tracking.command = shlex.join(["prenda", "train", *overrides])
+    config.tracking.run_name = config.tracking.run_name or name(config, overrides)
+    return train(config, Path(hydra_config.runtime.output_dir)).score
+
+
+def name(config: DictConfig, overrides: Sequence[str]) -> str:
+    """What tells a run from others: its experiment, or backbone and data, then what was overridden, then the seed.
+
+    Where it is recorded and what is reported makes no difference to the model, and is left out.
+    """
+    parts = [config.choices.get("experiment") or f"{config.choices['backbone']}-{config.data.name}"]
+    named = {"experiment", "seed"} if "experiment" in config.choices else {"backbone", "data", "seed"}
+    for override in overrides:
+        setting, _, value = override.lstrip("+~").partition("=")
+        if setting in named or setting.partition(".")[0] in UNNAMED or setting in ("data.dir", "trainer"):
+            continue
+        parts.append(f"{setting.rpartition('.')[2]}={value}".translate(QUOTES))
+    return "-".join(parts)[:LONGEST_NAME] + f"-seed{config.seed}"

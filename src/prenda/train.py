@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import signal
 import time
 from dataclasses import dataclass
@@ -15,16 +14,19 @@ from rich.console import Console
 
 from prenda import checkpoints, console
 from prenda.assemble import build_classifier, build_trainer, resolve_device, settle
+from prenda.backbones.first_layer import first_layer_weights
+from prenda.callbacks import ConfusionOverEpochs
 from prenda.classifier import Classifier
-from prenda.config import TrainConfig, as_plain, check
+from prenda.config import ReportLevel, TrainConfig, as_plain, check
 from prenda.data.datamodule import ImageDataModule, Split
 from prenda.data.datamodule import from_config as data_from_config
-from prenda.evaluate import Scores, evaluate
-from prenda.report import class_scores, write_class_scores, write_confusion, write_predictions
+from prenda.evaluate import evaluate
+from prenda.report.calibration import fit_temperature
+from prenda.report.run import Finished, describe, write_confusions, write_full, write_tables
+from prenda.report.scores import Scores
+from prenda.report.tables import write_json
 from prenda.signals import Stopped, stopping
-from prenda.tracking.runs import DataUsed, Run, lightning_logger, recorded, run_name
-
-_CLASS_METRICS = {"f1": "f1-score", "precision": "precision", "recall": "recall"}  # our names, the table's columns
+from prenda.tracking.runs import DataUsed, Run, lightning_loggers, parameters, recorded, run_name
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,7 @@ class TrainResult:
 
     Attributes:
         score: Validation accuracy of the chosen checkpoint, which sweeps maximise.
-        scores: Figures of the chosen checkpoint on `val` and `test`.
+        scores: Figures of the chosen checkpoint on `val`, `test` and, in a full report, `train`.
         best_epoch: The epoch that it was taken from, counted from 1.
         train_seconds: Of the epochs, validation included.
         run_id: MLflow's; None offline.
@@ -91,6 +93,9 @@ def _fit(
     processes: int = 1,
 ) -> None:
     callbacks: list[Callback] = [checkpoints.best_and_last(folder / "checkpoints"), console.TrainingProgress()]
+    if config.report.every_n_epochs:
+        pictures = folder / "confusion" / "epochs"
+        callbacks.append(ConfusionOverEpochs(config.report.every_n_epochs, data.class_names, pictures))
     if config.ema is not None:
         callbacks.append(EMAWeightAveraging(decay=config.ema))
     trainer = build_trainer(
@@ -100,7 +105,7 @@ def _fit(
         max_epochs=config.trainer.epochs,
         gradient_clip_val=config.trainer.gradient_clip,
         sync_batchnorm=config.trainer.sync_batchnorm,
-        logger=lightning_logger(config, folder, run_id),
+        logger=lightning_loggers(config, folder, run_id),
         callbacks=callbacks,
         plugins=[checkpoints.AtomicCheckpointIO()],
     )
@@ -144,29 +149,45 @@ def _fit_worker(settings: dict[str, Any], folder: Path, run_id: str | None, proc
 
 
 def _score(config: DictConfig, classifier: Classifier, data: ImageDataModule, run: Run, seconds: float) -> TrainResult:
-    """Scores the best epoch's weights and writes figures, matrices and the closing record."""
+    """Scores the best epoch's weights and writes the report and the closing record."""
+    started = time.perf_counter()
+    level = config.report.level
     checkpoint = run.folder / "checkpoints" / "best.ckpt"
     best_epoch = checkpoints.read(checkpoint)["epoch"] + 1
-    scores = evaluate(config, classifier, data, checkpoint)
-    tables = {split: class_scores(score.confusion.numpy(), data.class_names) for split, score in scores.items()}
-    for split, score in scores.items():
-        title = f"{run_name(config)}, {split}: accuracy {score.metrics['accuracy']:.4f}"
-        write_confusion(score.confusion.numpy(), data.class_names, title, run.folder / "confusion" / split)
-        write_class_scores(tables[split], run.folder / "classes" / split)
-        write_predictions(
-            score.logits.softmax(1).numpy(),
-            score.labels.numpy(),
-            data.class_names,
-            run.folder / "predictions" / f"{split}.npz",
-        )
-    flat = {f"test/{name}": value for name, value in scores["test"].metrics.items()}
-    flat |= {f"best/val/{name}": value for name, value in scores["val"].metrics.items()}
-    for row in tables["test"][: len(data.class_names)]:
-        flat |= {f"test/{name}/{row['class']}": float(row[column]) for name, column in _CLASS_METRICS.items()}
-    flat |= {"best/epoch": best_epoch, "train/seconds": seconds}
-    (run.folder / "scores.json").write_text(json.dumps(flat, indent=2) + "\n", encoding="utf-8")
-    run.log_metrics(flat, step=best_epoch)
+    splits: tuple[Split, ...] = ("train", "val", "test") if level is ReportLevel.full else ("val", "test")
+    scores = evaluate(config, classifier, data, checkpoint, splits)
+    finished = _finished(config, classifier, data, scores, best_epoch)
+    write_tables(run.folder, finished)
+    if level is ReportLevel.light:
+        write_confusions(run.folder, finished, percent=False)
+    if level is ReportLevel.full:
+        write_full(run.folder, finished)
+    run.log_description(describe(finished, config.tracking.command))
+    metrics = finished.metrics() | {
+        "best/epoch": best_epoch,
+        "parameters": sum(weight.numel() for weight in classifier.backbone.parameters() if weight.requires_grad),
+        "train/seconds": seconds,
+        "report/seconds": time.perf_counter() - started,
+    }
+    write_json(metrics, run.folder / "scores.json")
+    run.log_metrics(metrics, step=best_epoch)
     return TrainResult(scores["val"].metrics["accuracy"], scores, best_epoch, seconds, run.folder, checkpoint, run.id)
+
+
+def _finished(
+    config: DictConfig, classifier: Classifier, data: ImageDataModule, scores: dict[str, Scores], best_epoch: int
+) -> Finished:
+    weights = first_layer_weights(classifier.backbone, data.image_shape)
+    return Finished(
+        name=run_name(config),
+        settings=parameters(config),
+        class_names=data.class_names,
+        scores=scores,
+        temperature=fit_temperature(scores["val"].logits, scores["val"].labels),
+        best_epoch=best_epoch,
+        test_images=data.split("test").images.cpu().numpy(),
+        first_layer=None if weights is None else weights.numpy(),
+    )
 
 
 def _data_used(data: ImageDataModule) -> DataUsed:
@@ -185,9 +206,11 @@ def _show(out: Console, config: DictConfig, result: TrainResult, run: Run) -> No
     places = {
         "Trained in": f"{result.train_seconds:.1f} s",
         "Run folder": console.relative(result.folder),
-        "Confusion matrix": console.relative(result.folder / "confusion" / "test.png"),
         "Checkpoint": console.relative(result.checkpoint),
     }
+    for name, file in (("Report", "report.html"), ("Confusion matrix", "confusion/test.png")):
+        if (result.folder / file).exists():
+            places[name] = console.relative(result.folder / file)
     if run.id is not None:
         places |= {"MLflow run": f"{run.id} in {config.tracking.uri}", "See it": "make ui, or prenda ui"}
     console.show_result(out, title, {split: score.metrics for split, score in result.scores.items()}, places)

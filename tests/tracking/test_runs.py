@@ -37,7 +37,9 @@ def result(home) -> TrainResult:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PRENDA_HOME", str(home))
         patch.setenv("MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL", "0.2")
-        config = configured(*MLFLOW, "trainer.epochs=3", "tracking.system_metrics=true")
+        config = configured(
+            *MLFLOW, "trainer.epochs=3", "tracking.system_metrics=true", "report=full", "report.every_n_epochs=2"
+        )
         return train(config, home / "outputs/run")
 
 
@@ -47,10 +49,13 @@ def client(home: Path):
 
 def test_parameters_are_the_flattened_configuration(home, result):
     params = client(home).get_run(result.run_id).data.params
+    assert params["backbone"] == "dense"  # what filters and parallel coordinates go by
+    assert params["data"] == "generated"
     assert params["backbone.units"] == "[16]"
     assert params["optimizer.lr"] == "0.005"
     assert params["data.split_seed"] == "0"
     assert params["seed"] == "0"
+    assert not [name for name in params if name.startswith(("paths.", "tracking.")) or "_target_" in name]
 
 
 def test_metrics_have_a_point_an_epoch(home, result):
@@ -69,7 +74,7 @@ def test_each_class_has_its_own_figures(home, result):
     metrics = client(home).get_run(result.run_id).data.metrics
     recall = [metrics[f"test/recall/{name}"] for name in GARMENTS]
     assert sum(recall) / 10 == pytest.approx(metrics["test/recall"])
-    assert {"test/f1/T-shirt/top", "test/precision/Ankle boot"} <= set(metrics)
+    assert {"test/f1/T-shirt/top", "test/precision/Ankle boot", "best/train/recall/Bag"} <= set(metrics)
 
 
 def test_system_metrics_are_recorded(home, result):
@@ -82,6 +87,14 @@ def test_tags_say_what_ran_where(home, result):
     assert re.fullmatch(r"\d+\.\d+\.\d+.*", tags["version.torch"])
     assert tags["mlflow.runName"] == "dense-generated-seed0"
     assert Path(tags["folder"]) == result.folder
+
+
+def test_a_description_gives_the_headline_figures(home, result):
+    note = client(home).get_run(result.run_id).data.tags["mlflow.note.content"]
+    assert f"Accuracy {result.scores['test'].metrics['accuracy']:.2%} on the 500 test images" in note
+    assert "| test | " in note
+    assert "both in evaluation mode" in note
+    assert "Most confused:" in note
 
 
 def test_the_commit_and_the_state_of_the_tree_are_recorded(monkeypatch, tmp_path):
@@ -117,16 +130,26 @@ def test_artifacts_hold_settings_matrices_and_each_checkpoint_once(home, result)
         found = store.list_artifacts(result.run_id, folder)
         return {path for item in found for path in (files(item.path) if item.is_dir else {item.path})}
 
-    assert files() == {
+    splits = ("train", "val", "test")
+    assert {file for file in files() if not file.startswith("images/")} == {
         "config.yaml",
         "environment.txt",
         "scores.json",
-        *(f"confusion/{split}.{kind}" for split in ("val", "test") for kind in ("png", "json")),
-        *(f"classes/{split}.{kind}" for split in ("val", "test") for kind in ("csv", "json")),
+        "report.html",
+        "metrics/metrics.csv",
+        *(f"confusion/{split}{kind}" for split in splits for kind in (".png", "_percent.png", ".json")),
+        *(f"confusion/epochs/epoch_00{epoch}.png" for epoch in (2, 3)),
+        *(f"classes/{split}.{kind}" for split in splits for kind in ("csv", "json")),
         *(f"predictions/{split}.npz" for split in ("val", "test")),
+        *(f"calibration/{file}" for file in ("calibration.json", "reliability.png")),
+        *(f"mistakes/{file}.{kind}" for file in ("pairs", "worst") for kind in ("csv", "json", "png")),
+        "training/curves.png",
+        "network/first_layer.png",
         "checkpoints/best.ckpt",
         "checkpoints/last.ckpt",
     }
+    steps = {re.search(r"\+step\+(\d+)\+", file).group(1) for file in files() if file.startswith("images/confusion~val")}
+    assert steps == {"2", "3"}  # what MLflow's UI steps through
     artifacts = client(home).get_run(result.run_id).info.artifact_uri
     assert artifacts.startswith((home / "mlruns/artifacts").as_uri())
 

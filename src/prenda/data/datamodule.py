@@ -43,6 +43,9 @@ class ImageDataModule(pl.LightningDataModule):
     Shapes:
         A batch is images (B, C, H, W), float32, normalised, and labels (B,), int64.
 
+    Attributes:
+        predicted: The part that `Trainer.predict` gets, each image once, in order and unaugmented.
+
     Raises:
         DataError: If the data set, a class or a size cannot be had; the message names the setting.
     """
@@ -70,6 +73,7 @@ class ImageDataModule(pl.LightningDataModule):
         self.augment, self.seed, self.channels_last = augment or Augment(), seed, channels_last
         self.class_names = _chosen_classes(sources.class_names(name), self.selection.classes)
         self.content_hash = ""
+        self.predicted: Split = "test"
         self._splits: dict[Split, InMemory] = {}
         self._mean = self._deviation = torch.empty(0)
 
@@ -107,6 +111,9 @@ class ImageDataModule(pl.LightningDataModule):
 
     def test_dataloader(self) -> DataLoader[Batch]:
         return scoring_batches(self._splits["test"], self.eval_batch_size, *self._place())
+
+    def predict_dataloader(self) -> DataLoader[Batch]:
+        return scoring_batches(self._splits[self.predicted], self.eval_batch_size, *self._place())
 
     def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
         """Leaves the batch: the images are there already."""

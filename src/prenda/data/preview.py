@@ -8,7 +8,7 @@ import torch
 
 from prenda.config import home
 from prenda.data import sources
-from prenda.report import samples_figure
+from prenda.report.figures import samples_figure, save
 
 
 def fetch(name: str, data_dir: str | None) -> str:
@@ -42,6 +42,5 @@ def show(name: str, data_dir: str | None, samples: int, seed: int, output: str |
     rows = [order[data.train_labels[order] == label][:samples] for label in range(len(data.class_names))]
     images = data.train_images[torch.stack(rows)][:, :, 0].numpy()  # (classes, samples, H, W)
     path = Path(output) if output else home() / "outputs" / f"{name}.png"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    samples_figure(images, data.class_names, f"{name}: random training images").savefig(path, dpi=100)
+    save(samples_figure(images, data.class_names, f"{name}: random training images"), path)
     return path.resolve()

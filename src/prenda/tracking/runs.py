@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig
+from PIL import Image
 from pytorch_lightning.loggers import CSVLogger, Logger, MLFlowLogger
 
 from prenda.config import REPOSITORY, TrackingKind, as_plain, flatten, target_name
@@ -29,8 +30,13 @@ VERSIONED = ("prenda", "torch", "torchvision", "pytorch-lightning", "torchmetric
 LONGEST_PARAMETER = 6000  # characters, MLflow's own limit
 
 
-class _RunLogger(MLFlowLogger):
+class RunLogger(MLFlowLogger):
     """Lightning's logger on a run that we opened: `recorded` ends it, which knows more than Lightning does."""
+
+    def log_picture(self, name: str, path: Path, step: int) -> None:
+        """Adds a picture to a series that MLflow's UI steps through."""
+        assert self.run_id is not None
+        self.experiment.log_image(self.run_id, Image.open(path), key=name, step=step)
 
     def finalize(self, status: str = "success") -> None:
         """Leaves the run open: after training comes scoring."""
@@ -68,6 +74,10 @@ class Run:
 
     def log_tags(self, tags: Mapping[str, str]) -> None:
         """Adds labels to filter runs by."""
+
+    def log_description(self, markdown: str) -> None:
+        """Says in Markdown what the run gave."""
+        self.log_tags({"mlflow.note.content": markdown})
 
     def log_files(self) -> None:
         """Copies what the run's folder holds into the record."""
@@ -167,16 +177,33 @@ def recorded(config: DictConfig, folder: Path) -> Iterator[Run]:
         _close(run, "FINISHED")
 
 
-def lightning_logger(config: DictConfig, folder: Path, run_id: str | None) -> Logger:
-    """Where Lightning sends its figures: the run in MLflow, or `metrics/metrics.csv` in the run's folder."""
-    if run_id is None:
-        return CSVLogger(folder, name="metrics", version="")
-    return _RunLogger(tracking_uri=config.tracking.uri, run_id=run_id)
+def lightning_loggers(config: DictConfig, folder: Path, run_id: str | None) -> list[Logger]:
+    """Where Lightning sends its figures: `metrics/metrics.csv` in the run's folder, and the run in MLflow."""
+    loggers: list[Logger] = [CSVLogger(folder, name="metrics", version="")]
+    if run_id is not None:
+        loggers.append(RunLogger(tracking_uri=config.tracking.uri, run_id=run_id))
+    return loggers
 
 
 def run_name(config: DictConfig) -> str:
     """`tracking.run_name`, else backbone, data and seed."""
-    return config.tracking.run_name or f"{target_name(config.backbone)}-{config.data.name}-seed{config.seed}"
+    return config.tracking.run_name or f"{backbone_name(config)}-{config.data.name}-seed{config.seed}"
+
+
+def backbone_name(config: DictConfig) -> str:
+    """The file of conf/backbone that was chosen, else the short name of the target."""
+    return config.choices.get("backbone") or target_name(config.backbone)
+
+
+def parameters(config: DictConfig) -> dict[str, Any]:
+    """What MLflow compares runs by: the choice of each group, and the flattened settings under their dotted names.
+
+    Folders, the record itself and targets (which the choices stand for) are left to `config.yaml`.
+    """
+    plain = as_plain(config)
+    choices: dict[str, Any] = {"backbone": backbone_name(config), "data": config.data.name, **plain.pop("choices")}
+    settings = flatten({group: value for group, value in plain.items() if group not in ("paths", "tracking")})
+    return choices | {name: value for name, value in settings.items() if not name.rpartition(".")[2].startswith("_")}
 
 
 def _open(config: DictConfig, folder: Path) -> Run:
@@ -185,11 +212,11 @@ def _open(config: DictConfig, folder: Path) -> Run:
         return Run(folder)
     client = connect(tracking.uri)
     tags = {
-        "backbone": target_name(config.backbone),
+        "backbone": backbone_name(config),
         "data": config.data.name,
         "seed": str(config.seed),
         "folder": str(folder),
-        "mlflow.source.name": "prenda train",
+        "mlflow.source.name": config.tracking.command,
         "mlflow.source.type": "LOCAL",
         **_git_tags(),
         **{f"version.{name}": version(name) for name in VERSIONED},
@@ -198,7 +225,7 @@ def _open(config: DictConfig, folder: Path) -> Run:
         folder, client, experiment_id(client, tracking.experiment, tracking.artifacts), run_name(config), tags
     )
     try:
-        run.log_parameters(flatten(as_plain(config)))
+        run.log_parameters(parameters(config))
         if tracking.system_metrics:
             run.start_system_metrics()
     except BaseException as error:

@@ -1,0 +1,212 @@
+"""Pictures of figures and predictions.
+
+Shades differ in lightness and lines in style, so that every kind of colour vision tells them apart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from prenda.report.calibration import BINS, Reliability
+from prenda.report.scores import Row
+
+BLUE, ORANGE = "#0072b2", "#d55e00"  # apart for every kind of colour vision (Okabe and Ito)
+Images = NDArray[np.uint8]
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Writes a PNG, with its folder."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=100)
+
+
+def confusion_figure(
+    matrix: NDArray[np.int64], class_names: Sequence[str], title: str, *, percent: bool = False
+) -> Figure:
+    """Counts, or percentages of the true class, in the cells; each row's shares as the shade in both.
+
+    Shapes:
+        matrix (N, N), counts; rows are the true classes, columns the predicted ones.
+    """
+    shares = matrix / np.maximum(matrix.sum(1, keepdims=True), 1)
+    cells = np.char.mod("%.1f", 100 * shares) if percent else matrix.astype(str)
+    figure, axes = _square(class_names, title)
+    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    for row, column in np.ndindex(*matrix.shape):
+        colour = "white" if shares[row, column] > 0.5 else ("black" if matrix[row, column] else "silver")
+        axes.text(column, row, str(cells[row, column]), ha="center", va="center", color=colour)
+    if percent:
+        axes.set_xlabel("Predicted (% of the true class)")
+    return figure
+
+
+def confusion_difference_figure(
+    first: NDArray[np.int64], second: NDArray[np.int64], class_names: Sequence[str], title: str
+) -> Figure:
+    """Images that the second has more (orange) or fewer (purple) in each cell.
+
+    Shapes:
+        first, second (N, N), counts of the same images; rows are the true classes, columns the predicted ones.
+    """
+    difference = second - first
+    largest = max(1, int(np.abs(difference).max()))
+    figure, axes = _square(class_names, title)
+    axes.imshow(difference, cmap="PuOr_r", vmin=-largest, vmax=largest)
+    for row, column in np.ndindex(*difference.shape):
+        value = difference[row, column]
+        strong = abs(value) > 0.6 * largest
+        colour = "white" if strong else ("black" if value else "silver")
+        axes.text(column, row, f"{value:+d}" if value else "0", ha="center", va="center", color=colour)
+    return figure
+
+
+def reliability_figure(before: Reliability, after: Reliability, temperature: float, title: str) -> Figure:
+    """Accuracy over confidence, before and after temperature scaling, over how many images there are at each."""
+    figure = Figure(figsize=(6, 7))
+    figure.subplots_adjust(left=0.13, right=0.96, top=0.92, bottom=0.09, hspace=0.08)
+    upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
+    upper.plot([0, 1], [0, 1], color="grey", linestyle=":", label="as sure as it is right")
+    sets = (
+        (before, ORANGE, "s", f"as trained, ECE {before.error:.3f}"),
+        (after, BLUE, "o", f"at temperature {temperature:.2f}, ECE {after.error:.3f}"),
+    )
+    width = 1 / BINS
+    places = np.arange(BINS) * width
+    for shift, (bins, colour, marker, label) in enumerate(sets):
+        full = bins.count > 0
+        upper.plot(bins.confidence[full], bins.accuracy[full], color=colour, marker=marker, label=label)
+        lower.bar(places + width * (0.27 + 0.46 * shift), bins.count, 0.44 * width, color=colour)
+    upper.set(ylabel="Right", title=title, xlim=(0, 1), ylim=(0, 1.02))
+    upper.legend(loc="upper left")
+    lower.set(ylabel="Images", xlabel="Confidence", yscale="symlog")
+    return figure
+
+
+def curves_figure(history: Mapping[str, Mapping[int, float]], best_epoch: int, title: str) -> Figure:
+    """Loss, accuracy and learning rate over the epochs; the chosen epoch is marked."""
+    figure = Figure(figsize=(7, 9))
+    figure.subplots_adjust(left=0.13, right=0.96, top=0.94, bottom=0.06, hspace=0.12)
+    panels = figure.subplots(3, 1, sharex=True, height_ratios=(3, 3, 1.5))
+    for axes, name in zip(panels, ("loss", "accuracy", "lr"), strict=True):
+        for split, colour, style in (("train", ORANGE, "--"), ("val", BLUE, "-")):
+            points = history.get(f"{split}/{name}", {})
+            if points:
+                label = {"train": "training, as it went", "val": "validation"}[split]
+                axes.plot(list(points), list(points.values()), color=colour, linestyle=style, marker=".", label=label)
+        axes.axvline(best_epoch, color="grey", linestyle=":", label=f"chosen: epoch {best_epoch}")
+        axes.set_ylabel({"lr": "Learning rate"}.get(name, name.capitalize()))
+    panels[0].set_title(title)
+    panels[0].legend()
+    panels[2].set_xlabel("Epoch")
+    panels[2].xaxis.get_major_locator().set_params(integer=True)
+    return figure
+
+
+def gallery_figure(images: Images, captions: Sequence[str], title: str) -> Figure:
+    """Images with a caption each, four in a row.
+
+    Shapes:
+        images (N, C, H, W), uint8, 0 is background.
+    """
+    rows = max(1, -(-len(images) // 4))
+    height = 0.5 + 2.4 * rows  # inches
+    figure = Figure(figsize=(7.5, height))
+    figure.suptitle(title, fontsize=11)
+    figure.subplots_adjust(left=0.01, right=0.99, top=1 - 0.9 / height, bottom=0.01, hspace=0.35)
+    grid = figure.subplots(rows, 4, squeeze=False).flatten()
+    for axes in grid:
+        axes.axis("off")
+    for axes, image, caption in zip(grid, images, captions, strict=False):
+        _show(axes, image)
+        axes.set_title(caption, fontsize=10)
+    return figure
+
+
+def pairs_figure(pairs: Sequence[Row], title: str) -> Figure:
+    """Bars of the most confused pairs, as `confused_pairs` counts them."""
+    figure = Figure(figsize=(8, 1.2 + 0.4 * max(len(pairs), 1)))
+    figure.subplots_adjust(left=0.36, right=0.93, top=1 - 0.5 / (1.2 + 0.4 * max(len(pairs), 1)), bottom=0.14)
+    axes = figure.add_subplot()
+    names = [f"{pair['true']} as {pair['predicted']}" for pair in pairs]
+    bars = axes.barh(range(len(pairs)), [float(pair["images"]) for pair in pairs], color=BLUE)
+    axes.bar_label(bars, [f"{pair['images']} ({float(pair['share']):.1%})" for pair in pairs], padding=3)
+    axes.set_yticks(range(len(pairs)), names)
+    axes.invert_yaxis()
+    axes.margins(x=0.25)
+    axes.set(xlabel="Images (part of the true class)", title=title)
+    return figure
+
+
+def first_layer_figure(weights: NDArray[np.float32], title: str) -> Figure:
+    """What each filter or unit of the first layer looks for: orange where it wants light, purple where dark.
+
+    Filters over colours are shown as colours, each from its own smallest weight to its largest.
+
+    Shapes:
+        weights (N, C, h, w); at most 64 are shown.
+    """
+    shown = weights[:64]
+    columns = 8 if len(shown) > 8 else max(1, len(shown))
+    rows = -(-len(shown) // columns)
+    figure = Figure(figsize=(columns, rows + 0.5))
+    figure.suptitle(title, fontsize=10)
+    figure.subplots_adjust(left=0.01, right=0.99, top=rows / (rows + 0.5), bottom=0.01, wspace=0.08, hspace=0.08)
+    grid = figure.subplots(rows, columns, squeeze=False).flatten()
+    for axes in grid:
+        axes.axis("off")
+    for axes, weight in zip(grid, shown, strict=False):
+        if len(weight) == 3:
+            low, high = weight.min(), weight.max()
+            axes.imshow(((weight - low) / max(high - low, 1e-12)).transpose(1, 2, 0))
+        else:
+            largest = float(np.abs(weight).max()) or 1.0
+            axes.imshow(weight.mean(0), cmap="PuOr_r", vmin=-largest, vmax=largest)
+    return figure
+
+
+def samples_figure(images: NDArray[np.uint8], class_names: Sequence[str], title: str) -> Figure:
+    """Rows of sample images, a row for each class.
+
+    Shapes:
+        images (N, samples, H, W), uint8, 0 is background.
+    """
+    classes, samples = images.shape[:2]
+    figure = Figure(figsize=(1.6 + 0.62 * samples, 0.5 + 0.62 * classes), layout="constrained")
+    figure.suptitle(title)
+    grid = figure.subplots(classes, samples, squeeze=False)
+    for row, name in enumerate(class_names):
+        for column in range(samples):
+            axes = grid[row, column]
+            axes.imshow(images[row, column], cmap="gray_r", vmin=0, vmax=255)
+            axes.set(xticks=[], yticks=[])
+            axes.spines[:].set_visible(False)
+        grid[row, 0].set_ylabel(name, rotation=0, ha="right", va="center")
+    return figure
+
+
+def _square(class_names: Sequence[str], title: str) -> tuple[Figure, Axes]:
+    """Axes of a matrix over classes, with the margins that the longest name needs."""
+    count, longest = len(class_names), max(map(len, class_names))
+    cells, names = max(0.62 * count, 3.0), 0.25 + 0.085 * longest  # inches
+    width, height = names + 0.45 + cells + 0.15, 0.45 + cells + 0.8 * names + 0.45
+    figure = Figure(figsize=(width, height))
+    axes = figure.add_axes(((names + 0.45) / width, (0.8 * names + 0.45) / height, cells / width, cells / height))
+    axes.set_xticks(range(count), class_names, rotation=45, ha="right", rotation_mode="anchor")
+    axes.set_yticks(range(count), class_names)
+    axes.set(xlabel="Predicted", ylabel="True")
+    axes.set_title(title, fontsize=10, loc="right")
+    return figure, axes
+
+
+def _show(axes: Axes, image: Images) -> None:
+    """A grey image dark on light, as in print; a colour image as it is."""
+    if len(image) == 3:
+        axes.imshow(image.transpose(1, 2, 0))
+    else:
+        axes.imshow(image[0], cmap="gray_r", vmin=0, vmax=255)

@@ -1,0 +1,42 @@
+"""Reports as one HTML file that opens offline, pictures inside."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader
+
+
+@dataclass(frozen=True)
+class Table:
+    """Cells as they are shown; the first column names the row."""
+
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str]]
+
+
+@dataclass(frozen=True)
+class Section:
+    """A part of a report: what it says, then tables, then pictures (paths of PNG files), two in a row if asked."""
+
+    heading: str
+    text: str = ""
+    tables: Sequence[Table] = ()
+    pictures: Sequence[Path] = ()
+    side_by_side: bool = False
+
+
+def write_page(path: Path, title: str, summary: str, sections: Sequence[Section]) -> None:
+    """Writes the page; the pictures must be there."""
+    environment = Environment(loader=FileSystemLoader(Path(__file__).parent), autoescape=True)
+    template = environment.get_template("page.html")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    page = template.render(title=title, summary=summary, sections=sections, encoded=_encoded)
+    path.write_text(page, encoding="utf-8")
+
+
+def _encoded(picture: Path) -> str:
+    return base64.b64encode(picture.read_bytes()).decode()

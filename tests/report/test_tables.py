@@ -1,0 +1,46 @@
+from __future__ import annotations
+
+import json
+
+import numpy as np
+
+from prenda.report.scores import class_scores
+from prenda.report.tables import read_history, write_confusion, write_predictions, write_rows
+
+
+def test_a_confusion_matrix_says_what_its_rows_are(tmp_path):
+    write_confusion(np.array([[5, 1], [0, 4]]), ["Shirt", "Coat"], tmp_path / "new/test.json")
+    assert json.loads((tmp_path / "new/test.json").read_text()) == {
+        "class_names": ["Shirt", "Coat"],
+        "rows": "true",
+        "columns": "predicted",
+        "matrix": [[5, 1], [0, 4]],
+    }
+
+
+def test_rows_are_written_as_csv_and_json(tmp_path):
+    rows = class_scores(np.array([[5, 1], [0, 4]]), ["Shirt", "Coat"])
+    write_rows(rows, tmp_path / "new/test")
+    lines = (tmp_path / "new/test.csv").read_text().splitlines()
+    assert lines[0] == "class,precision,recall,f1-score,support"
+    assert lines[1].startswith("Shirt,1.0,0.833")
+    assert json.loads((tmp_path / "new/test.json").read_text()) == rows
+
+
+def test_predictions_are_read_without_pickle(tmp_path):
+    probabilities = np.array([[0.25, 0.75]], np.float32)
+    write_predictions(probabilities, np.array([1]), ["Shirt", "Coat"], tmp_path / "new/test.npz")
+    with np.load(tmp_path / "new/test.npz", allow_pickle=False) as kept:
+        assert kept["probabilities"].tolist() == probabilities.tolist()
+        assert kept["labels"].tolist() == [1]
+        assert kept["class_names"].tolist() == ["Shirt", "Coat"]
+
+
+def test_a_run_without_a_mistake_has_an_empty_table(tmp_path):
+    write_rows([], tmp_path / "pairs")
+    assert json.loads((tmp_path / "pairs.json").read_text()) == []
+
+
+def test_history_has_a_value_an_epoch(tmp_path):
+    (tmp_path / "metrics.csv").write_text("epoch,step,train/loss,val/loss\n0,1,,0.9\n0,1,0.8,\n1,2,,0.7\n")
+    assert read_history(tmp_path / "metrics.csv") == {"val/loss": {1: 0.9, 2: 0.7}, "train/loss": {1: 0.8}}
