@@ -15,7 +15,8 @@ from omegaconf import DictConfig
 
 from prenda.config import CONFIG_DIR, register, trusted_targets
 
-UNNAMED = {"hydra", "paths", "report", "tracking"}  # groups
+UNNAMED = {"hydra", "paths", "report", "tracking", "trainer"}  # groups, but for these of their settings:
+NAMED = {"trainer.epochs", "trainer.precision"}
 QUOTES = str.maketrans("", "", "'\" ")
 LONGEST_NAME = 100  # characters
 
@@ -44,7 +45,8 @@ def name(config: DictConfig, overrides: Sequence[str]) -> str:
     named = {"experiment", "seed"} if "experiment" in config.choices else {"backbone", "data", "seed"}
     for override in overrides:
         setting, _, value = override.lstrip("+~").partition("=")
-        if setting in named or setting.partition(".")[0] in UNNAMED or setting in ("data.dir", "trainer"):
+        unnamed = setting.partition(".")[0] in UNNAMED and setting not in NAMED
+        if unnamed or setting in named or setting == "data.dir":
             continue
         parts.append(f"{setting.rpartition('.')[2]}={value}".translate(QUOTES))
     return "-".join(parts)[:LONGEST_NAME] + f"-seed{config.seed}"
