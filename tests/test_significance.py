@@ -2,8 +2,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy import stats
 
-from prenda.significance import cochran_q, holm, mcnemar, mean_interval
+from prenda.significance import cochran_q, holm, mcnemar, mean_interval, welch_interval
 
 
 def right(only_first: int, only_second: int, both: int = 50) -> tuple[np.ndarray, np.ndarray]:
@@ -53,3 +54,11 @@ def test_an_interval_of_three_values_is_students():
     mean, half = mean_interval([1.0, 2.0, 3.0])
     assert (mean, half) == (2.0, pytest.approx(4.302653 / 3**0.5, abs=1e-5))
     assert mean_interval([1.0]) == (1.0, float("inf"))
+
+
+def test_welchs_interval_is_scipys():
+    first, second = [0.91, 0.92, 0.925], [0.93, 0.95]
+    mean, half = welch_interval(first, second)
+    low, high = stats.ttest_ind(second, first, equal_var=False).confidence_interval(0.95)
+    assert (mean - half, mean + half) == (pytest.approx(low), pytest.approx(high))
+    assert welch_interval([0.5, 0.5], [0.5, 0.5]) == (0.0, 0.0)

@@ -96,6 +96,9 @@ def test_a_run_leaves_its_settings_scores_and_matrices_in_its_folder(tmp_path):
 
 
 FULL = (
+    "bundle/model.onnx",
+    "bundle/model.json",
+    "bundle/weights.safetensors",
     "training/curves.png",
     "calibration/reliability.png",
     "calibration/calibration.json",

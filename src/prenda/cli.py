@@ -18,7 +18,9 @@ examples:
   prenda train                                   the default network on Fashion-MNIST
   prenda train backbone=dense trainer.epochs=3   another network, shorter
   prenda train -m backbone=dense,cnn seed=0,1    a grid of four runs
-  prenda evaluate cnn-fashion_mnist-seed0        scores a recorded run again
+  prenda evaluate RUN                            scores a recorded run again
+  prenda compare RUN RUN                         scores side by side, and whether they differ by more than luck
+  prenda promote RUN                             makes it the champion, if it is better than the champion
   prenda data show                               a picture of random samples of each class
   prenda ui                                      MLflow's UI on this project's runs
 """
@@ -49,6 +51,21 @@ def _parser() -> argparse.ArgumentParser:
     again.add_argument("--accelerator", choices=["auto", "cpu", "gpu", "mps"], help="device (default: the run's)")
     again.add_argument("--any-data", action="store_true", help="score on other images than the run's, too")
     again.set_defaults(run_command=_evaluate)
+    both = commands.add_parser("compare", help="set runs side by side; say whether they differ by more than luck")
+    both.add_argument("runs", metavar="RUN", nargs="*", help="id, name or own folder of a run; two or more in all")
+    both.add_argument("--experiment", help="add the finished runs of this experiment")
+    both.add_argument("--where", metavar="FILTER", help="add the finished runs that match an MLflow filter")
+    both.add_argument("--data-dir", help="where the data set is now, for pictures (default: where it was)")
+    both.add_argument("--no-record", action="store_true", help="write files only, no run in MLflow")
+    both.set_defaults(run_command=_compare)
+    promotion = commands.add_parser("promote", help="register a run's model; champion, if it beats the champion")
+    promotion.add_argument("run", metavar="RUN", help="id or name of a run")
+    promotion.add_argument("--force", metavar="REASON", help="make it champion whatever the test says; recorded")
+    promotion.set_defaults(run_command=_promote)
+    models = commands.add_parser("models", help="list the versions of a registered model")
+    models.set_defaults(run_command=_models)
+    for command in (promotion, models):
+        command.add_argument("--model", default="prenda", metavar="NAME", help="the model (default: %(default)s)")
     data = commands.add_parser("data", help="fetch a data set, or look at it")
     actions = data.add_subparsers(title="actions", metavar="ACTION", required=True)
     for name, run, text in (
@@ -116,7 +133,7 @@ def _complete(arguments: list[str]) -> int:
     """Suggests commands, and after `train` what Hydra suggests."""
     command, _, line = os.environ.get("COMP_LINE", "").partition(" ")
     if not line.lstrip().startswith("train "):
-        print("train evaluate data ui")
+        print("train evaluate compare promote models data ui")
         return 0
     os.environ["COMP_LINE"] = f"{command} {line.lstrip().removeprefix('train ')}"
     return _train(arguments)
@@ -126,6 +143,33 @@ def _evaluate(arguments: argparse.Namespace) -> int:
     from prenda.evaluate import evaluate_again
 
     evaluate_again(arguments.run, arguments.data_dir, arguments.accelerator, arguments.any_data)
+    return 0
+
+
+def _compare(arguments: argparse.Namespace) -> int:
+    from prenda.compare import compare
+
+    compare(
+        arguments.runs,
+        experiment=arguments.experiment,
+        where=arguments.where,
+        data_dir=arguments.data_dir,
+        recorded=not arguments.no_record,
+    )
+    return 0
+
+
+def _promote(arguments: argparse.Namespace) -> int:
+    from prenda.promote import promote
+
+    print(promote(arguments.run, arguments.model, arguments.force))
+    return 0
+
+
+def _models(arguments: argparse.Namespace) -> int:
+    from prenda.promote import show_models
+
+    show_models(arguments.model)
     return 0
 
 

@@ -12,6 +12,7 @@ import torch
 from pytorch_lightning.callbacks import ProgressBar
 from pytorch_lightning.utilities.model_summary.model_summary import ModelSummary
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.tree import Tree
@@ -27,12 +28,12 @@ def show_config(console: Console, config: Mapping[str, Any], title: str) -> None
     def grow(tree: Tree, node: Mapping[str, Any]) -> Tree:
         for key, value in node.items():
             if isinstance(value, Mapping) and value:
-                grow(tree.add(f"[bold]{key}[/]"), value)
+                grow(tree.add(f"[bold]{escape(key)}[/]"), value)
             else:
-                tree.add(f"{key}: {value}", highlight=True)
+                tree.add(escape(f"{key}: {value}"), highlight=True)
         return tree
 
-    console.print(grow(Tree(title, guide_style="dim"), config))
+    console.print(grow(Tree(escape(title), guide_style="dim"), config))
 
 
 def show_network(console: Console, classifier: Classifier, image_shape: tuple[int, int, int]) -> None:
@@ -61,13 +62,13 @@ def show_result(
     console: Console, title: str, scores: Mapping[str, Mapping[str, float]], places: Mapping[str, str]
 ) -> None:
     """The closing table: scores of each split, then where everything is."""
-    console.print(f"\n{title}", highlight=False)
+    console.print(f"\n{title}", highlight=False, markup=False)
     table = Table("", *SHOWN)
     for split, values in scores.items():
         table.add_row(split, *(f"{values[name]:.4f}" for name in SHOWN))
     console.print(table)
     for name, place in places.items():
-        console.print(f"{name:<17} {place}", soft_wrap=True, highlight=False)
+        console.print(f"{name:<17} {place}", soft_wrap=True, highlight=False, markup=False)
 
 
 class TrainingProgress(ProgressBar):

@@ -15,12 +15,13 @@ from torch import Tensor
 from prenda import checkpoints, console
 from prenda.assemble import build_classifier, build_trainer, settle
 from prenda.classifier import Classifier
-from prenda.config import TrainConfig, home
+from prenda.config import TrainConfig
 from prenda.data.datamodule import ImageDataModule, Split
 from prenda.data.datamodule import from_config as data_from_config
 from prenda.report.scores import Scores, score
 from prenda.tracking.lookup import download
 from prenda.tracking.runs import run_name
+from prenda.tracking.store import local_store
 
 
 def evaluate(
@@ -62,9 +63,7 @@ def evaluate_again(
     with tempfile.TemporaryDirectory() as scratch:
         path = Path(source)
         if not path.is_file():
-            path = download(
-                f"sqlite:///{home() / 'mlruns' / 'mlflow.db'}", source, "checkpoints/best.ckpt", Path(scratch)
-            )
+            path = download(local_store(), source, "checkpoints/best.ckpt", Path(scratch))
         notes = _notes(path)
         config = OmegaConf.merge(TrainConfig, notes["config"])
         assert isinstance(config, DictConfig)

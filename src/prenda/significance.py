@@ -75,3 +75,16 @@ def mean_interval(values: Sequence[float], confidence: float = 0.95) -> tuple[fl
         return mean, float("inf")
     half = stats.sem(values) * stats.t.ppf((1 + confidence) / 2, len(values) - 1)
     return mean, float(half)
+
+
+def welch_interval(first: Sequence[float], second: Sequence[float], confidence: float = 0.95) -> tuple[float, float]:
+    """Difference of two means, second less first, and half the width of its interval (Welch 1947).
+
+    By hand, because scipy's warns where all values are equal.
+    """
+    difference = float(np.mean(second) - np.mean(first))
+    errors = [float(np.var(values, ddof=1)) / len(values) for values in (first, second)]
+    if sum(errors) == 0:
+        return difference, 0.0
+    freedom = sum(errors) ** 2 / (errors[0] ** 2 / (len(first) - 1) + errors[1] ** 2 / (len(second) - 1))
+    return difference, float(stats.t.ppf((1 + confidence) / 2, freedom) * np.sqrt(sum(errors)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,9 +13,10 @@ from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.callbacks import Callback, EMAWeightAveraging
 from rich.console import Console
 
-from prenda import checkpoints, console
+from prenda import checkpoints, console, export
 from prenda.assemble import build_classifier, build_trainer, resolve_device, settle
 from prenda.backbones.first_layer import first_layer_weights
+from prenda.bundle import BundleError
 from prenda.callbacks import ConfusionOverEpochs
 from prenda.classifier import Classifier
 from prenda.config import ReportLevel, TrainConfig, as_plain, check
@@ -27,6 +29,8 @@ from prenda.report.scores import Scores
 from prenda.report.tables import write_json
 from prenda.signals import Stopped, stopping
 from prenda.tracking.runs import DataUsed, Run, lightning_loggers, parameters, recorded, run_name
+
+CHECKED = 500  # test images that a bundle's ONNX file is tried on
 
 
 @dataclass(frozen=True)
@@ -171,6 +175,8 @@ def _score(config: DictConfig, classifier: Classifier, data: ImageDataModule, ru
     }
     write_json(metrics, run.folder / "scores.json")
     run.log_metrics(metrics, step=best_epoch)
+    if level is not ReportLevel.none:
+        _write_bundle(run, classifier, data, finished.temperature, metrics)
     return TrainResult(scores["val"].metrics["accuracy"], scores, best_epoch, seconds, run.folder, checkpoint, run.id)
 
 
@@ -188,6 +194,32 @@ def _finished(
         test_images=data.split("test").images.cpu().numpy(),
         first_layer=None if weights is None else weights.numpy(),
     )
+
+
+def _write_bundle(
+    run: Run, classifier: Classifier, data: ImageDataModule, temperature: float, scores: dict[str, float]
+) -> None:
+    """Keeps the network as a bundle, checked on real images; a run that cannot have one is scored all the same."""
+    notes = classifier.notes
+    description = {
+        "class_names": notes["class_names"],
+        "image_shape": notes["image_shape"],
+        "pixels": notes["pixels"],
+        "temperature": temperature,
+        "config": notes["config"],
+        "data": {"name": data.data_name, "content_hash": data.content_hash},
+        "scores": scores,
+        "run_id": run.id,
+    }
+    images = data.normalized(data.split("test").images[:CHECKED])
+    try:
+        difference = export.write(run.folder / "bundle", classifier.backbone, images, description)
+    except BundleError as error:
+        print(f"prenda train: no bundle: {error}", file=sys.stderr)
+        run.log_tags({"bundle": f"none: {error}"})
+        return
+    run.log_metrics({"onnx/largest_difference": difference}, step=int(scores["best/epoch"]))
+    run.log_bundle(run.folder / "bundle")
 
 
 def _data_used(data: ImageDataModule) -> DataUsed:
@@ -208,7 +240,7 @@ def _show(out: Console, config: DictConfig, result: TrainResult, run: Run) -> No
         "Run folder": console.relative(result.folder),
         "Checkpoint": console.relative(result.checkpoint),
     }
-    for name, file in (("Report", "report.html"), ("Confusion matrix", "confusion/test.png")):
+    for name, file in (("Report", "report.html"), ("Confusion matrix", "confusion/test.png"), ("Bundle", "bundle")):
         if (result.folder / file).exists():
             places[name] = console.relative(result.folder / file)
     if run.id is not None:

@@ -9,9 +9,8 @@ import subprocess
 import sys
 import time
 
-from prenda.config import home
 from prenda.signals import Stopped, stopping
-from prenda.tracking.store import connect
+from prenda.tracking.store import connect, local_store
 
 
 def serve(host: str, port: int) -> int:
@@ -21,7 +20,7 @@ def serve(host: str, port: int) -> int:
         ValueError: If the port is taken or cannot be used.
     """
     _check_free(host, port)
-    store = f"sqlite:///{home() / 'mlruns' / 'mlflow.db'}"
+    store = local_store()
     client = connect(store)  # creates the store if there is none yet
     experiments = [found for found in client.search_experiments() if found.name != "Default"]
     page = f"experiments/{experiments[0].experiment_id}/runs" if experiments else "experiments"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import socket
@@ -69,15 +70,15 @@ def newest_runs() -> dict[str, str]:
 
 def test_the_printed_address_shows_the_runs_table(page, address):
     page.goto(address)
-    page.get_by_role("link", name="cnn-fashion_mnist-seed0").first.wait_for(timeout=60_000)
-    page.get_by_role("link", name="dense-fashion_mnist-seed0").first.wait_for()
+    page.get_by_role("link", name=re.compile("cnn_batch_norm-fashion_mnist-.*seed0")).first.wait_for(timeout=60_000)
+    page.get_by_role("link", name=re.compile("dense-fashion_mnist-.*seed0")).first.wait_for()
     page.wait_for_timeout(1500)
     keep(page, "runs")
 
 
 def test_two_runs_are_compared(page, address):
     runs = newest_runs()
-    chosen = f'["{runs["dense"]}","{runs["cnn"]}"]'
+    chosen = f'["{runs["dense"]}","{runs["cnn_batch_norm"]}"]'
     page.goto(f'{address.split("#")[0]}#/compare-runs?runs={chosen}&experiments=["1"]')
     page.get_by_text("backbone.units").first.wait_for(timeout=60_000)
     page.get_by_text("test/accuracy").first.wait_for()
@@ -86,8 +87,31 @@ def test_two_runs_are_compared(page, address):
 
 
 def test_a_confusion_matrix_is_shown(page, address):
-    run = newest_runs()["cnn"]
+    run = newest_runs()["cnn_batch_norm"]
     page.goto(f"{address.split('#')[0]}#/experiments/1/runs/{run}/artifacts/confusion/test.png")
     page.get_by_alt_text("confusion/test.png").wait_for(timeout=60_000)
     page.wait_for_timeout(1500)
     keep(page, "confusion")
+
+
+def test_a_report_opens_inside_the_ui(page, address):
+    run = newest_runs()["cnn_batch_norm"]
+    page.goto(f"{address.split('#')[0]}#/experiments/1/runs/{run}/artifacts/report.html")
+    frame = page.frame_locator("iframe").first
+    frame.get_by_text("both in evaluation mode").wait_for(timeout=60_000)
+    keep(page, "report")
+
+
+def test_the_description_says_what_the_run_gave(page, address):
+    page.goto(f"{address.split('#')[0]}#/experiments/1/runs/{newest_runs()['cnn_batch_norm']}")
+    page.get_by_text(re.compile(r"Accuracy \d\d\.\d\d% on the 10,000 test images")).first.wait_for(timeout=60_000)
+    keep(page, "description")
+
+
+def test_the_confusion_matrix_steps_over_epochs(page, address):
+    """MLflow's image view has one series with an image for each of the drawn epochs."""
+    page.goto(f"{address.split('#')[0]}#/experiments/1/runs/{newest_runs()['cnn_batch_norm']}/model-metrics")
+    page.get_by_text("confusion/val").first.wait_for(timeout=60_000)
+    page.get_by_text("confusion/val").first.scroll_into_view_if_needed()
+    page.wait_for_timeout(2500)
+    keep(page, "steps")

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table as RichTable
 
 from prenda.report.page import Table
@@ -79,7 +81,7 @@ class Group:
     @property
     def letters(self) -> str:
         """Those of its runs."""
-        return " ".join(run.letter for run in self.runs)
+        return ", ".join(run.letter for run in self.runs)
 
 
 @dataclass(frozen=True)
@@ -150,7 +152,9 @@ def disagreement(comparison: Comparison) -> str:
     if comparison.cochran is None:
         pair = comparison.pairs[0]
         one_right = pair.test.only_first + pair.test.only_second
-        return f"On {pair.different} of {total:,} test images A and B say different classes; on {one_right} one is right."
+        return (
+            f"A and B say different classes on {pair.different} of {total:,} test images; one is right on {one_right}."
+        )
     disagreements = int(comparison.metrics()["disagreements"])
     return f"On {disagreements} of {total:,} test images some of the runs are right and others wrong."
 
@@ -169,8 +173,9 @@ def show(console: Console, comparison: Comparison) -> None:
     """The runs by their letters, the tables, and the verdict."""
     console.print()
     for run in comparison.runs:
-        console.print(f"{run.letter:<2} {run.name}  {run.place[:8]}", soft_wrap=True, highlight=False)
-    shown = {"Test images": score_table(comparison)}
+        place = run.place if Path(run.place).is_absolute() else run.place[:8]
+        console.print(f"{run.letter:<2} {run.name}  {place}", soft_wrap=True, highlight=False, markup=False)
+    shown = {"Test images; accuracies differ in points": score_table(comparison)}
     if len(comparison.runs) > 2:
         shown[pairs_title(comparison)] = pair_table(comparison)
     if has_groups(comparison):
@@ -178,10 +183,10 @@ def show(console: Console, comparison: Comparison) -> None:
     shown[classes_title(comparison)] = class_table(comparison)
     for title, content in shown.items():
         table = RichTable(title=title, title_justify="left")
-        for place, column in enumerate(content.columns):
-            table.add_column(column, justify="right" if place else "left")
+        for index, column in enumerate(content.columns):
+            table.add_column(column, justify="right" if index else "left")
         for row in content.rows:
-            table.add_row(*row)
+            table.add_row(*map(escape, row))
         console.print(table)
     for sentence in (verdict(comparison), disagreement(comparison), over_seeds(comparison)):
         if sentence:
@@ -268,15 +273,18 @@ def over_seeds(comparison: Comparison) -> str:
 
 
 def has_groups(comparison: Comparison) -> bool:
+    """Whether any of the runs differ in their seed alone."""
     return any(len(group.runs) > 1 for group in comparison.groups)
 
 
 def pairs_title(comparison: Comparison) -> str:
+    """Of `pair_table`."""
     count = len(comparison.pairs)
     return f"Pairs, the surest {MOST_PAIRS_SHOWN} of {count}" if count > MOST_PAIRS_SHOWN else "Pairs"
 
 
 def classes_title(comparison: Comparison) -> str:
+    """Of `class_table`."""
     many = len(comparison.runs) > MOST_RUNS_SHOWN
     return f"F1 by class, the first {MOST_RUNS_SHOWN} runs" if many else "F1 by class"
 
@@ -296,6 +304,6 @@ def _change(name: str, first: Compared, second: Compared) -> str:
 
 
 def _interval(name: str, mean: float, half: float) -> str:
-    scale, digits = (100, 2) if name in PARTS else (1, 4)
-    width = f" ± {scale * half:.{digits}f}" if np.isfinite(half) else ""
-    return f"{scale * mean:.{digits}f}{width}"
+    if np.isinf(half):
+        return f"{mean:.2%}" if name in PARTS else f"{mean:.4f}"
+    return f"{mean:.2%} ± {100 * half:.2f}" if name in PARTS else f"{mean:.4f} ± {half:.4f}"

@@ -48,7 +48,7 @@ def write(folder: Path, comparison: Comparison, images: Images | None, missing: 
     cap = "" if len(comparison.runs) <= MOST_RUNS_SHOWN else f" Of the first {MOST_RUNS_SHOWN} runs."
     sections = [
         Section("Runs", tables=[_run_table(comparison), _settings_table(comparison)]),
-        Section("Scores", "Test images.", [score_table(comparison)]),
+        Section("Scores", "Test images; differences of accuracies in points.", [score_table(comparison)]),
         _significance(comparison),
         Section(classes_title(comparison), "Test images, the largest change first.", [class_table(comparison)]),
         Section("Confusion matrices", f"Test images.{cap}", pictures=matrices, side_by_side=True),
@@ -137,7 +137,7 @@ def _divided(comparison: Comparison) -> tuple[NDArray[np.int64], list[str]]:
 
 
 def _run_table(comparison: Comparison) -> Table:
-    return Table(("", "run", "id or folder"), [(run.letter, run.name, run.place) for run in comparison.runs])
+    return Table(("run", "id or folder"), [(f"{run.letter}: {run.name}", run.place) for run in comparison.runs])
 
 
 def _settings_table(comparison: Comparison) -> Table:

@@ -54,6 +54,12 @@ def write_predictions(
     np.savez_compressed(path, probabilities=probabilities, labels=labels, class_names=np.array(class_names))
 
 
+def read_predictions(path: Path) -> tuple[NDArray[np.float32], NDArray[np.int64], tuple[str, ...]]:
+    """Probabilities, labels and class names, as `write_predictions` kept them. Runs no code of the file."""
+    with path.open("rb") as file, np.load(file, allow_pickle=False) as kept:  # numpy alone leaves a bad file open
+        return kept["probabilities"], kept["labels"], tuple(map(str, kept["class_names"]))
+
+
 def read_history(path: Path) -> dict[str, dict[int, float]]:
     """The figures of each epoch, by name, from the `metrics.csv` that Lightning's CSVLogger writes."""
     history: dict[str, dict[int, float]] = {}

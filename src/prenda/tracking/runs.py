@@ -21,6 +21,7 @@ from PIL import Image
 from pytorch_lightning.loggers import CSVLogger, Logger, MLFlowLogger
 
 from prenda.config import REPOSITORY, TrackingKind, as_plain, flatten, target_name
+from prenda.tracking.registry import log_bundle
 from prenda.tracking.store import connect, experiment_id
 
 if TYPE_CHECKING:
@@ -79,6 +80,9 @@ class Run:
         """Says in Markdown what the run gave."""
         self.log_tags({"mlflow.note.content": markdown})
 
+    def log_bundle(self, folder: Path) -> None:
+        """Records the folder's bundle as a model of the run."""
+
     def log_files(self) -> None:
         """Copies what the run's folder holds into the record."""
 
@@ -94,6 +98,7 @@ class MlflowRun(Run):
         self._client = client
         run = client.create_run(experiment_id, run_name=name, tags=tags)
         self.id = self._id = run.info.run_id
+        self._models: set[Path] = set()
         self._monitor: Any = None
 
     def start_system_metrics(self) -> None:
@@ -137,10 +142,15 @@ class MlflowRun(Run):
 
         self._client.log_batch(self._id, tags=[RunTag(key, value) for key, value in tags.items()])
 
+    def log_bundle(self, folder: Path) -> None:
+        log_bundle(self._client, self._id, folder)
+        self._models.add(folder)
+
     def log_files(self) -> None:
         for path in sorted(self.folder.rglob("*")):
             inside = path.relative_to(self.folder)
-            if path.is_file() and not inside.parts[0].startswith(".") and path.suffix != ".part":
+            elsewhere = any(path.is_relative_to(folder) for folder in self._models)  # kept as a model, once
+            if path.is_file() and not (inside.parts[0].startswith(".") or path.suffix == ".part" or elsewhere):
                 into = inside.parent.as_posix()
                 self._client.log_artifact(self._id, str(path), None if into == "." else into)
 
@@ -216,7 +226,7 @@ def _open(config: DictConfig, folder: Path) -> Run:
         "data": config.data.name,
         "seed": str(config.seed),
         "folder": str(folder),
-        "mlflow.source.name": config.tracking.command,
+        "mlflow.source.name": "prenda train",  # the command is in the description: MLflow shows the last part of a path
         "mlflow.source.type": "LOCAL",
         **_git_tags(),
         **{f"version.{name}": version(name) for name in VERSIONED},

@@ -9,12 +9,19 @@ from typing import TYPE_CHECKING
 
 from filelock import FileLock
 
+from prenda.config import home
+
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 
 class TrackingError(ValueError):
     """A store or server that cannot be used."""
+
+
+def local_store() -> str:
+    """The address of this project's own store, whether or not it is there."""
+    return f"sqlite:///{home() / 'mlruns' / 'mlflow.db'}"
 
 
 def connect(uri: str) -> MlflowClient:

@@ -1,0 +1,250 @@
+"""Models in MLflow: a run's bundle as a logged model, and the versions of a registered one."""
+
+from __future__ import annotations
+
+import platform
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from filelock import FileLock
+
+from prenda import bundle
+from prenda.bundle import NETWORK
+from prenda.tracking.lookup import fetch, find, reach
+from prenda.tracking.store import TrackingError
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities.model_registry import ModelVersion
+
+CHAMPION = "champion"
+REQUIREMENTS = ("onnxruntime", "onnx", "numpy", "mlflow")  # what loading the model through MLflow takes
+LONGEST_DESCRIPTION = 5000  # characters, MLflow's own limit
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """What a run left of its model, fetched.
+
+    Attributes:
+        model_id: Of the logged model that is the bundle.
+        predictions: `predictions/test.npz`.
+        classes: `classes/test.json`.
+    """
+
+    run_id: str
+    run_name: str
+    backbone: str
+    model_id: str
+    bundle: bundle.Bundle
+    predictions: Path
+    classes: Path
+
+
+@dataclass(frozen=True)
+class Version:
+    """One version of a registered model."""
+
+    number: int
+    run_id: str
+    aliases: tuple[str, ...]
+    tags: dict[str, str]
+    registered: datetime
+
+
+def log_bundle(client: MlflowClient, run_id: str, folder: Path) -> str:
+    """Records a bundle as a model of the run, which MLflow loads without running any code of it; returns its id.
+
+    The run's status stays as it is, and no run needs to be active. The run names the model once all of it is there.
+    """
+    from mlflow.entities import LoggedModelOutput
+
+    experiment = client.get_run(run_id).info.experiment_id
+    model = client.create_logged_model(experiment, "bundle", run_id)
+    model_id: str = model.model_id
+    try:
+        with tempfile.TemporaryDirectory() as scratch:
+            files = Path(shutil.copytree(folder, Path(scratch) / "model"))
+            _describe(files, run_id, model_id)
+            client.log_model_artifacts(model_id, str(files))
+        client.finalize_logged_model(model_id, "READY")
+    except BaseException:
+        client.finalize_logged_model(model_id, "FAILED")
+        raise
+    client.log_outputs(run_id, [LoggedModelOutput(model_id, step=0)])
+    return model_id
+
+
+class Registry:
+    """The registered models of a store, and the runs' models that may become their versions.
+
+    Raises:
+        TrackingError: If there is no such store.
+    """
+
+    def __init__(self, uri: str) -> None:
+        self._client = reach(uri)
+        self.uri = uri
+
+    @contextmanager
+    def one_at_a_time(self) -> Iterator[None]:
+        """Lets one process at a time decide about a local store's models; a server's are not locked."""
+        if not self.uri.startswith("sqlite:///"):
+            yield
+            return
+        with FileLock(Path(self.uri.removeprefix("sqlite:///")).with_suffix(".promote.lock")):
+            yield
+
+    def recorded(self, run: str, into: Path) -> Recorded:
+        """The model of a run, named by id or name, with what it answered on the test images.
+
+        Raises:
+            TrackingError: If there is no such run, or it lacks one of these.
+            BundleError: If a file of the bundle is not what was written.
+        """
+        found = find(self._client, run)
+        run_id, run_name = found.info.run_id, found.info.run_name
+        outputs = found.outputs.model_outputs if found.outputs else []
+        if not outputs:
+            raise TrackingError(
+                f"Run {run_name!r} ({found.info.status}) holds no bundle: name a run that finished, "
+                "or train it again with report=full (the runs of a sweep leave the bundle out unless asked)."
+            )
+        model_id = outputs[-1].model_id
+        with self._had(f"The model of run {run_name!r}"):
+            files = self._download(self._client.get_logged_model(model_id).artifact_location, into / "bundle")
+        predictions, classes = (
+            fetch(self._client, found, artifact, into) for artifact in ("predictions/test.npz", "classes/test.json")
+        )
+        backbone = found.data.tags.get("backbone", "–")
+        return Recorded(run_id, run_name, backbone, model_id, bundle.read(files), predictions, classes)
+
+    def download(self, model: str, into: Path) -> bundle.Bundle:
+        """Fetches the bundle of a version, named as MLflow does: `prenda@champion` or `prenda/3`.
+
+        Raises:
+            TrackingError: If there is none, or its files cannot be had.
+            BundleError: If a file is not what was written.
+        """
+        name, _, alias = model.partition("@")
+        if not alias:
+            name, _, number = model.rpartition("/")
+        with self._had(f"Model {model!r}"):
+            if alias:
+                number = self._client.get_model_version_by_alias(name, alias).version
+            files = self._download(self._client.get_model_version_download_uri(name, str(number)), into)
+        return bundle.read(files)
+
+    def versions(self, model: str) -> list[Version]:
+        """The versions of a registered model, the newest first; none if there is no such model."""
+        from mlflow.exceptions import MlflowException
+
+        try:
+            aliases = self._client.get_registered_model(model).aliases
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+                raise
+            return []
+        found = self._client.search_model_versions(f"name = '{model}'", order_by=["version_number DESC"])
+        return [_version(entity, aliases) for entity in found]
+
+    def register(self, model: str, run_id: str, model_id: str, card: str, tags: Mapping[str, str]) -> Version:
+        """Makes a run's model the next version of a registered one, with its card as description and as `card.md`."""
+        from mlflow.exceptions import MlflowException
+
+        try:
+            self._client.create_registered_model(model)
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise
+        with tempfile.TemporaryDirectory() as scratch:
+            path = Path(scratch) / "card.md"
+            path.write_text(card, encoding="utf-8")
+            self._client.log_model_artifact(model_id, str(path))
+        if len(card) > LONGEST_DESCRIPTION:
+            whole = "\n\n(The whole card is the model's `card.md`.)\n"
+            card = card[: LONGEST_DESCRIPTION - len(whole)].rpartition("\n")[0] + whole
+        # The place itself: for `models:/ID` the registry would ask whichever store is MLflow's global one.
+        place = self._client.get_logged_model(model_id).artifact_location
+        entity = self._client.create_model_version(
+            model, place, run_id, tags=dict(tags), description=card, model_id=model_id, await_creation_for=0
+        )
+        return _version(entity, {})
+
+    def tag(self, model: str, number: int, tags: Mapping[str, str]) -> None:
+        """Adds tags to a version."""
+        for key, value in tags.items():
+            self._client.set_model_version_tag(model, str(number), key, value)
+
+    def crown(self, model: str, number: int) -> None:
+        """Moves the alias `champion` to a version, in one step."""
+        self._client.set_registered_model_alias(model, CHAMPION, str(number))
+
+    @contextmanager
+    def _had(self, what: str) -> Iterator[None]:
+        from mlflow.exceptions import MlflowException
+
+        try:
+            yield
+        except (MlflowException, OSError) as error:
+            reason = (str(error) or type(error).__name__).splitlines()[0]
+            raise TrackingError(
+                f"{what} cannot be had from {self.uri} ({reason}): `prenda models` lists what is registered; a model "
+                "whose files were deleted must be trained again."
+            ) from error
+
+    def _download(self, place: str, into: Path) -> Path:
+        """What lies at an artifact address; `models:/…` would be looked for in MLflow's global store instead."""
+        from mlflow.artifacts import download_artifacts
+
+        into.mkdir(parents=True, exist_ok=True)
+        return Path(download_artifacts(artifact_uri=place, dst_path=str(into), tracking_uri=self.uri))
+
+
+def _describe(folder: Path, run_id: str, model_id: str) -> None:
+    """Adds to a bundle what makes it a model of MLflow's ONNX flavour: MLmodel with the signature, and requirements.
+
+    By hand, in 0.2 s: `mlflow.onnx.save_model` reads the file lists of all installed packages, in 1.4 s or more, and
+    writes the ONNX file anew, which is then no longer the one with the bundle's checksum.
+    """
+    import numpy as np
+    from mlflow.models import Model, ModelSignature
+    from mlflow.types import Schema, TensorSpec
+
+    about = bundle.read(folder)
+    float32 = np.dtype("float32")
+    signature = ModelSignature(
+        inputs=Schema([TensorSpec(float32, (-1, *about.image_shape))]),
+        outputs=Schema([TensorSpec(float32, (-1, len(about.class_names)), "logits")]),
+    )
+    model = Model(run_id=run_id, model_id=model_id, model_uuid=model_id, signature=signature)
+    python = platform.python_version()
+    environment = {"virtualenv": "python_env.yaml"}
+    model.add_flavor(
+        "python_function", loader_module="mlflow.onnx", python_version=python, data=NETWORK, env=environment
+    )
+    # GPU providers would be looked for, with a warning, wherever they are not installed.
+    model.add_flavor("onnx", onnx_version=version("onnx"), data=NETWORK, providers=["CPUExecutionProvider"])
+    model.save(str(folder / "MLmodel"))
+    requirements = "\n".join(f"{name}=={version(name)}" for name in REQUIREMENTS)
+    (folder / "requirements.txt").write_text(requirements + "\n", encoding="utf-8")
+    needs = f"python: {python}\ndependencies:\n- -r requirements.txt\n"
+    (folder / "python_env.yaml").write_text(needs, encoding="utf-8")
+
+
+def _version(entity: ModelVersion, aliases: Mapping[str, str]) -> Version:
+    number = int(entity.version)
+    return Version(
+        number,
+        entity.run_id or "",
+        tuple(alias for alias, of in aliases.items() if int(of) == number),
+        dict(entity.tags),
+        datetime.fromtimestamp(entity.creation_timestamp / 1000),
+    )
