@@ -102,7 +102,7 @@ def test_a_model_that_could_not_be_logged_whole_is_none_of_the_run(
         log_bundle(client, run, folder)
     found = client.search_logged_models([client.get_run(run).info.experiment_id])
     assert [model.status for model in found if model.source_run_id == run] == ["FAILED"]
-    with pytest.raises(TrackingError, match=r"Run 'a run' \(RUNNING\) holds no bundle: train it again, or name a run"):
+    with pytest.raises(TrackingError, match=r"Run 'a run' \(RUNNING\) holds no bundle: name a run that finished"):
         registry.recorded(run, tmp_path)
 
 

@@ -54,9 +54,8 @@ class Finished:
             flat |= {f"{prefix}/{name}": value for name, value in scores.metrics.items()}
             flat |= {f"{prefix}/calibrated/{name}": value for name, value in self.calibrated(split).items()}
             for row in scores.classes[: len(self.class_names)]:
-                flat |= {
-                    f"{prefix}/{name}/{row['class']}": float(row[column]) for name, column in CLASS_METRICS.items()
-                }
+                shown = str(row["class"]).replace("/", "-")  # MLflow's UI makes a folder at each slash
+                flat |= {f"{prefix}/{name}/{shown}": float(row[column]) for name, column in CLASS_METRICS.items()}
         return flat
 
 
