@@ -17,8 +17,7 @@ GROUPS = sorted(path.relative_to(CONFIG_DIR) for path in CONFIG_DIR.glob("*/*.ya
 @pytest.mark.parametrize("path", GROUPS, ids=str)
 def test_every_file_composes_and_builds(path: Path):
     group, name = path.parts[0], path.stem
-    choice = f"+{group}={name}" if group == "experiment" else f"{group}={name}"
-    config = configured("data=generated", choice)
+    config = configured("data=generated", f"{group}={name}")
     check(config)
     from_config(config)
     network = build(config, "backbone", image_shape=(1, 32, 32), num_classes=10)
