@@ -219,6 +219,13 @@ def test_a_compiled_network_is_kept_as_any_other(tmp_path):
         torch.testing.assert_close(value, weights(compiled)[name], rtol=1e-3, atol=1e-4)
 
 
+def test_a_training_that_diverges_ends_with_what_to_do(tmp_path):
+    settings = ("optimizer=sgd", "optimizer.lr=1e12", "trainer.epochs=3", "report=full")
+    told = r"(train|val)/loss is (nan|inf) in epoch 1: training diverged at a rate of .*smaller optimizer.lr"
+    with pytest.raises(ValueError, match=told):
+        train(configured(*TINY, *DENSE, *settings), tmp_path)
+
+
 def test_gradients_are_clipped(tmp_path):
     plain, clipped = (
         train(configured(*TINY, *DENSE, "optimizer=sgd", f"trainer.gradient_clip={clip}"), tmp_path / str(clip))

@@ -54,7 +54,8 @@ class Classifier(pl.LightningModule):
         self.notes: dict[str, Any] = {}
         self._optimizer, self._scheduler = optimizer, scheduler
         # Filled, computed and emptied at the end of each epoch of each split, so one set serves all of them.
-        self._loss, self._metrics = MeanMetric(), _metrics(num_classes)
+        # A NaN stays one, to be seen; torchmetrics would drop it, and with nan_strategy="disable" drops the weights.
+        self._loss, self._metrics = MeanMetric(nan_strategy=float("nan")), _metrics(num_classes)
         self._seen: dict[str, list[tuple[Tensor, Tensor, Tensor]]] = {split: [] for split in SPLITS}
 
     def forward(self, images: Tensor) -> Tensor:
@@ -126,6 +127,7 @@ class Classifier(pl.LightningModule):
             self._loss.update(torch.stack(losses).float(), sizes)
             self._metrics.update(torch.cat(parts).argmax(1), torch.cat(part_labels))
         scores = self._metrics.compute() | {"loss": self._loss.compute()}
+        self._check_finite(split, scores["loss"])
         self.confusion[split] = scores.pop("confusion").cpu()
         self._loss.reset()
         self._metrics.reset()
@@ -136,6 +138,17 @@ class Classifier(pl.LightningModule):
         logged["step"] = torch.tensor(self.current_epoch + 1.0)
         # Every process has computed the same figures over all of them: there is nothing left to reduce.
         self.log_dict(logged, sync_dist=False)
+
+    def _check_finite(self, split: str, loss: Tensor) -> None:
+        """Ends a training that will not come back, instead of scoring a network that answers nothing."""
+        if not loss.isfinite():
+            rate = self.trainer.optimizers[0].param_groups[0]["lr"] if self.trainer.optimizers else None
+            raise ValueError(
+                f"{split}/loss is {loss.item()} in epoch {self.current_epoch + 1}: training diverged at a rate of "
+                f"{rate:.3g}. Give a smaller optimizer.lr, or set trainer.gradient_clip=1."
+                if rate is not None
+                else f"{split}/loss is {loss.item()}: the network's answers are not finite."
+            )
 
 
 def _metrics(num_classes: int) -> MetricCollection:
