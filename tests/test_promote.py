@@ -6,14 +6,18 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import onnxruntime
 import pytest
 
 from prenda import bundle, export
 from prenda.cli import main
-from prenda.data.sources import GARMENTS
+from prenda.data.sources import GARMENTS, load
 from prenda.tracking.registry import Registry, log_bundle
 from prenda.tracking.store import connect, experiment_id
+from prenda.train import train
+from tests.conftest import TINY, configured
 from tests.test_bundle import DESCRIPTION, dense, pictures
+from tests.test_train import DENSE
 
 LABELS = np.arange(500) % 10
 ROWS = [
@@ -207,7 +211,7 @@ def test_a_champion_whose_run_is_gone_is_told(store, model, promote):
 @pytest.mark.parametrize(
     ("files", "told"),
     [
-        (("predictions",), "holds no bundle: name a run that finished, or train it again with report=full"),
+        (("predictions",), "holds no scores.json: name a run that finished"),
         (("bundle",), "holds no predictions/test.npz: name a run that finished"),
     ],
 )
@@ -288,3 +292,19 @@ def test_models_lists_versions_aliases_and_scores(store, model, promote, capsys)
         ["2", "", "later", "dense", "generated", "0.8040", "0.5000", "kept out"],
         ["1", "champion", "a[b]", "dense", "generated", "0.8000", "0.5000", "first"],
     ]
+
+
+def test_a_run_of_a_sweep_gets_its_bundle_when_it_is_promoted(tmp_path, capsys):
+    settings = ("tracking=mlflow", "tracking.system_metrics=false", "augment=erase")
+    result = train(configured(*TINY, *DENSE, *settings), tmp_path / "run")
+    assert not (tmp_path / "run/bundle").exists()
+    assert main(["promote", result.run_id]) == 0
+    assert "is the champion: there was no champion to beat" in capsys.readouterr().out
+    registry = Registry(f"sqlite:///{tmp_path}/home/mlruns/mlflow.db")
+    kept = registry.download("prenda@champion", tmp_path / "fetched")
+    assert kept.scores["test/accuracy"] == result.scores["test"].metrics["accuracy"]
+    session = onnxruntime.InferenceSession(kept.network, providers=["CPUExecutionProvider"])
+    pixels = load("generated", tmp_path).test_images.numpy().astype(np.float32)
+    images = (pixels - np.float32(kept.mean[0])) / np.float32(kept.std[0])
+    (logits,) = session.run(["logits"], {"images": images})
+    np.testing.assert_allclose(logits, result.scores["test"].logits, atol=1e-4)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
@@ -46,16 +48,38 @@ def evaluate(
     return scores
 
 
+@dataclass(frozen=True)
+class Restored:
+    """A finished run's network and images, as its checkpoint says."""
+
+    config: DictConfig
+    classifier: Classifier
+    data: ImageDataModule
+    checkpoint: Path
+
+
 def evaluate_again(
     source: str, data_dir: str | None = None, accelerator: str | None = None, any_data: bool = False
 ) -> dict[str, Scores]:
-    """Scores a finished run from what its checkpoint says of it, and shows the figures.
+    """Scores a finished run from what its checkpoint says of it, and shows the figures; see `restored`."""
+    with restored(source, data_dir, accelerator, any_data) as run:
+        scores = evaluate(run.config, run.classifier, run.data, run.checkpoint)
+        title = f"{run_name(run.config)}, scored again from {source}"
+    console.show_result(Console(), title, {split: score.metrics for split, score in scores.items()}, {})
+    return scores
+
+
+@contextmanager
+def restored(
+    source: str, data_dir: str | None = None, accelerator: str | None = None, any_data: bool = False
+) -> Iterator[Restored]:
+    """Brings a finished run back.
 
     Args:
         source: A checkpoint's path, or the id or name of a run in this project's store.
         data_dir: Where the data set is now; None takes the recorded folder.
         accelerator: The device, which then computes in full precision; None takes the recorded one.
-        any_data: Score on other images than the run was trained with, instead of refusing.
+        any_data: Take other images than the run was trained with, instead of refusing.
 
     Raises:
         ValueError: If there is no such run or checkpoint, or the data set's content is not the recorded one.
@@ -81,10 +105,7 @@ def evaluate_again(
                 f"but {source} was trained on {notes['content_hash'][:12]}…: give --data-dir the recorded images, "
                 "or --any-data to score on these."
             )
-        scores = evaluate(config, build_classifier(config, data), data, path)
-    title = f"{run_name(config)}, scored again from {source}"
-    console.show_result(Console(), title, {split: score.metrics for split, score in scores.items()}, {})
-    return scores
+        yield Restored(config, build_classifier(config, data), data, path)
 
 
 def _notes(path: Path) -> dict[str, Any]:

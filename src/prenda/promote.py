@@ -55,13 +55,14 @@ def promote(run: str, model: str = "prenda", force: str | None = None) -> str:
         What was decided and why, for a person.
 
     Raises:
-        ValueError: If the run has no whole bundle or no predictions, or the champion's are of other images.
+        ValueError: If the run was not scored, its bundle is damaged, or the champion's images are others.
     """
     _check_name(model)
     if force is not None and not force.strip():
         raise ValueError(f"--force is {force!r}: give the reason, which is recorded with the version.")
     registry = Registry(local_store())
     with tempfile.TemporaryDirectory() as scratch, registry.one_at_a_time():
+        _complete(registry, run, Path(scratch))
         entrant = _tested(registry.recorded(run, Path(scratch) / "entrant"))
         versions = registry.versions(model)
         champion = next((version for version in versions if CHAMPION in version.aliases), None)
@@ -97,6 +98,23 @@ def show_models(model: str = "prenda") -> None:
         when = version.registered.strftime("%Y-%m-%d %H:%M")
         table.add_row(str(version.number), ", ".join(version.aliases), *facts, when, decision)
     out.print(table)
+
+
+def _complete(registry: Registry, run: str, scratch: Path) -> None:
+    """Makes the bundle that a run of a sweep left out, from its checkpoint."""
+    found = registry.unbundled(run, scratch)
+    if found is None:
+        return
+    from prenda import checkpoints, export  # torch, which a promotion does without otherwise
+    from prenda.evaluate import restored
+
+    run_id, scores = found
+    if "temperature" not in scores:
+        raise ValueError(f"{run!r} was recorded before runs had bundles: train it again, its command is in MLflow.")
+    with restored(run_id) as back:
+        back.classifier.load_state_dict(checkpoints.read(back.checkpoint)["state_dict"])
+        export.write_run(scratch / "bundle", back.classifier, back.data, scores, run_id)
+    registry.complete(run_id, scratch / "bundle")
 
 
 def _check_name(model: str) -> None:

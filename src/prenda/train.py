@@ -30,8 +30,6 @@ from prenda.report.tables import write_json
 from prenda.signals import Stopped, stopping
 from prenda.tracking.runs import DataUsed, Run, lightning_loggers, parameters, recorded, run_name
 
-CHECKED = 500  # test images that a bundle's ONNX file is tried on
-
 
 @dataclass(frozen=True)
 class TrainResult:
@@ -176,7 +174,7 @@ def _score(config: DictConfig, classifier: Classifier, data: ImageDataModule, ru
     write_json(metrics, run.folder / "scores.json")
     run.log_metrics(metrics, step=best_epoch)
     if level is not ReportLevel.none:
-        _write_bundle(run, classifier, data, finished.temperature, metrics)
+        _bundle(run, classifier, data, metrics)
     return TrainResult(scores["val"].metrics["accuracy"], scores, best_epoch, seconds, run.folder, checkpoint, run.id)
 
 
@@ -196,30 +194,17 @@ def _finished(
     )
 
 
-def _write_bundle(
-    run: Run, classifier: Classifier, data: ImageDataModule, temperature: float, scores: dict[str, float]
-) -> None:
-    """Keeps the network as a bundle, checked on real images; a run that cannot have one is scored all the same."""
-    notes = classifier.notes
-    description = {
-        "class_names": notes["class_names"],
-        "image_shape": notes["image_shape"],
-        "pixels": notes["pixels"],
-        "temperature": temperature,
-        "config": notes["config"],
-        "data": {"name": data.data_name, "content_hash": data.content_hash},
-        "scores": scores,
-        "run_id": run.id,
-    }
-    images = data.normalized(data.split("test").images[:CHECKED])
+def _bundle(run: Run, classifier: Classifier, data: ImageDataModule, scores: dict[str, float]) -> None:
+    """Keeps the network as a bundle; a run that cannot have one is scored and recorded all the same."""
+    folder = run.folder / "bundle"
     try:
-        difference = export.write(run.folder / "bundle", classifier.backbone, images, description)
+        difference = export.write_run(folder, classifier, data, scores, run.id)
     except BundleError as error:
         print(f"prenda train: no bundle: {error}", file=sys.stderr)
         run.log_tags({"bundle": f"none: {error}"})
         return
     run.log_metrics({"onnx/largest_difference": difference}, step=int(scores["best/epoch"]))
-    run.log_bundle(run.folder / "bundle")
+    run.log_bundle(folder)
 
 
 def _data_used(data: ImageDataModule) -> DataUsed:

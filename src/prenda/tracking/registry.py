@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import platform
 import shutil
 import tempfile
@@ -102,6 +103,22 @@ class Registry:
         with FileLock(Path(self.uri.removeprefix("sqlite:///")).with_suffix(".promote.lock")):
             yield
 
+    def unbundled(self, run: str, into: Path) -> tuple[str, dict[str, float]] | None:
+        """Id and scores of a run that was scored but kept no bundle, as those of sweeps; None if it has one.
+
+        Raises:
+            TrackingError: If there is no such run, or it was not scored.
+        """
+        found = find(self._client, run)
+        if found.outputs and found.outputs.model_outputs:
+            return None
+        scores: dict[str, float] = json.loads(fetch(self._client, found, "scores.json", into).read_text("utf-8"))
+        return found.info.run_id, scores
+
+    def complete(self, run_id: str, folder: Path) -> None:
+        """Adds to a finished run the bundle that it left out."""
+        log_bundle(self._client, run_id, folder)
+
     def recorded(self, run: str, into: Path) -> Recorded:
         """The model of a run, named by id or name, with what it answered on the test images.
 
@@ -113,10 +130,7 @@ class Registry:
         run_id, run_name = found.info.run_id, found.info.run_name
         outputs = found.outputs.model_outputs if found.outputs else []
         if not outputs:
-            raise TrackingError(
-                f"Run {run_name!r} ({found.info.status}) holds no bundle: name a run that finished, "
-                "or train it again with report=full (the runs of a sweep leave the bundle out unless asked)."
-            )
+            raise TrackingError(f"Run {run_name!r} ({found.info.status}) holds no bundle: name a run that finished.")
         model_id = outputs[-1].model_id
         with self._had(f"The model of run {run_name!r}"):
             files = self._download(self._client.get_logged_model(model_id).artifact_location, into / "bundle")
