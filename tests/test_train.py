@@ -128,7 +128,6 @@ def test_a_full_report_has_every_part(backbone, tmp_path):
     scores = json.loads((tmp_path / "scores.json").read_text())
     for name in ("test/top2_accuracy", "test/calibrated/ece", "best/train/loss", "best/val/f1/Shirt", "temperature"):
         assert name in scores
-    assert scores["report/seconds"] > 0
 
 
 def test_training_images_are_scored_as_they_are(tmp_path):

@@ -110,7 +110,7 @@ def _complete(registry: Registry, run: str, scratch: Path) -> None:
 
     run_id, scores = found
     if "temperature" not in scores:
-        raise ValueError(f"{run!r} was recorded before runs had bundles: train it again, its command is in MLflow.")
+        raise ValueError(f"{run!r} was recorded before runs had bundles: train it again.")
     with restored(run_id) as back:
         back.classifier.load_state_dict(checkpoints.read(back.checkpoint)["state_dict"])
         export.write_run(scratch / "bundle", back.classifier, back.data, scores, run_id)

@@ -159,20 +159,20 @@ def _score(config: DictConfig, classifier: Classifier, data: ImageDataModule, ru
     splits: tuple[Split, ...] = ("train", "val", "test") if level is ReportLevel.full else ("val", "test")
     scores = evaluate(config, classifier, data, checkpoint, splits)
     finished = _finished(config, classifier, data, scores, best_epoch)
+    metrics = finished.metrics() | {
+        "best/epoch": best_epoch,
+        "parameters": sum(weight.numel() for weight in classifier.backbone.parameters() if weight.requires_grad),
+        "train/seconds": seconds,
+    }
+    write_json(metrics, run.folder / "scores.json")
+    run.log_metrics(metrics, step=best_epoch)
     write_tables(run.folder, finished)
     if level is ReportLevel.light:
         write_confusions(run.folder, finished, percent=False)
     if level is ReportLevel.full:
         write_full(run.folder, finished)
     run.log_description(describe(finished, config.tracking.command))
-    metrics = finished.metrics() | {
-        "best/epoch": best_epoch,
-        "parameters": sum(weight.numel() for weight in classifier.backbone.parameters() if weight.requires_grad),
-        "train/seconds": seconds,
-        "report/seconds": time.perf_counter() - started,
-    }
-    write_json(metrics, run.folder / "scores.json")
-    run.log_metrics(metrics, step=best_epoch)
+    run.log_metrics({"report/seconds": time.perf_counter() - started}, step=best_epoch)
     if level is not ReportLevel.none:
         _bundle(run, classifier, data, metrics)
     return TrainResult(scores["val"].metrics["accuracy"], scores, best_epoch, seconds, run.folder, checkpoint, run.id)
