@@ -54,7 +54,7 @@ def test_tab_completion_offers_groups_and_their_files(tmp_path):
         assert "-F hydra_bash_completion prenda" in done.stderr
         return done.stdout.split()
 
-    assert press_tab("prenda ") == ["train", "evaluate", "compare", "promote", "models", "data", "ui"]
+    assert press_tab("prenda ") == ["train", "resume", "evaluate", "compare", "promote", "models", "data", "ui"]
     assert "backbone=" in press_tab("prenda train back")
     assert press_tab("prenda train backbone=d") == ["backbone=dense"]
     assert "trainer.epochs=" in press_tab("prenda train backbone=dense trainer.ep")

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from pytorch_lightning.callbacks import ModelCheckpoint
+from pytorch_lightning.callbacks import Callback, ModelCheckpoint
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 
 MONITOR = "val/accuracy"
@@ -41,17 +41,29 @@ class AtomicCheckpointIO(TorchCheckpointIO):
             part.unlink(missing_ok=True)
 
 
-def best_and_last(folder: Path) -> ModelCheckpoint:
-    """Keeps `best.ckpt`, by validation accuracy (the earlier of equals), and `last.ckpt`."""
-    return ModelCheckpoint(
-        folder,
-        filename="best",
-        monitor=MONITOR,
-        mode="max",
-        save_last=True,
-        enable_version_counter=False,
-        auto_insert_metric_name=False,
+def best_and_last(folder: Path) -> list[Callback]:
+    """Keeps `best.ckpt`, by validation accuracy (the earlier of equals), and after it `last.ckpt`, of every epoch.
+
+    Two callbacks: one with save_last=True would write the last file only when it writes the best.
+    """
+    best, last = (
+        ModelCheckpoint(
+            folder,
+            filename=name,
+            monitor=monitor,
+            mode="max",
+            enable_version_counter=False,
+            auto_insert_metric_name=False,
+        )
+        for name, monitor in (("best", MONITOR), ("last", None))
     )
+    return [best, last]
+
+
+def seconds(path: Path) -> float:
+    """How long training had taken, validation included, over all its interruptions."""
+    elapsed: dict[str, float] = read(path)["callbacks"]["Timer"]["time_elapsed"]
+    return elapsed["train"]
 
 
 def read(path: Path) -> dict[str, Any]:

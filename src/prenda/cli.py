@@ -18,6 +18,7 @@ examples:
   prenda train                                   the default network on Fashion-MNIST
   prenda train backbone=dense trainer.epochs=3   another network, shorter
   prenda train -m backbone=dense,cnn seed=0,1    a grid of four runs
+  prenda resume RUN                              goes on with an interrupted run
   prenda evaluate RUN                            scores a recorded run again
   prenda compare RUN RUN                         scores side by side, and whether they differ by more than luck
   prenda promote RUN                             makes it the champion, if it is better than the champion
@@ -45,6 +46,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"prenda {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     commands.add_parser("train", help="train, score and record a model; -m for one of each combination")
+    further = commands.add_parser("resume", help="go on with an interrupted run, to the result it would have had")
+    further.add_argument("run", metavar="RUN", help="folder, id or name of the run")
+    further.set_defaults(run_command=_resume)
     again = commands.add_parser("evaluate", help="score a finished run again, from its own recorded settings")
     again.add_argument("run", metavar="RUN|CHECKPOINT", help="id or name of a run, or the path of a checkpoint")
     again.add_argument("--data-dir", help="where the data set is now (default: where it was)")
@@ -114,17 +118,24 @@ def _train(overrides: list[str]) -> int:
     from hydra.errors import HydraException
 
     from prenda.launch import main as launch
-    from prenda.signals import Stopped
 
     sys.argv = ["prenda", *overrides]
     try:
-        launch()
+        return _stoppable(launch)
     except HydraException as error:
         cause = f"\n{error.__cause__}" if error.__cause__ is not None else ""
         print(f"prenda train: {error}{cause}\nSee `prenda train --help` and `prenda train --cfg job`.", file=sys.stderr)
         return 2
+
+
+def _stoppable(training: Callable[[], object]) -> int:
+    from prenda.signals import Stopped
+
+    try:
+        training()
     except Stopped as stop:
-        print(f"prenda train: {stop}; the run is recorded as KILLED.", file=sys.stderr)
+        told = "the run is recorded as KILLED, and `prenda resume RUN` goes on with it"
+        print(f"prenda: {stop}; {told}.", file=sys.stderr)
         return 128 + stop.signum
     return 0
 
@@ -133,10 +144,16 @@ def _complete(arguments: list[str]) -> int:
     """Suggests commands, and after `train` what Hydra suggests."""
     command, _, line = os.environ.get("COMP_LINE", "").partition(" ")
     if not line.lstrip().startswith("train "):
-        print("train evaluate compare promote models data ui")
+        print("train resume evaluate compare promote models data ui")
         return 0
     os.environ["COMP_LINE"] = f"{command} {line.lstrip().removeprefix('train ')}"
     return _train(arguments)
+
+
+def _resume(arguments: argparse.Namespace) -> int:
+    from prenda.resume import resume
+
+    return _stoppable(lambda: resume(arguments.run))
 
 
 def _evaluate(arguments: argparse.Namespace) -> int:

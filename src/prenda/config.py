@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -197,6 +199,41 @@ def refused(config: DictConfig, group: str) -> Iterator[None]:
             f"{group}: {config[group].get('_target_')} cannot be made from {settings} "
             f"({reason}): correct its settings, or choose one of conf/{group}.{hint}"
         ) from error
+
+
+def fingerprint(config: DictConfig) -> str:
+    """SHA-256 of what decides a run's result, hexadecimal: runs with the same one would end with the same figures.
+
+    Folders, the record, the report, the names of choices and the number of threads are left out.
+    """
+    plain = as_plain(config)
+    for group in ("paths", "tracking", "report", "choices"):
+        plain.pop(group)
+    plain["data"].pop("dir")
+    plain["trainer"].pop("threads")
+    return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
+
+
+def check_folder(config: DictConfig, folder: Path) -> None:
+    """Refuses a folder that holds a run of other settings.
+
+    Raises:
+        ValueError: Naming the first settings that differ.
+    """
+    path = folder / "config.yaml"
+    if not path.is_file():
+        return
+    there = OmegaConf.merge(TrainConfig, OmegaConf.load(path))
+    assert isinstance(there, DictConfig)
+    if fingerprint(there) != fingerprint(config):
+        old, new = flatten(as_plain(there)), flatten(as_plain(config))
+        different = [
+            f"{name} {old.get(name)!r} there, {new.get(name)!r} here" for name in new if old.get(name) != new[name]
+        ]
+        raise ValueError(
+            f"{folder} holds a run of other settings ({'; '.join(different[:3])}): give another folder, "
+            "or the settings that it was started with."
+        )
 
 
 def target_name(node: DictConfig) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
-from pytorch_lightning.callbacks import Callback, EMAWeightAveraging
+from pytorch_lightning.callbacks import Callback, EMAWeightAveraging, Timer
 from rich.console import Console
 
 from prenda import checkpoints, console, export
@@ -19,7 +19,7 @@ from prenda.backbones.first_layer import first_layer_weights
 from prenda.bundle import BundleError
 from prenda.callbacks import ConfusionOverEpochs
 from prenda.classifier import Classifier
-from prenda.config import ReportLevel, TrainConfig, as_plain, check
+from prenda.config import ReportLevel, TrainConfig, as_plain, check, check_folder
 from prenda.data.datamodule import ImageDataModule, Split
 from prenda.data.datamodule import from_config as data_from_config
 from prenda.evaluate import evaluate
@@ -55,12 +55,14 @@ class TrainResult:
 def train(config: DictConfig, folder: Path) -> TrainResult:
     """Trains the network that the configuration describes, scores its best epoch, and records both.
 
-    Nothing is recorded before the settings have been found to work.
+    Nothing is recorded before the settings have been found to work. Where the folder holds an interrupted run of the
+    same settings, it goes on from its last epoch, and ends as if nothing had happened, to the same bits.
 
     Raises:
-        ValueError: If a setting cannot work, by its dotted name.
+        ValueError: If a setting cannot work, by its dotted name, or if the folder's run has other settings.
     """
     check(config)
+    check_folder(config, folder)
     device, processes = resolve_device(config)
     settle(config, processes)
     data = data_from_config(config)
@@ -75,13 +77,11 @@ def train(config: DictConfig, folder: Path) -> TrainResult:
     with stopping(), recorded(config, folder) as run:
         run.log_tags({"device": device})
         run.log_data(_data_used(data))
-        started = time.perf_counter()
         if processes == 1:
             _fit(config, classifier, data, folder, run.id)
         else:
             _fit_in_processes(config, folder, run.id, processes)
-        seconds = time.perf_counter() - started
-        result = _score(config, classifier, data, run, seconds)
+        result = _score(config, classifier, data, run)
     _show(out, config, result, run)
     return result
 
@@ -94,7 +94,8 @@ def _fit(
     run_id: str | None,
     processes: int = 1,
 ) -> None:
-    callbacks: list[Callback] = [checkpoints.best_and_last(folder / "checkpoints"), console.TrainingProgress()]
+    last = folder / "checkpoints" / "last.ckpt"
+    callbacks: list[Callback] = [console.TrainingProgress(), Timer(), *checkpoints.best_and_last(last.parent)]
     if config.report.every_n_epochs:
         pictures = folder / "confusion" / "epochs"
         callbacks.append(ConfusionOverEpochs(config.report.every_n_epochs, data.class_names, pictures))
@@ -111,7 +112,7 @@ def _fit(
         callbacks=callbacks,
         plugins=[checkpoints.AtomicCheckpointIO()],
     )
-    trainer.fit(classifier, datamodule=data)
+    trainer.fit(classifier, datamodule=data, ckpt_path=last if last.is_file() else None, weights_only=True)
 
 
 def _fit_in_processes(config: DictConfig, folder: Path, run_id: str | None, processes: int) -> None:
@@ -150,12 +151,13 @@ def _fit_worker(settings: dict[str, Any], folder: Path, run_id: str | None, proc
     _fit(config, build_classifier(config, data), data, folder, run_id, processes)
 
 
-def _score(config: DictConfig, classifier: Classifier, data: ImageDataModule, run: Run, seconds: float) -> TrainResult:
+def _score(config: DictConfig, classifier: Classifier, data: ImageDataModule, run: Run) -> TrainResult:
     """Scores the best epoch's weights and writes the report and the closing record."""
     started = time.perf_counter()
     level = config.report.level
     checkpoint = run.folder / "checkpoints" / "best.ckpt"
     best_epoch = checkpoints.read(checkpoint)["epoch"] + 1
+    seconds = checkpoints.seconds(checkpoint.with_name("last.ckpt"))
     splits: tuple[Split, ...] = ("train", "val", "test") if level is ReportLevel.full else ("val", "test")
     scores = evaluate(config, classifier, data, checkpoint, splits)
     finished = _finished(config, classifier, data, scores, best_epoch)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, DistributedSampler
+from torch.utils.data import DataLoader, Dataset, DistributedSampler, Sampler
 
 Batch = tuple[Tensor, Tensor]
 T = TypeVar("T")
@@ -45,7 +45,7 @@ def training_batches(dataset: InMemory, batch_size: int, seed: int, replicas: in
     sampler: DistributedSampler[Batch] = DistributedSampler(
         dataset, num_replicas=replicas, rank=rank, shuffle=True, seed=seed
     )
-    return DataLoader(dataset, batch_size=batch_size // replicas, sampler=sampler, collate_fn=_as_it_is)
+    return _loader(dataset, batch_size // replicas, sampler)
 
 
 def scoring_batches(dataset: InMemory, batch_size: int, replicas: int = 1, rank: int = 0) -> DataLoader[Batch]:
@@ -54,4 +54,11 @@ def scoring_batches(dataset: InMemory, batch_size: int, replicas: int = 1, rank:
     torch's DistributedSampler repeats images to make the parts equal, which would count them twice in a score.
     """
     part = range(rank, len(dataset), replicas)
-    return DataLoader(dataset, batch_size=batch_size, sampler=part, collate_fn=_as_it_is)
+    return _loader(dataset, batch_size, part)
+
+
+def _loader(dataset: InMemory, batch_size: int, sampler: Sampler[Any] | Sequence[int]) -> DataLoader[Batch]:
+    """A loader with a generator of its own: each pass draws a seed, which would otherwise come out of the network's."""
+    return DataLoader(
+        dataset, batch_size=batch_size, sampler=sampler, collate_fn=_as_it_is, generator=torch.Generator()
+    )

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import subprocess
 import time
@@ -19,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from omegaconf import DictConfig
 from PIL import Image
 from pytorch_lightning.loggers import CSVLogger, Logger, MLFlowLogger
+from pytorch_lightning.loggers.csv_logs import ExperimentWriter
 
 from prenda.config import REPOSITORY, TrackingKind, as_plain, flatten, target_name
 from prenda.tracking.registry import log_bundle
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 VERSIONED = ("prenda", "torch", "torchvision", "pytorch-lightning", "torchmetrics", "hydra-core", "mlflow", "numpy")
+RUN_ID = ".run_id"  # in a run's folder: the MLflow run that it belongs to
 LONGEST_PARAMETER = 6000  # characters, MLflow's own limit
 
 
@@ -41,6 +44,24 @@ class RunLogger(MLFlowLogger):
 
     def finalize(self, status: str = "success") -> None:
         """Leaves the run open: after training comes scoring."""
+
+
+class _Writer(ExperimentWriter):
+    """Goes on in the file of a run that is continued, where Lightning's would delete it."""
+
+    def _check_log_dir_exists(self) -> None:
+        path = Path(self.metrics_file_path)
+        if path.is_file():
+            with path.open(newline="", encoding="utf-8") as file:
+                self.metrics_keys = next(csv.reader(file), [])
+
+
+class _FileLogger(CSVLogger):
+    """Figures of each epoch in `metrics/metrics.csv` of the run's folder."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder, name="metrics", version="")
+        self._experiment: ExperimentWriter = _Writer(self.log_dir)
 
 
 @dataclass(frozen=True)
@@ -91,13 +112,21 @@ class Run:
 
 
 class MlflowRun(Run):
-    """A run in an MLflow store or server."""
+    """A run in an MLflow store or server; a new one, or the one that the folder belongs to already."""
 
     def __init__(self, folder: Path, client: MlflowClient, experiment_id: str, name: str, tags: dict[str, str]) -> None:
         super().__init__(folder)
         self._client = client
-        run = client.create_run(experiment_id, run_name=name, tags=tags)
-        self.id = self._id = run.info.run_id
+        known = folder / RUN_ID
+        self.continued = known.is_file()
+        if self.continued:
+            self.id = self._id = known.read_text(encoding="utf-8")
+            client.update_run(self._id, status="RUNNING")
+            self.log_tags(tags)
+        else:
+            self.id = self._id = client.create_run(experiment_id, run_name=name, tags=tags).info.run_id
+            folder.mkdir(parents=True, exist_ok=True)
+            known.write_text(self._id, encoding="utf-8")
         self._models: set[Path] = set()
         self._monitor: Any = None
 
@@ -164,12 +193,14 @@ class MlflowRun(Run):
 def recorded(config: DictConfig, folder: Path) -> Iterator[Run]:
     """Opens the record of a run and closes it with the status that it deserves, whatever happens between.
 
-    FINISHED, FAILED on an error (its traceback is kept as `error.txt`), KILLED on Ctrl-C or SIGTERM.
+    FINISHED, FAILED on an error (its traceback is kept as `error.txt`), KILLED on Ctrl-C or SIGTERM. A folder that
+    belongs to a run in MLflow goes on in that run.
 
     Raises:
         TrackingError: If the store or server cannot be used.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    (folder / "error.txt").unlink(missing_ok=True)
     (folder / "environment.txt").write_text(_environment(), encoding="utf-8")
     run = _open(config, folder)
     try:
@@ -189,7 +220,7 @@ def recorded(config: DictConfig, folder: Path) -> Iterator[Run]:
 
 def lightning_loggers(config: DictConfig, folder: Path, run_id: str | None) -> list[Logger]:
     """Where Lightning sends its figures: `metrics/metrics.csv` in the run's folder, and the run in MLflow."""
-    loggers: list[Logger] = [CSVLogger(folder, name="metrics", version="")]
+    loggers: list[Logger] = [_FileLogger(folder)]
     if run_id is not None:
         loggers.append(RunLogger(tracking_uri=config.tracking.uri, run_id=run_id))
     return loggers
@@ -235,7 +266,8 @@ def _open(config: DictConfig, folder: Path) -> Run:
         folder, client, experiment_id(client, tracking.experiment, tracking.artifacts), run_name(config), tags
     )
     try:
-        run.log_parameters(parameters(config))
+        if not run.continued:
+            run.log_parameters(parameters(config))
         if tracking.system_metrics:
             run.start_system_metrics()
     except BaseException as error:
