@@ -7,7 +7,7 @@ from hydra.errors import ConfigCompositionException
 from omegaconf.errors import ConfigAttributeError, ValidationError
 
 from prenda import config as settings
-from prenda.config import CONFIG_DIR, build, check, flatten, home, trusted_targets
+from prenda.config import CONFIG_DIR, build, check, fingerprint, flatten, home, trusted_targets
 from prenda.data.datamodule import from_config
 from tests.conftest import configured
 
@@ -108,3 +108,11 @@ def test_home_is_the_environment_then_the_checkout_then_here(monkeypatch, tmp_pa
 
 def test_flatten_joins_names_with_dots():
     assert flatten({"a": {"b": 1, "c": {}}, "d": [1, {"e": 2}]}) == {"a.b": 1, "a.c": {}, "d": [1, {"e": 2}]}
+
+
+def test_a_fingerprint_tells_what_changes_the_result_from_what_does_not():
+    plain = fingerprint(configured())
+    unchanged = ("tracking=offline", "report=none", "paths.home=/a", "data.dir=/b", "trainer.threads=3")
+    assert {fingerprint(configured(override)) for override in unchanged} == {plain}
+    changed = ("seed=1", "optimizer.lr=0.1", "backbone=dense", "trainer.epochs=3", "data.split_seed=1", "ema=0.9")
+    assert len({plain, *(fingerprint(configured(override)) for override in changed)}) == 1 + len(changed)

@@ -202,16 +202,8 @@ def refused(config: DictConfig, group: str) -> Iterator[None]:
 
 
 def fingerprint(config: DictConfig) -> str:
-    """SHA-256 of what decides a run's result, hexadecimal: runs with the same one would end with the same figures.
-
-    Folders, the record, the report, the names of choices and the number of threads are left out.
-    """
-    plain = as_plain(config)
-    for group in ("paths", "tracking", "report", "choices"):
-        plain.pop(group)
-    plain["data"].pop("dir")
-    plain["trainer"].pop("threads")
-    return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
+    """SHA-256 of what decides a run's result, hexadecimal: runs with the same one would end with the same figures."""
+    return hashlib.sha256(json.dumps(_decisive(config), sort_keys=True).encode()).hexdigest()
 
 
 def check_folder(config: DictConfig, folder: Path) -> None:
@@ -223,17 +215,26 @@ def check_folder(config: DictConfig, folder: Path) -> None:
     path = folder / "config.yaml"
     if not path.is_file():
         return
-    there = OmegaConf.merge(TrainConfig, OmegaConf.load(path))
-    assert isinstance(there, DictConfig)
-    if fingerprint(there) != fingerprint(config):
-        old, new = flatten(as_plain(there)), flatten(as_plain(config))
-        different = [
-            f"{name} {old.get(name)!r} there, {new.get(name)!r} here" for name in new if old.get(name) != new[name]
-        ]
+    kept = OmegaConf.merge(TrainConfig, OmegaConf.load(path))
+    assert isinstance(kept, DictConfig)
+    there, here = _decisive(kept), _decisive(config)
+    names = [name for name in sorted(there.keys() | here.keys()) if there.get(name) != here.get(name)]
+    if names:
+        different = "; ".join(f"{name} {there.get(name)!r} there, {here.get(name)!r} here" for name in names[:3])
         raise ValueError(
-            f"{folder} holds a run of other settings ({'; '.join(different[:3])}): give another folder, "
-            "or the settings that it was started with."
+            f"{folder} holds a run of other settings ({different}): give another folder, or the settings that it was "
+            "started with."
         )
+
+
+def _decisive(config: DictConfig) -> dict[str, Any]:
+    """The flattened settings without folders, the record, the report, the names of choices and the threads."""
+    plain = as_plain(config)
+    for group in ("paths", "tracking", "report", "choices"):
+        plain.pop(group)
+    plain["data"].pop("dir")
+    plain["trainer"].pop("threads")
+    return flatten(plain)
 
 
 def target_name(node: DictConfig) -> str:

@@ -10,6 +10,7 @@ import sys
 import time
 
 from prenda.signals import Stopped, stopping
+from prenda.tracking.lookup import COMPARISONS
 from prenda.tracking.store import connect, local_store
 
 
@@ -22,7 +23,7 @@ def serve(host: str, port: int) -> int:
     _check_free(host, port)
     store = local_store()
     client = connect(store)  # creates the store if there is none yet
-    experiments = [found for found in client.search_experiments() if found.name != "Default"]
+    experiments = [found for found in client.search_experiments() if found.name not in ("Default", COMPARISONS)]
     page = f"experiments/{experiments[0].experiment_id}/runs" if experiments else "experiments"
     address = f"http://{host}:{port}/#/{page}?workflowType=machine_learning"
     command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", store, "--workers", "1"]
