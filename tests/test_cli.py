@@ -92,6 +92,14 @@ def test_an_error_that_is_not_the_users_keeps_its_traceback():
         _guarded(lambda: int("a library's own"))
 
 
+def test_a_full_disk_is_told_with_what_to_do(capsys):
+    def full() -> int:
+        raise OSError(28, "No space left on device")
+
+    assert _guarded(full) == 1
+    assert "No space left on device: make room on the disks of outputs/, mlruns/" in capsys.readouterr().err
+
+
 def test_data_show_writes_a_picture(tmp_path, capsys):
     picture = tmp_path / "samples.png"
     assert main(["data", "show", "generated", "--output", str(picture)]) == 0

@@ -13,6 +13,7 @@ import torch
 from prenda import checkpoints
 from prenda.cli import main
 from prenda.report.tables import read_history
+from prenda.signals import Stopped
 from prenda.tracking.store import connect
 from prenda.train import train
 from tests.conftest import TINY, configured
@@ -77,7 +78,21 @@ def test_a_stopped_run_is_found_by_its_name(tmp_path, capsys):
     assert main(["resume", "mine"]) == 0
     assert "mine: epoch" in capsys.readouterr().out
     assert main(["resume", "mine"]) == 2
-    assert "'mine' has been trained and scored: there is nothing left to do" in capsys.readouterr().err
+    assert "'mine' has finished: there is nothing left to do" in capsys.readouterr().err
+
+
+def test_a_run_that_was_stopped_in_its_report_gets_the_whole_of_it(tmp_path, monkeypatch):
+    def stop(*_: object) -> None:
+        raise Stopped(signal.SIGINT)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("prenda.train.write_full", stop)
+        with pytest.raises(Stopped):
+            train(configured(*TINY, *DENSE, *MLFLOW), tmp_path / "run")
+    assert main(["resume", str(tmp_path / "run")]) == 0
+    assert (tmp_path / "run/report.html").is_file()
+    (run,) = connect(f"sqlite:///{tmp_path}/home/mlruns/mlflow.db").search_runs(["1"])
+    assert run.info.status == "FINISHED"
 
 
 @pytest.mark.parametrize("make", [Path.mkdir, lambda path: None])

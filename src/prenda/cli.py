@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import os
 import sys
 import traceback
@@ -10,6 +11,7 @@ from collections.abc import Callable, Sequence
 
 from prenda import __version__
 
+NO_ROOM = ": make room on the disks of outputs/, mlruns/ and temporary files, then `prenda resume RUN`"
 PACKAGE = __file__.removesuffix("cli.py")
 EPILOG = """
 prenda train takes Hydra overrides, and has a help of its own: prenda train --help
@@ -109,7 +111,8 @@ def _guarded(command: Callable[[], int]) -> int:
         raised_in = traceback.extract_tb(error.__traceback__)[-1].filename
         if isinstance(error, ValueError) and not raised_in.startswith(PACKAGE):
             raise
-        print("\n".join([f"prenda: {error}", *getattr(error, "__notes__", [])]), file=sys.stderr)
+        hint = NO_ROOM if isinstance(error, OSError) and error.errno == errno.ENOSPC else ""
+        print("\n".join([f"prenda: {error}{hint}", *getattr(error, "__notes__", [])]), file=sys.stderr)
         return 2 if isinstance(error, ValueError) else 1
 
 

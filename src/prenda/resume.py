@@ -8,6 +8,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from prenda.config import TrainConfig
 from prenda.tracking.lookup import find, reach
+from prenda.tracking.runs import is_finished
 from prenda.tracking.store import local_store
 from prenda.train import TrainResult, train
 
@@ -28,10 +29,8 @@ def resume(run: str) -> TrainResult:
             f"{run!r} has no run's config.yaml in {folder}: give the folder of a run (outputs/runs/DATE/TIME), its id "
             "or its name, on the machine that it ran on."
         )
-    if (folder / "scores.json").is_file():
-        raise ValueError(
-            f"{run!r} has been trained and scored: there is nothing left to do. `prenda evaluate` scores it again."
-        )
+    if is_finished(folder):
+        raise ValueError(f"{run!r} has finished: there is nothing left to do. `prenda evaluate` scores it again.")
     config = OmegaConf.merge(TrainConfig, OmegaConf.load(path))
     assert isinstance(config, DictConfig)
     return train(config, folder)

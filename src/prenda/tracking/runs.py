@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 VERSIONED = ("prenda", "torch", "torchvision", "pytorch-lightning", "torchmetrics", "hydra-core", "mlflow", "numpy")
-RUN_ID = ".run_id"  # in a run's folder: the MLflow run that it belongs to
+RUN_ID, STATUS = ".run_id", ".status"  # in a run's folder: the MLflow run that it belongs to, and how it ended
 LONGEST_PARAMETER = 6000  # characters, MLflow's own limit
 
 
@@ -218,6 +218,12 @@ def recorded(config: DictConfig, folder: Path) -> Iterator[Run]:
         _close(run, "FINISHED")
 
 
+def is_finished(folder: Path) -> bool:
+    """Whether the folder's run came to its end: trained, scored, reported and recorded."""
+    path = folder / STATUS
+    return path.is_file() and path.read_text(encoding="utf-8") == "FINISHED"
+
+
 def lightning_loggers(config: DictConfig, folder: Path, run_id: str | None) -> list[Logger]:
     """Where Lightning sends its figures: `metrics/metrics.csv` in the run's folder, and the run in MLflow."""
     loggers: list[Logger] = [_FileLogger(folder)]
@@ -284,6 +290,7 @@ def _close(run: Run, status: str) -> None:
         run.end("FAILED" if status == "FINISHED" else status)
         raise
     run.end(status)
+    (run.folder / STATUS).write_text(status, encoding="utf-8")
 
 
 def _git_tags() -> dict[str, str]:
