@@ -4,10 +4,11 @@ from pathlib import Path
 
 import pytest
 from hydra.errors import ConfigCompositionException
+from omegaconf import OmegaConf
 from omegaconf.errors import ConfigAttributeError, ValidationError
 
 from prenda import config as settings
-from prenda.config import CONFIG_DIR, build, check, fingerprint, flatten, home, trusted_targets
+from prenda.config import CONFIG_DIR, build, check, check_folder, flatten, home, trusted_targets
 from prenda.data.datamodule import from_config
 from tests.conftest import configured
 
@@ -110,9 +111,23 @@ def test_flatten_joins_names_with_dots():
     assert flatten({"a": {"b": 1, "c": {}}, "d": [1, {"e": 2}]}) == {"a.b": 1, "a.c": {}, "d": [1, {"e": 2}]}
 
 
-def test_a_fingerprint_tells_what_changes_the_result_from_what_does_not():
-    plain = fingerprint(configured())
-    unchanged = ("tracking=offline", "report=none", "paths.home=/a", "data.dir=/b", "trainer.threads=3")
-    assert {fingerprint(configured(override)) for override in unchanged} == {plain}
-    changed = ("seed=1", "optimizer.lr=0.1", "backbone=dense", "trainer.epochs=3", "data.split_seed=1", "ema=0.9")
-    assert len({plain, *(fingerprint(configured(override)) for override in changed)}) == 1 + len(changed)
+@pytest.fixture
+def folder(tmp_path) -> Path:
+    """Of a run with the settings of the default command."""
+    OmegaConf.save(configured(), tmp_path / "config.yaml", resolve=True)
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    "override", ["tracking=offline", "report=none", "paths.home=/a", "data.dir=/b", "trainer.threads=3"]
+)
+def test_a_runs_folder_takes_settings_that_do_not_change_its_result(override, folder):
+    check_folder(configured(override), folder)
+
+
+@pytest.mark.parametrize(
+    "override", ["seed=1", "optimizer.lr=0.1", "backbone=dense", "trainer.epochs=3", "data.split_seed=1", "ema=0.9"]
+)
+def test_a_runs_folder_refuses_other_settings_by_name(override, folder):
+    with pytest.raises(ValueError, match=rf"holds a run of other settings \(.*{override.split('=')[0]}"):
+        check_folder(configured(override), folder)

@@ -141,13 +141,11 @@ class Classifier(pl.LightningModule):
 
     def _check_finite(self, split: str, loss: Tensor) -> None:
         """Ends a training that will not come back, instead of scoring a network that answers nothing."""
-        if not loss.isfinite():
-            rate = self.trainer.optimizers[0].param_groups[0]["lr"] if self.trainer.optimizers else None
+        if self.trainer.optimizers and not loss.isfinite():
+            rate = self.trainer.optimizers[0].param_groups[0]["lr"]
             raise ValueError(
                 f"{split}/loss is {loss.item()} in epoch {self.current_epoch + 1}: training diverged at a rate of "
                 f"{rate:.3g}. Give a smaller optimizer.lr, or set trainer.gradient_clip=1."
-                if rate is not None
-                else f"{split}/loss is {loss.item()}: the network's answers are not finite."
             )
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -201,11 +199,6 @@ def refused(config: DictConfig, group: str) -> Iterator[None]:
         ) from error
 
 
-def fingerprint(config: DictConfig) -> str:
-    """SHA-256 of what decides a run's result, hexadecimal: runs with the same one would end with the same figures."""
-    return hashlib.sha256(json.dumps(_decisive(config), sort_keys=True).encode()).hexdigest()
-
-
 def check_folder(config: DictConfig, folder: Path) -> None:
     """Refuses a folder that holds a run of other settings.
 
@@ -228,7 +221,7 @@ def check_folder(config: DictConfig, folder: Path) -> None:
 
 
 def _decisive(config: DictConfig) -> dict[str, Any]:
-    """The flattened settings without folders, the record, the report, the names of choices and the threads."""
+    """What decides a run's result, flattened: no folders, record, report, names of choices, number of threads."""
     plain = as_plain(config)
     for group in ("paths", "tracking", "report", "choices"):
         plain.pop(group)
