@@ -191,7 +191,10 @@ def _sections(folder: Path, run: Finished) -> list[Section]:
         ),
     ]
     if run.first_layer is not None:
-        sections.append(Section("First layer", pictures=[folder / "network" / "first_layer.png"]))
+        text = "What each filter or unit looks for: light where it is orange, dark where it is purple."
+        if run.first_layer.shape[1] == 3:
+            text = "What each filter or unit looks for, over the three colours."
+        sections.append(Section("First layer", text, pictures=[folder / "network" / "first_layer.png"]))
     for split in ("val", "train"):
         name = {"val": "Validation", "train": "Training images"}[split]
         table, picture = class_table(run.scores[split].classes), folder / "confusion" / f"{split}.png"
