@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from prenda import checkpoints
+from prenda.checkpoints import AtomicCheckpointIO
 from prenda.cli import main
 from prenda.report.tables import read_history
 from prenda.signals import Stopped
@@ -71,6 +72,21 @@ def test_two_processes_that_were_killed_go_on_too(tmp_path):
     train(configured(*settings), tmp_path / "whole")
     assert main(["resume", str(tmp_path / "killed")]) == 0
     ends_alike(tmp_path / "whole", tmp_path / "killed")
+
+
+def test_whatever_a_checkpoint_holds_has_been_logged_before(tmp_path, monkeypatch):
+    """Else a run killed between the two would lack the figures of an epoch: it goes on after that epoch."""
+    written, save = [], AtomicCheckpointIO.save_checkpoint
+
+    def look(self: AtomicCheckpointIO, checkpoint: dict, path: Path, storage_options: None) -> None:
+        history = read_history(tmp_path / "metrics/metrics.csv")
+        written.append(path)
+        assert all(max(history[name]) == checkpoint["epoch"] + 1 for name in ("train/loss", "train/lr", "val/loss"))
+        save(self, checkpoint, path, storage_options)
+
+    monkeypatch.setattr(AtomicCheckpointIO, "save_checkpoint", look)
+    train(configured(*TINY, *DENSE, "trainer.epochs=3"), tmp_path)
+    assert len(written) > 3
 
 
 def test_a_stopped_run_is_found_by_its_name(tmp_path, capsys):

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.trainer.states import TrainerFn
 from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
@@ -86,10 +87,13 @@ class Classifier(pl.LightningModule):
         logits: Tensor = self(batch[0])
         return logits.float()
 
-    def on_train_epoch_end(self) -> None:
-        self._log_epoch("train")
-
     def on_validation_epoch_end(self) -> None:
+        """Logs the epoch, training included: Lightning would log that only after the checkpoint.
+
+        A run killed between the two would then go on without the figures of an epoch.
+        """
+        if self.trainer.state.fn == TrainerFn.FITTING:
+            self._log_epoch("train")
         self._log_epoch("val")
 
     def on_test_epoch_end(self) -> None:
