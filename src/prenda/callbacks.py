@@ -10,7 +10,7 @@ from pytorch_lightning.callbacks import Callback
 
 from prenda.classifier import Classifier
 from prenda.report.figures import confusion_figure, save
-from prenda.tracking.runs import RunLogger
+from prenda.tracking.loggers import RunLogger
 
 
 class ConfusionOverEpochs(Callback):

@@ -136,6 +136,8 @@ def _stoppable(training: Callable[[], object]) -> int:
 
     try:
         training()
+    except SystemExit as end:  # a sweep's, which has told why
+        return end.code if isinstance(end.code, int) else 1
     except Stopped as stop:
         told = "the run is recorded as KILLED, and `prenda resume RUN` goes on with it"
         print(f"prenda: {stop}; {told}.", file=sys.stderr)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import Enum
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, cast
 
@@ -37,6 +39,8 @@ def trusted_targets() -> tuple[str, ...]:
         "prenda.optimizers.*",
         "prenda.schedules.*",
         "torch.optim.*",
+        "optuna.samplers.*",
+        "optuna.pruners.*",
     )
     extra = os.environ.get("PRENDA_TRUSTED_TARGETS", "")
     return own + tuple(entry.strip() for entry in extra.split(",") if entry.strip())
@@ -132,6 +136,7 @@ class TrackingConfig:
     run_name: str | None = None  # null: backbone, data, the overrides that matter, seed
     command: str = "prenda train"  # what was typed; filled in when a run starts
     system_metrics: bool = True
+    parent: str | None = None  # MLflow run of the sweep that this one belongs to; filled in by it
 
 
 @dataclass
@@ -140,6 +145,28 @@ class ReportConfig:
 
     level: ReportLevel = ReportLevel.full
     every_n_epochs: int = 0  # between two confusion matrices of validation while training; 0 makes none
+
+
+@dataclass
+class SearchConfig:
+    """What a sweep (`prenda train -m`) tries, for how long, and where it keeps count.
+
+    Expressions are Hydra's: `choice(a, b)`, `range(1, 4)`, `interval(0, 1)`, `tag(log, interval(1e-4, 1e-1))`.
+    """
+
+    name: str | None = None  # of its folder in outputs/sweeps; null: from the command
+    space: dict[str, Any] = field(default_factory=dict)  # expressions by setting
+    when: dict[str, dict[str, Any]] = field(default_factory=dict)  # more of them, under conditions like `backbone=cnn`
+    variables: dict[str, Any] = field(default_factory=dict)  # names that expressions may choose and settings refer to
+    objectives: dict[str, str] = field(default_factory=lambda: {"val/accuracy": "maximize"})
+    n_trials: int | None = None  # in all, however often it is interrupted; null: every combination of a grid
+    hours: float | None = None  # of running, likewise in all; no trial starts after them
+    max_failures: int | None = 5  # failed trials after which no more are started; null: never
+    retry_failed: bool = False  # start failed trials once more
+    retries: int = 0  # how often a trial whose process was lost goes on by itself before it counts as failed
+    storage: str | None = None  # database of the count; null: a file in the sweep's folder
+    sampler: dict[str, Any] | None = None  # of Optuna; null: every combination
+    pruner: dict[str, Any] | None = None  # of Optuna; null: every trial trains to its end
 
 
 @dataclass
@@ -155,6 +182,8 @@ class TrainConfig:
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
     report: ReportConfig = field(default_factory=ReportConfig)
     tracking: TrackingConfig = field(default_factory=TrackingConfig)
+    search: SearchConfig = field(default_factory=SearchConfig)
+    workers: int = 1  # trials of a sweep that run at a time
     choices: dict[str, str] = field(default_factory=dict)  # the file of each group of conf/; filled in likewise
     seed: int = 0
     label_smoothing: float = 0.0
@@ -164,6 +193,11 @@ class TrainConfig:
 def register() -> None:
     """Makes the schema and the `prenda.home` resolver known to Hydra; safe to call again."""
     OmegaConf.register_resolver("prenda.home", lambda: str(home()), replace=True)
+    # For a search that chooses how many layers there are, and how wide.
+    OmegaConf.register_resolver("prenda.repeat", lambda width, depth: [width] * depth, replace=True)
+    OmegaConf.register_resolver(
+        "prenda.double", lambda width, depth: [width * 2**stage for stage in range(depth)], replace=True
+    )
     ConfigStore.instance().store(name="train_schema", node=TrainConfig, replace=True)
 
 
@@ -174,7 +208,7 @@ def build(config: DictConfig, group: str, *args: Any, **kwargs: Any) -> Any:
         ValueError: If the group names an untrusted target, or holds a setting that its target does not know or accept.
     """
     with refused(config, group), execution_whitelist(trusted_targets()):
-        return instantiate(config[group], *args, _convert_="all", **kwargs)
+        return instantiate(OmegaConf.select(config, group), *args, _convert_="all", **kwargs)
 
 
 @contextmanager
@@ -191,11 +225,12 @@ def refused(config: DictConfig, group: str) -> Iterator[None]:
         if isinstance(cause, ValueError) and str(cause).startswith(f"{group}."):
             raise ValueError(str(cause)) from error
         reason = (str(cause) or type(cause).__name__).splitlines()[0]
-        settings = {key: value for key, value in config[group].items() if not str(key).startswith("_")}
+        node = OmegaConf.select(config, group)
+        settings = {key: value for key, value in node.items() if not str(key).startswith("_")}
         hint = " Targets outside prenda must be listed in $PRENDA_TRUSTED_TARGETS." if "whitelist" in str(error) else ""
         raise ValueError(
-            f"{group}: {config[group].get('_target_')} cannot be made from {settings} "
-            f"({reason}): correct its settings, or choose one of conf/{group}.{hint}"
+            f"{group}: {node.get('_target_')} cannot be made from {settings} "
+            f"({reason}): correct its settings, or choose one of conf/{group.replace('.', '/')}.{hint}"
         ) from error
 
 
@@ -210,20 +245,30 @@ def check_folder(config: DictConfig, folder: Path) -> None:
         return
     kept = OmegaConf.merge(TrainConfig, OmegaConf.load(path))
     assert isinstance(kept, DictConfig)
-    there, here = _decisive(kept), _decisive(config)
-    names = [name for name in sorted(there.keys() | here.keys()) if there.get(name) != here.get(name)]
-    if names:
-        different = "; ".join(f"{name} {there.get(name)!r} there, {here.get(name)!r} here" for name in names[:3])
+    different = differences(decisive(kept), decisive(config))
+    if different:
         raise ValueError(
             f"{folder} holds a run of other settings ({different}): give another folder, or the settings that it was "
             "started with."
         )
 
 
-def _decisive(config: DictConfig) -> dict[str, Any]:
-    """What decides a run's result, flattened: no folders, record, report, names of choices, number of threads."""
+def differences(there: dict[str, Any], here: dict[str, Any], most: int = 3) -> str:
+    """The first settings that differ, with their values, for an error's text; empty where all are equal."""
+    names = [name for name in sorted(there.keys() | here.keys()) if there.get(name) != here.get(name)]
+    told = [f"{name} {there.get(name)!r} there, {here.get(name)!r} here" for name in names[:most]]
+    return "; ".join([*told, f"{len(names) - most} more"] if len(names) > most else told)
+
+
+def fingerprint(config: DictConfig) -> str:
+    """SHA-256 of what decides a run's result: two runs of one fingerprint give the same model."""
+    return sha256(json.dumps(decisive(config), sort_keys=True).encode()).hexdigest()
+
+
+def decisive(config: DictConfig) -> dict[str, Any]:
+    """What decides a run's result, flattened: no folders, record, report, sweep, names, number of threads."""
     plain = as_plain(config)
-    for group in ("paths", "tracking", "report", "choices"):
+    for group in ("paths", "tracking", "report", "search", "workers", "choices"):
         plain.pop(group)
     plain["data"].pop("dir")
     plain["trainer"].pop("threads")
@@ -299,6 +344,11 @@ _RANGES = (
     _Range("trainer.epochs", 1, float("inf")),
     _Range("trainer.gradient_clip", 0, float("inf"), open_low=True),
     _Range("trainer.threads", 1, float("inf")),
+    _Range("workers", 1, 10_000),
+    _Range("search.n_trials", 1, float("inf")),
+    _Range("search.hours", 0, float("inf"), open_low=True),
+    _Range("search.max_failures", 1, float("inf")),
+    _Range("search.retries", 0, float("inf")),
     _Range("report.every_n_epochs", 0, float("inf")),
 )
 _CHOICES: dict[str, tuple[Any, ...]] = {

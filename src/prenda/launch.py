@@ -11,9 +11,12 @@ from pathlib import Path
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
+from hydra.core.plugins import Plugins
 from omegaconf import DictConfig
 
 from prenda.config import CONFIG_DIR, register, trusted_targets
+from prenda.search.launchers import LocalLauncher, RayLauncher, SlurmLauncher
+from prenda.search.sweeper import PrendaSweeper
 
 UNNAMED = {"hydra", "paths", "report", "tracking", "trainer"}  # groups, but for these of their settings:
 NAMED = {"trainer.epochs", "trainer.precision"}
@@ -21,6 +24,8 @@ QUOTES = str.maketrans("", "", "'\" ")
 LONGEST_NAME = 100  # characters
 
 register()
+for plugin in (PrendaSweeper, LocalLauncher, RayLauncher, SlurmLauncher):
+    Plugins.instance().register(plugin)
 
 
 @hydra.main(config_path=str(CONFIG_DIR), config_name="train", execution_whitelist=trusted_targets())

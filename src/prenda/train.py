@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,8 @@ from prenda.report.run import Finished, describe, write_confusions, write_full, 
 from prenda.report.scores import Scores
 from prenda.report.tables import write_json
 from prenda.signals import Stopped, stopping
-from prenda.tracking.runs import DataUsed, Run, lightning_loggers, parameters, recorded, run_name
+from prenda.tracking.loggers import lightning_loggers
+from prenda.tracking.runs import PRUNED, DataUsed, Pruned, Run, parameters, recorded, run_name
 
 
 @dataclass(frozen=True)
@@ -52,14 +54,20 @@ class TrainResult:
     run_id: str | None
 
 
-def train(config: DictConfig, folder: Path) -> TrainResult:
+def train(config: DictConfig, folder: Path, callbacks: Sequence[Callback] = ()) -> TrainResult:
     """Trains the network that the configuration describes, scores its best epoch, and records both.
 
     Nothing is recorded before the settings have been found to work. Where the folder holds an interrupted run of the
     same settings, it goes on from its last epoch, and ends as if nothing had happened, to the same bits.
 
+    Args:
+        config: The run's.
+        folder: Its own.
+        callbacks: More of Lightning's. Where there are several processes, each gets a pickled copy.
+
     Raises:
         ValueError: If a setting cannot work, by its dotted name, or if the folder's run has other settings.
+        Pruned: If a callback gave the run up, by writing the reason to `pruned.txt` in the folder.
     """
     check(config)
     check_folder(config, folder)
@@ -77,10 +85,14 @@ def train(config: DictConfig, folder: Path) -> TrainResult:
     with stopping(), recorded(config, folder) as run:
         run.log_tags({"device": device})
         run.log_data(_data_used(data))
-        if processes == 1:
-            _fit(config, classifier, data, folder, run.id)
-        else:
-            _fit_in_processes(config, folder, run.id, processes)
+        reason = folder / PRUNED
+        if not reason.is_file():
+            if processes == 1:
+                _fit(config, classifier, data, folder, run.id, callbacks)
+            else:
+                _fit_in_processes(config, folder, run.id, callbacks, processes)
+        if reason.is_file():
+            raise Pruned(reason.read_text(encoding="utf-8"))
         result = _score(config, classifier, data, run)
     _show(out, config, result, run)
     return result
@@ -92,10 +104,11 @@ def _fit(
     data: ImageDataModule,
     folder: Path,
     run_id: str | None,
+    more: Sequence[Callback],
     processes: int = 1,
 ) -> None:
     last = folder / "checkpoints" / "last.ckpt"
-    callbacks: list[Callback] = [console.TrainingProgress(), Timer(), *checkpoints.best_and_last(last.parent)]
+    callbacks = [console.TrainingProgress(), Timer(), *more, *checkpoints.best_and_last(last.parent)]
     if config.report.every_n_epochs:
         pictures = folder / "confusion" / "epochs"
         callbacks.append(ConfusionOverEpochs(config.report.every_n_epochs, data.class_names, pictures))
@@ -115,7 +128,9 @@ def _fit(
     trainer.fit(classifier, datamodule=data, ckpt_path=last if last.is_file() else None, weights_only=True)
 
 
-def _fit_in_processes(config: DictConfig, folder: Path, run_id: str | None, processes: int) -> None:
+def _fit_in_processes(
+    config: DictConfig, folder: Path, run_id: str | None, callbacks: Sequence[Callback], processes: int
+) -> None:
     """Trains in several processes of this machine, under torch's elastic launcher (what torchrun uses).
 
     One that fails ends the others, and its error becomes this one's.
@@ -135,12 +150,14 @@ def _fit_in_processes(config: DictConfig, folder: Path, run_id: str | None, proc
     )
     settings = OmegaConf.to_container(config, resolve=True)
     try:
-        elastic_launch(launch, _fit_worker)(settings, folder, run_id, processes)
+        elastic_launch(launch, _fit_worker)(settings, folder, run_id, callbacks, processes)
     except SignalException as error:
         raise Stopped(error.sigval) from error
 
 
-def _fit_worker(settings: dict[str, Any], folder: Path, run_id: str | None, processes: int) -> None:
+def _fit_worker(
+    settings: dict[str, Any], folder: Path, run_id: str | None, callbacks: Sequence[Callback], processes: int
+) -> None:
     """One of the processes; the first of them logs and writes the checkpoints."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group: the launcher ends this process
     config = OmegaConf.merge(TrainConfig, settings)
@@ -148,7 +165,7 @@ def _fit_worker(settings: dict[str, Any], folder: Path, run_id: str | None, proc
     settle(config, processes)
     data = data_from_config(config)
     data.setup()
-    _fit(config, build_classifier(config, data), data, folder, run_id, processes)
+    _fit(config, build_classifier(config, data), data, folder, run_id, callbacks, processes)
 
 
 def _score(config: DictConfig, classifier: Classifier, data: ImageDataModule, run: Run) -> TrainResult:

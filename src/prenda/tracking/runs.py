@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import subprocess
 import time
@@ -18,9 +17,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig
-from PIL import Image
-from pytorch_lightning.loggers import CSVLogger, Logger, MLFlowLogger
-from pytorch_lightning.loggers.csv_logs import ExperimentWriter
 
 from prenda.config import REPOSITORY, TrackingKind, as_plain, flatten, target_name
 from prenda.tracking.registry import log_bundle
@@ -31,37 +27,12 @@ if TYPE_CHECKING:
 
 VERSIONED = ("prenda", "torch", "torchvision", "pytorch-lightning", "torchmetrics", "hydra-core", "mlflow", "numpy")
 RUN_ID, STATUS = ".run_id", ".status"  # in a run's folder: the MLflow run that it belongs to, and how it ended
+PRUNED = "pruned.txt"  # in the folder of a run that a sweep gave up: why
 LONGEST_PARAMETER = 6000  # characters, MLflow's own limit
 
 
-class RunLogger(MLFlowLogger):
-    """Lightning's logger on a run that we opened: `recorded` ends it, which knows more than Lightning does."""
-
-    def log_picture(self, name: str, path: Path, step: int) -> None:
-        """Adds a picture to a series that MLflow's UI steps through."""
-        assert self.run_id is not None
-        self.experiment.log_image(self.run_id, Image.open(path), key=name, step=step)
-
-    def finalize(self, status: str = "success") -> None:
-        """Leaves the run open: after training comes scoring."""
-
-
-class _Writer(ExperimentWriter):
-    """Goes on in the file of a run that is continued, where Lightning's would delete it."""
-
-    def _check_log_dir_exists(self) -> None:
-        path = Path(self.metrics_file_path)
-        if path.is_file():
-            with path.open(newline="", encoding="utf-8") as file:
-                self.metrics_keys = next(csv.reader(file), [])
-
-
-class _FileLogger(CSVLogger):
-    """Figures of each epoch in `metrics/metrics.csv` of the run's folder."""
-
-    def __init__(self, folder: Path) -> None:
-        super().__init__(folder, name="metrics", version="")
-        self._experiment: ExperimentWriter = _Writer(self.log_dir)
+class Pruned(Exception):  # noqa: N818  # not an error
+    """A sweep gave the run up. Not a failure: MLflow, which has no word for it, shows KILLED and the tag `pruned`."""
 
 
 @dataclass(frozen=True)
@@ -108,7 +79,7 @@ class Run:
         """Copies what the run's folder holds into the record."""
 
     def end(self, status: str) -> None:
-        """Closes the record as FINISHED, FAILED or KILLED."""
+        """Closes the record as FINISHED, FAILED, KILLED or PRUNED."""
 
 
 class MlflowRun(Run):
@@ -186,25 +157,30 @@ class MlflowRun(Run):
     def end(self, status: str) -> None:
         if self._monitor is not None:
             self._monitor.finish()
-        self._client.set_terminated(self._id, status)
+        self._client.set_terminated(self._id, "KILLED" if status == "PRUNED" else status)
 
 
 @contextmanager
 def recorded(config: DictConfig, folder: Path) -> Iterator[Run]:
     """Opens the record of a run and closes it with the status that it deserves, whatever happens between.
 
-    FINISHED, FAILED on an error (its traceback is kept as `error.txt`), KILLED on Ctrl-C or SIGTERM. A folder that
-    belongs to a run in MLflow goes on in that run.
+    FINISHED, FAILED on an error (its traceback is kept as `error.txt`), KILLED on Ctrl-C or SIGTERM, PRUNED. A folder
+    that belongs to a run in MLflow goes on in that run.
 
     Raises:
         TrackingError: If the store or server cannot be used.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "error.txt").unlink(missing_ok=True)
+    for old in ("error.txt", STATUS):
+        (folder / old).unlink(missing_ok=True)
     (folder / "environment.txt").write_text(_environment(), encoding="utf-8")
     run = _open(config, folder)
     try:
         yield run
+    except Pruned as pruned:
+        run.log_tags({"pruned": str(pruned)})
+        _close(run, "PRUNED")
+        raise
     except BaseException as error:
         killed = not isinstance(error, Exception)
         with suppress(OSError):  # a full disk
@@ -218,18 +194,21 @@ def recorded(config: DictConfig, folder: Path) -> Iterator[Run]:
         _close(run, "FINISHED")
 
 
+def record_failure(config: DictConfig, folder: Path, error: Exception) -> None:
+    """Records a run that failed before, or without, a record of its own: its process was lost, or never got so far."""
+    with suppress(type(error)), recorded(config, folder):
+        raise error
+
+
+def status(folder: Path) -> str | None:
+    """FINISHED, FAILED, KILLED or PRUNED, as the folder's run was closed; None where it was not."""
+    path = folder / STATUS
+    return path.read_text(encoding="utf-8") if path.is_file() else None
+
+
 def is_finished(folder: Path) -> bool:
     """Whether the folder's run came to its end: trained, scored, reported and recorded."""
-    path = folder / STATUS
-    return path.is_file() and path.read_text(encoding="utf-8") == "FINISHED"
-
-
-def lightning_loggers(config: DictConfig, folder: Path, run_id: str | None) -> list[Logger]:
-    """Where Lightning sends its figures: `metrics/metrics.csv` in the run's folder, and the run in MLflow."""
-    loggers: list[Logger] = [_FileLogger(folder)]
-    if run_id is not None:
-        loggers.append(RunLogger(tracking_uri=config.tracking.uri, run_id=run_id))
-    return loggers
+    return status(folder) == "FINISHED"
 
 
 def run_name(config: DictConfig) -> str:
@@ -267,6 +246,7 @@ def _open(config: DictConfig, folder: Path) -> Run:
         "mlflow.source.type": "LOCAL",
         **_git_tags(),
         **{f"version.{name}": version(name) for name in VERSIONED},
+        **({"mlflow.parentRunId": tracking.parent} if tracking.parent else {}),
     }
     run = MlflowRun(
         folder, client, experiment_id(client, tracking.experiment, tracking.artifacts), run_name(config), tags

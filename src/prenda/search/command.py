@@ -1,0 +1,97 @@
+"""The command of a sweep, from beginning to end."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from hydra.core.config_loader import ConfigLoader
+from omegaconf import DictConfig, OmegaConf
+
+from prenda.config import check
+from prenda.search.launchers import TrialLauncher, rehearsed
+from prenda.search.outcome import OBJECTIVES
+from prenda.search.plan import KEPT, Plan, keep, make_plan
+from prenda.search.space import text
+from prenda.search.summary import finish, open_record
+from prenda.search.sweep import Sweep, alone, take_count
+from prenda.signals import Stopped, stopping
+from prenda.tracking.sweeps import close_sweep
+
+
+def run_command(
+    config: DictConfig,
+    loader: ConfigLoader,
+    launcher: TrialLauncher,
+    params: Mapping[str, Any],
+    arguments: Sequence[str],
+) -> None:
+    """Runs the sweep that the command asks for, or what is left of it.
+
+    Raises:
+        ValueError: If something about it cannot work; nothing was started then.
+        SystemExit: If trials failed (1), or it was stopped by signal N (128 + N).
+    """
+    check(config)
+    given = [f"{name}={value}" for name, value in params.items()]
+    plan = make_plan(config, loader, [*given, *arguments])
+    folder = Path(config.hydra.sweep.dir).resolve() / plan.name
+    with alone(folder), stopping():
+        _try_out(plan, folder)
+        keep(plan, folder)
+        study = take_count(plan, folder)
+        record = open_record(plan, folder)
+        sweep = Sweep(plan, launcher, folder, study, record)
+        stopped = _run(sweep, launcher)
+        finish(sweep, stopped is not None)
+    if stopped is not None:
+        print(f"prenda: {stopped}; the same command goes on with the sweep.", file=sys.stderr)
+        raise SystemExit(128 + stopped.signum)
+    if sweep.hopeless:
+        told = "search.max_failures was reached: mend what fails, then the same command with search.retry_failed=true"
+        print(f"prenda: {told} goes on.", file=sys.stderr)
+    if sweep.counts["failed"]:
+        raise SystemExit(1)
+
+
+def _try_out(plan: Plan, folder: Path) -> None:
+    """Refuses a sweep some of whose settings cannot work, before its first trial; one that is under way was tried.
+
+    Raises:
+        ValueError: With what is wrong, and where.
+    """
+    search = plan.config.search
+    for objective in search.objectives:
+        if objective not in OBJECTIVES:
+            raise ValueError(f"search.objectives has {objective!r}: choose among {', '.join(OBJECTIVES)}.")
+    if search.sampler is not None and search.n_trials is None and search.hours is None:
+        raise ValueError("search.n_trials and search.hours are null: give the search an end by one of them.")
+    if (folder / KEPT).is_file():
+        return
+    probes = list(plan.space.probes(set(plan.groups)))
+    configs = [OmegaConf.to_container(plan.configuration(chosen), enum_to_str=True) for chosen in probes]
+    for chosen, problem in zip(probes, rehearsed(configs), strict=True):  # type: ignore[arg-type]
+        if problem is not None:
+            settings = " ".join(f"{setting}={text(value)}" for setting, value in chosen.items())
+            raise ValueError(f"{problem}\nFound before the first trial, with {settings or 'the settings as they are'}.")
+
+
+def _run(sweep: Sweep, launcher: TrialLauncher) -> Stopped | None:
+    """Runs the sweep; a signal ends it in order and is returned, anything else closes its record as failed."""
+    total = "no end of" if sweep.total is None else str(sweep.total)
+    print(
+        f"Sweep {sweep.plan.name}: {total} trials, {sweep.ended} done, {launcher.workers} at a time, in {sweep.folder}"
+    )
+    try:
+        launcher.open(sweep.folder)
+        sweep.run()
+    except Stopped as stop:
+        return stop
+    except BaseException:
+        close_sweep(sweep.record, "FAILED")
+        raise
+    finally:
+        launcher.close()
+    return None

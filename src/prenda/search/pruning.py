@@ -1,0 +1,61 @@
+"""Gives up trials that do worse than others did at the same epoch."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import optuna
+import pytorch_lightning as pl
+from omegaconf import OmegaConf
+from optuna.exceptions import StorageInternalError
+from pytorch_lightning.callbacks import Callback
+
+from prenda.config import build
+from prenda.search.job import TrialAddress
+from prenda.search.study import open_storage
+from prenda.tracking.runs import PRUNED
+
+
+class Pruning(Callback):
+    """Reports the score of each epoch to the study, and stops a training that its pruner gives up.
+
+    The first process asks; all of them stop. A database that does not answer prunes nothing.
+    """
+
+    def __init__(self, address: TrialAddress, metric: str, folder: Path) -> None:
+        self.address, self.metric, self.folder = address, metric, folder
+        self._trial: optuna.trial.Trial | None = None
+        self._reported: set[int] = set()
+
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if not trainer.is_global_zero:
+            return
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        storage = open_storage(self.address.storage)
+        pruner = build(OmegaConf.create({"pruner": self.address.pruner}), "pruner")
+        study = optuna.load_study(study_name=self.address.study, storage=storage, pruner=pruner)
+        self._trial = optuna.trial.Trial(study, self.address.trial_id)
+        self._reported = set(storage.get_trial(self.address.trial_id).intermediate_values)
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Called once an epoch, when its figures have been logged."""
+        epoch = trainer.current_epoch + 1
+        given_up = self._given_up(float(trainer.callback_metrics[self.metric]), epoch)
+        if trainer.strategy.broadcast(given_up):
+            if trainer.is_global_zero:
+                score = float(trainer.callback_metrics[self.metric])
+                told = f"epoch {epoch}: {self.metric} {score:.4f} was not enough for {self.address.pruner['_target_']}"
+                (self.folder / PRUNED).write_text(told, encoding="utf-8")
+            trainer.should_stop = True
+
+    def _given_up(self, score: float, epoch: int) -> bool:
+        if self._trial is None:
+            return False
+        try:
+            if epoch not in self._reported:  # an epoch that is repeated after an interruption
+                self._trial.report(score, epoch)
+            return self._trial.should_prune()
+        except StorageInternalError as error:
+            print(f"epoch {epoch}: the study cannot be asked whether to go on ({error}).", file=sys.stderr)
+            return False

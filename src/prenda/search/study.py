@@ -1,0 +1,68 @@
+"""The count of a sweep: an Optuna study in a database."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import optuna
+from omegaconf import DictConfig, OmegaConf
+from optuna.samplers import BaseSampler
+from optuna.storages import RDBStorage
+from optuna.study import Study
+
+from prenda.config import build
+
+WAIT = 60  # seconds for a lock of a database that is a file
+
+
+def open_storage(url: str) -> RDBStorage:
+    """The database, with its tables.
+
+    Raises:
+        ValueError: If it does not answer.
+    """
+    arguments: dict[str, Any] = {"connect_args": {"timeout": WAIT}} if url.startswith("sqlite") else {}
+    try:
+        return RDBStorage(url, engine_kwargs=arguments | {"pool_pre_ping": True})
+    except Exception as error:  # each database has its own
+        reason = (str(error.__cause__ or error) or type(error).__name__).splitlines()[0]
+        raise ValueError(
+            f"search.storage is {url!r}, which cannot be used ({reason}): start the database or mend the address, such "
+            "as postgresql+psycopg2://USER:PASSWORD@HOST/NAME, or leave it out to count in a file of the sweep."
+        ) from error
+
+
+def open_study(config: DictConfig, storage: str, name: str) -> Study:
+    """The study of this name, new or as it was left, with the sampler and the pruner of `search`.
+
+    Raises:
+        ValueError: If the database does not answer, or a setting of sampler, pruner or objectives cannot work.
+    """
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    search = config.search
+    for objective, direction in search.objectives.items():
+        if direction not in ("maximize", "minimize"):
+            raise ValueError(f"search.objectives.{objective} is {direction!r}: choose maximize or minimize.")
+    if search.pruner is not None and len(search.objectives) > 1:
+        raise ValueError("search.pruner needs one objective, but search.objectives has more: use search/pruner=none.")
+    pruner = None if search.pruner is None else build(config, "search.pruner")
+    sampler(config, 0)
+    study = optuna.create_study(
+        study_name=name,
+        storage=open_storage(storage),
+        pruner=pruner or optuna.pruners.NopPruner(),
+        directions=list(search.objectives.values()),
+        load_if_exists=True,
+    )
+    study.sampler = sampler(config, len(study.trials)) or optuna.samplers.RandomSampler()
+    return study
+
+
+def sampler(config: DictConfig, trials: int) -> BaseSampler | None:
+    """The sampler of `search`; its draws go on after so many trials, instead of coming again from the first."""
+    node = config.search.sampler
+    if node is None:
+        return None
+    seed = OmegaConf.select(node, "seed")
+    made: BaseSampler = build(config, "search.sampler", **({} if seed is None else {"seed": seed + trials}))
+    return made

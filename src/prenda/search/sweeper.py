@@ -1,0 +1,44 @@
+"""Hydra's `-m`: what `hydra/sweeper=prenda` does with a command."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from hydra.plugins.sweeper import Sweeper
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig
+
+from prenda.search.launchers import TrialLauncher
+
+
+class PrendaSweeper(Sweeper):
+    """Runs a grid or a search; the same command again does what is left of it.
+
+    Args:
+        params: Overrides of every run where the command does not say otherwise, as Hydra's own sweeper has them.
+    """
+
+    def __init__(self, params: Mapping[str, Any] | None = None) -> None:
+        super().__init__()
+        self.params = dict(params or {})
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        """Raises: ValueError: If the launcher is none of prenda's, or its package is not installed."""
+        self._config, self._loader, self._task = config, hydra_context.config_loader, task_function
+        target = str(config.hydra.launcher.get("_target_"))
+        if not target.startswith("prenda."):
+            raise ValueError(f"hydra/launcher is {target}: choose local, ray or slurm.")
+        from hydra.core.plugins import Plugins
+
+        launcher = Plugins.instance().instantiate_launcher(
+            hydra_context=hydra_context, task_function=task_function, config=config
+        )
+        assert isinstance(launcher, TrialLauncher)
+        self._launcher = launcher
+
+    def sweep(self, arguments: list[str]) -> Any:
+        """Raises: SystemExit: If trials failed or the sweep gave up (1), or it was stopped by signal N (128 + N)."""
+        from prenda.search.command import run_command
+
+        run_command(self._config, self._loader, self._launcher, self.params, arguments)

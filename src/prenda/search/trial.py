@@ -1,0 +1,95 @@
+"""One trial of a sweep, in a process of its own. How it ended is told by what its folder holds then."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+from omegaconf import DictConfig, OmegaConf
+
+from prenda.assemble import build_classifier, resolve_device
+from prenda.config import TrainConfig, check, register
+from prenda.data.datamodule import ImageDataModule
+from prenda.data.datamodule import from_config as data_from_config
+from prenda.search.job import LOG, Job
+from prenda.search.pruning import Pruning
+from prenda.signals import Stopped
+from prenda.tracking.runs import Pruned, record_failure, status
+from prenda.train import train
+
+
+def run(job: Job) -> None:
+    """Trains the trial, or what is left of it, with everything that it prints in `log.txt`.
+
+    Another process that is still at it, because it outlived its driver, is waited for.
+    """
+    job.folder.mkdir(parents=True, exist_ok=True)
+    with FileLock(job.folder / ".lock"), _printing_to(job.folder / LOG):
+        if status(job.folder) in ("FINISHED", "PRUNED"):
+            return
+        config = configuration(job.config)
+        callbacks = [] if job.address is None else [Pruning(job.address, job.metric, job.folder)]
+        try:
+            train(config, job.folder, callbacks)
+        except (Pruned, Stopped) as end:
+            print(end)
+        except Exception as error:
+            traceback.print_exc()
+            if status(job.folder) is None:  # it did not get as far as a record
+                record_failure(config, job.folder, error)
+
+
+def rehearse(configs: Sequence[dict[str, Any]]) -> list[str | None]:
+    """What is wrong with each configuration, as far as it can be told without training: None where nothing is."""
+    loaded: dict[str, ImageDataModule] = {}
+    return [_rehearse(configuration(config), loaded) for config in configs]
+
+
+def configuration(plain: Mapping[str, Any]) -> DictConfig:
+    """Plain types as a checked configuration again."""
+    register()
+    config = OmegaConf.merge(TrainConfig, plain)
+    assert isinstance(config, DictConfig)
+    return config
+
+
+def _rehearse(config: DictConfig, loaded: dict[str, ImageDataModule]) -> str | None:
+    try:
+        check(config)
+        resolve_device(config)
+        key = str(config.data)
+        if key not in loaded:
+            loaded[key] = data_from_config(config)
+            loaded[key].prepare_data()
+            loaded[key].setup()
+        build_classifier(config, loaded[key])
+    except Exception as error:
+        return str(error) or type(error).__name__
+    return None
+
+
+@contextmanager
+def _printing_to(path: Path) -> Iterator[None]:
+    """Sends what this process and those that it starts print to a file."""
+    with path.open("a", encoding="utf-8") as log:
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(AttributeError, OSError):
+                stream.flush()
+        kept = [(number, os.dup(number)) for number in (1, 2)]
+        for number, _ in kept:
+            os.dup2(log.fileno(), number)
+        try:
+            yield
+        finally:
+            for stream in (sys.stdout, sys.stderr):
+                with suppress(AttributeError, OSError):
+                    stream.flush()
+            for number, copy in kept:
+                os.dup2(copy, number)
+                os.close(copy)

@@ -1,0 +1,39 @@
+"""The run in MLflow that a sweep's trials are children of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig
+
+from prenda.config import TrackingKind
+from prenda.tracking.runs import MlflowRun, Run
+from prenda.tracking.store import connect, experiment_id
+
+
+def open_sweep(config: DictConfig, folder: Path, name: str, command: str, parameters: Mapping[str, Any]) -> Run:
+    """The sweep's record, new or the one that its folder belongs to; files of the folder are copied when it ends.
+
+    Raises:
+        TrackingError: If the store or server cannot be used.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    tracking = config.tracking
+    if tracking.kind is TrackingKind.offline:
+        return Run(folder)
+    client = connect(tracking.uri)
+    tags = {"prenda.kind": "sweep", "prenda.command": command, "mlflow.source.name": "prenda train -m"}
+    run = MlflowRun(folder, client, experiment_id(client, tracking.experiment, tracking.artifacts), name, tags)
+    if not run.continued:
+        run.log_parameters(parameters)
+    return run
+
+
+def close_sweep(run: Run, status: str) -> None:
+    """Copies the sweep's files and ends its record."""
+    try:
+        run.log_files()
+    finally:
+        run.end(status)
