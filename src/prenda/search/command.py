@@ -40,10 +40,10 @@ def run_command(
     folder = Path(config.hydra.sweep.dir).resolve() / plan.name
     with alone(folder), stopping():
         _try_out(plan, folder)
-        keep(plan, folder)
         study = take_count(plan, folder)
-        record = open_record(plan, folder)
-        sweep = Sweep(plan, launcher, folder, study, record)
+        launcher.open(folder)
+        keep(plan, folder)
+        sweep = Sweep(plan, launcher, folder, study, open_record(plan, folder))
         stopped = _run(sweep, launcher)
         finish(sweep, stopped is not None)
     if stopped is not None:
@@ -85,7 +85,6 @@ def _run(sweep: Sweep, launcher: TrialLauncher) -> Stopped | None:
         f"Sweep {sweep.plan.name}: {total} trials, {sweep.ended} done, {launcher.workers} at a time, in {sweep.folder}"
     )
     try:
-        launcher.open(sweep.folder)
         sweep.run()
     except Stopped as stop:
         return stop

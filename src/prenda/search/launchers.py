@@ -11,6 +11,7 @@ import importlib.util
 import multiprocessing
 import os
 import signal
+import subprocess
 import sys
 import time
 from abc import abstractmethod
@@ -176,11 +177,13 @@ class SlurmLauncher(TrialLauncher):
         import submitit
 
         try:
+            subprocess.run(["sinfo", "--noheader"], capture_output=True, text=True, check=True)
             self._executor = submitit.AutoExecutor(folder / "slurm", cluster="slurm")
             self._executor.update_parameters(cpus_per_task=self.cores, **self._parameters)
-        except (RuntimeError, ValueError, NameError) as error:
+        except (OSError, subprocess.CalledProcessError, RuntimeError, ValueError, NameError) as error:
+            reason = str(getattr(error, "stderr", "") or error).strip().splitlines()[0]
             raise ValueError(
-                f"hydra/launcher=slurm cannot be used here ({error}): run it where sbatch is, with parameters of "
+                f"hydra/launcher=slurm cannot be used here ({reason}): run it where sbatch works, with parameters of "
                 "conf/hydra/launcher/slurm.yaml."
             ) from error
 
@@ -203,7 +206,7 @@ class SlurmLauncher(TrialLauncher):
 def ready_processes() -> multiprocessing.context.ForkServerContext:
     """Makes processes that have imported what a trial needs."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["prenda.search.trial"])
+    context.set_forkserver_preload(["prenda.search.trial", "mlflow.store.tracking.sqlalchemy_store"])
     return context
 
 

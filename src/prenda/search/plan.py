@@ -138,15 +138,15 @@ def keep(plan: Plan, folder: Path) -> None:
         )
 
 
-def told(plan: Plan, config: DictConfig, chosen: Mapping[str, Value]) -> list[str]:
-    """The overrides by which `prenda train` would run the trial."""
+def told(plan: Plan, config: DictConfig, chosen: Mapping[str, Value]) -> tuple[list[str], list[str]]:
+    """The overrides by which `prenda train` would run the trial: those of all trials, and its own."""
     settings = plan.space.settings(chosen).items()
     own = [
         f"{setting}={text(_value(config, setting) if _interpolated(value) else value)}"
         for setting, value in settings
         if not setting.startswith("search.")
     ]
-    return [*(each for each in plan.overrides if not each.startswith(("search", "workers"))), *own]
+    return [each for each in plan.overrides if not each.startswith(("search", "workers"))], own
 
 
 def identify(config: DictConfig) -> str:

@@ -45,7 +45,8 @@ class Pruning(Callback):
         if trainer.strategy.broadcast(given_up):
             if trainer.is_global_zero:
                 score = float(trainer.callback_metrics[self.metric])
-                told = f"epoch {epoch}: {self.metric} {score:.4f} was not enough for {self.address.pruner['_target_']}"
+                pruner = self.address.pruner["_target_"].rpartition(".")[2]
+                told = f"epoch {epoch}: {self.metric} {score:.4f} is not enough for the {pruner}"
                 (self.folder / PRUNED).write_text(told, encoding="utf-8")
             trainer.should_stop = True
 

@@ -14,7 +14,6 @@ from optuna.distributions import (
     CategoricalDistribution,
     FloatDistribution,
     IntDistribution,
-    distribution_to_json,
 )
 from optuna.trial import Trial
 
@@ -80,7 +79,16 @@ class Parameter:
 
     def describe(self) -> str:
         """One line that is the same for the same space, to tell changes by."""
-        drawn = text(self.given) if self.distribution is None else distribution_to_json(self.distribution)
+        match self.distribution:
+            case CategoricalDistribution(choices=choices):
+                drawn = f"choice({', '.join(map(text, choices))})"
+            case (
+                IntDistribution(low=low, high=high, step=step, log=log)
+                | FloatDistribution(low=low, high=high, step=step, log=log)
+            ):
+                drawn = f"{low} to {high}{'' if step is None else f' by {step}'}{', log' if log else ''}"
+            case _:
+                drawn = self.given if isinstance(self.given, str) else text(self.given)
         return drawn if self.when is None else f"{drawn} when {self.when[0]} is {' or '.join(self.when[1])}"
 
 
@@ -270,8 +278,18 @@ def _label(value: Any) -> Value:
     return label
 
 
+def shown(drawn: Mapping[str, Value]) -> dict[str, Value]:
+    """What was drawn, as it is used and shown: numbers to six digits, variables by their own names."""
+    return {setting.removeprefix("search.variables."): _rounded(value) for setting, value in drawn.items()}
+
+
+def _rounded(value: Value) -> Value:
+    """A drawn number of 17 digits says no more than one of six, and cannot be read or typed."""
+    return float(f"{value:.6g}") if isinstance(value, float) else value
+
+
 def _meant(label: Value) -> Any:
-    """What a label of `_label` stands for."""
+    """What a drawn value, or a label of `_label`, stands for."""
     if isinstance(label, str) and label[:1] in "[{":
         return OverridesParser.create().parse_override(f"_={label}").value()
-    return label
+    return _rounded(label)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import optuna
 from omegaconf import DictConfig, OmegaConf
+from optuna.exceptions import ExperimentalWarning
 from optuna.samplers import BaseSampler
 from optuna.storages import RDBStorage
 from optuna.study import Study
@@ -64,5 +66,7 @@ def sampler(config: DictConfig, trials: int) -> BaseSampler | None:
     if node is None:
         return None
     seed = OmegaConf.select(node, "seed")
-    made: BaseSampler = build(config, "search.sampler", **({} if seed is None else {"seed": seed + trials}))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ExperimentalWarning)  # what Optuna may still change, we pin
+        made: BaseSampler = build(config, "search.sampler", **({} if seed is None else {"seed": seed + trials}))
     return made

@@ -16,6 +16,7 @@ from prenda.report.sweep import Swept, SweptTrial, markdown, write_sweep
 from prenda.report.tables import read_history
 from prenda.search.plan import KEPT, Plan
 from prenda.search.progress import show_end
+from prenda.search.space import shown
 from prenda.search.sweep import Sweep, best_trials, state_of
 from prenda.tracking.runs import Run, parameters
 from prenda.tracking.sweeps import close_sweep, open_sweep
@@ -46,7 +47,7 @@ def finish(sweep: Sweep, stopped: bool) -> None:
     try:
         sweep.record.log_description(markdown(swept))
         if best:
-            sweep.record.log_tags({f"best/{name}": str(value) for name, value in best[0].params.items()})
+            sweep.record.log_tags({f"best/{name}": str(value) for name, value in shown(best[0].params).items()})
         close_sweep(sweep.record, "KILLED" if stopped else "FAILED" if sweep.hopeless else "FINISHED")
     except Exception as error:  # each kind of store has its own
         print(f"prenda: the sweep's record is not whole: {error}", file=sys.stderr)
@@ -102,7 +103,7 @@ def _swept(trial: FrozenTrial, folder: Path, objective: str) -> SweptTrial:
     return SweptTrial(
         number=trial.number,
         state=state_of(trial),
-        parameters=trial.params,
+        parameters=shown(trial.params),
         values=list(trial.values) if trial.state is TrialState.COMPLETE else [],
         curve=curves.get(objective, {}),
         seconds=trial.user_attrs.get("seconds"),
@@ -119,7 +120,7 @@ def _importance(study: Study) -> dict[str, float]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return optuna.importance.get_param_importances(study, target=target)
+            return shown(optuna.importance.get_param_importances(study, target=target))  # type: ignore[return-value]
     except (ValueError, RuntimeError, ZeroDivisionError):  # all scores alike, or nothing that all trials share
         return {}
 
@@ -128,7 +129,7 @@ def _show(sweep: Sweep, swept: Swept, best: list[FrozenTrial], folder: Path) -> 
     lines = []
     for trial in best:
         scores = "  ".join(f"{name} {value:.6g}" for name, value in zip(swept.objectives, trial.values, strict=True))
-        chosen = " ".join(f"{setting}={value}" for setting, value in trial.params.items())
+        chosen = " ".join(f"{setting}={value}" for setting, value in shown(trial.params).items())
         lines.append(f"Best: trial {trial.number}  {scores}  {chosen}")
     places = {"Sweep": str(folder / "sweep.html")}
     if best:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import math
+import shlex
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -18,14 +18,14 @@ from omegaconf import DictConfig, OmegaConf
 from optuna.study import Study
 from optuna.trial import FrozenTrial, Trial, TrialState
 
-from prenda.config import as_plain
+from prenda.config import TrainConfig, as_plain
 from prenda.launch import name as run_name
 from prenda.search.job import LOG, Job, TrialAddress
 from prenda.search.launchers import Ended, TrialLauncher
 from prenda.search.outcome import Outcome, judge
 from prenda.search.plan import Plan, identify, told
 from prenda.search.progress import SweepProgress, duration
-from prenda.search.space import text
+from prenda.search.space import shown, text
 from prenda.search.study import open_study
 from prenda.tracking.runs import Run, record_failure, status
 
@@ -161,10 +161,10 @@ class Sweep:
     def _job(self, trial: Trial, config: DictConfig, mark: str, chosen: dict[str, Any]) -> Job:
         inside = trial.user_attrs.get("folder") or f"trials/{trial.number:04d}-{mark[:8]}"
         trial.set_user_attr("folder", inside)
-        overrides = told(self.plan, config, chosen)
+        common, own = told(self.plan, config, chosen)
         config.tracking.parent = self.record.id
-        config.tracking.command = " ".join(["prenda train", *overrides])
-        config.tracking.run_name = f"{trial.number:03d}-{run_name(config, [_short(each) for each in overrides])}"
+        config.tracking.command = shlex.join(["prenda", "train", *common, *own])
+        config.tracking.run_name = f"{trial.number:03d}-{run_name(config, own)}"
         if config.trainer.threads is None:
             config.trainer.threads = max(1, self.launcher.cores // max(1, config.trainer.devices))
         pruner = self.plan.config.search.pruner
@@ -185,10 +185,18 @@ class Sweep:
                 self._running[end.number] = started.again()
                 self.launcher.start(started.job)
                 return
-            record_failure(OmegaConf.create(started.job.config), started.job.folder, RuntimeError(outcome.note))
+            self._record_lost(started.job, outcome.note, progress)
         self._tell(started.trial, outcome, time.monotonic() - started.since, progress)
         for twin in self._twins.pop(started.mark, []):
             self._skip(twin, self._done.get(started.mark), progress, outcome)
+
+    def _record_lost(self, job: Job, note: str, progress: SweepProgress) -> None:
+        config = OmegaConf.merge(TrainConfig, job.config)
+        assert isinstance(config, DictConfig)
+        try:
+            record_failure(config, job.folder, RuntimeError(note))
+        except Exception as error:  # each kind of store has its own
+            progress.say(f"trial {job.number}: its failure could not be recorded ({error})")
 
     def _tell(self, trial: Trial, outcome: Outcome, seconds: float | None, progress: SweepProgress) -> None:
         """Counts how a trial ended, and says so."""
@@ -208,7 +216,7 @@ class Sweep:
         where = f"; see {log}" if outcome.state == "failed" and log.is_file() else ""
         note = f"  {outcome.note}{where}" if outcome.note else ""
         values = "  ".join(f"{value:.4g}" for value in outcome.values)
-        chosen = " ".join(f"{setting}={_short_value(value)}" for setting, value in trial.params.items())
+        chosen = " ".join(f"{setting}={text(value)}" for setting, value in shown(trial.params).items())
         took = f"  {duration(seconds)}" if seconds is not None else ""
         progress.say(f"trial {trial.number:<3} {outcome.state:<8}  {values or '–':<8}{took}  {chosen}{note}")
         if outcome.state == "finished":
@@ -309,18 +317,3 @@ def _storage(plan: Plan, folder: Path) -> str:
 
 def _fixed(chosen: dict[str, Any]) -> str:
     return json.dumps(chosen, sort_keys=True)
-
-
-def _short(override: str) -> str:
-    setting, _, value = override.partition("=")
-    return f"{setting}={_short_value(value)}"
-
-
-def _short_value(value: Any) -> str:
-    """Numbers to three digits: a run's name and a line of progress need no more."""
-    try:
-        number = float(value)
-    except (TypeError, ValueError):
-        return text(value) if not isinstance(value, str) else value
-    exact = not math.isfinite(number) or number == int(number)
-    return str(value) if exact or isinstance(value, bool) else f"{number:.3g}"

@@ -20,7 +20,7 @@ from prenda.data.datamodule import from_config as data_from_config
 from prenda.search.job import LOG, Job
 from prenda.search.pruning import Pruning
 from prenda.signals import Stopped
-from prenda.tracking.runs import Pruned, record_failure, status
+from prenda.tracking.runs import STATUS, Pruned, record_failure, status
 from prenda.train import train
 
 
@@ -41,8 +41,20 @@ def run(job: Job) -> None:
             print(end)
         except Exception as error:
             traceback.print_exc()
-            if status(job.folder) is None:  # it did not get as far as a record
-                record_failure(config, job.folder, error)
+            _note(config, job.folder, error)
+
+
+def _note(config: DictConfig, folder: Path, error: Exception) -> None:
+    """Sees to it that a failure is recorded, however early it came, and as far as the store lets it."""
+    if status(folder) is None:
+        try:
+            record_failure(config, folder, error)
+        except Exception:  # the store or the disk is what failed
+            traceback.print_exc()
+            (folder / STATUS).write_text("FAILED", encoding="utf-8")
+    path = folder / "error.txt"
+    if not path.is_file():
+        path.write_text("".join(traceback.format_exception(error)), encoding="utf-8")
 
 
 def rehearse(configs: Sequence[dict[str, Any]]) -> list[str | None]:

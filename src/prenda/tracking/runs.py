@@ -224,11 +224,13 @@ def backbone_name(config: DictConfig) -> str:
 def parameters(config: DictConfig) -> dict[str, Any]:
     """What MLflow compares runs by: the choice of each group, and the flattened settings under their dotted names.
 
-    Folders, the record itself and targets (which the choices stand for) are left to `config.yaml`.
+    Folders, the record itself, the sweep and targets (which the choices stand for) are left to `config.yaml`.
     """
     plain = as_plain(config)
-    choices: dict[str, Any] = {"backbone": backbone_name(config), "data": config.data.name, **plain.pop("choices")}
-    settings = flatten({group: value for group, value in plain.items() if group not in ("paths", "tracking")})
+    chosen = {group: choice for group, choice in plain.pop("choices").items() if not group.startswith("search")}
+    choices: dict[str, Any] = {"backbone": backbone_name(config), "data": config.data.name, **chosen}
+    left = ("paths", "tracking", "search", "workers")
+    settings = flatten({group: value for group, value in plain.items() if group not in left})
     return choices | {name: value for name, value in settings.items() if not name.rpartition(".")[2].startswith("_")}
 
 
