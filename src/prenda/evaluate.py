@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import statistics
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -46,6 +48,19 @@ def evaluate(
         labels = data.split(split).labels
         scores[str(split)] = score(logits.cpu().numpy(), labels.cpu().numpy(), data.class_names)
     return scores
+
+
+def latency(classifier: Classifier, image_shape: tuple[int, int, int], times: int = 30) -> float:
+    """Median seconds of one picture through the network, after a few to warm up, on the device where it is."""
+    picture = torch.zeros(1, *image_shape, device=classifier.device)
+    taken = []
+    with torch.inference_mode():
+        classifier.eval()
+        for _ in range(times + 5):
+            started = time.perf_counter()
+            classifier(picture).argmax().item()  # waits for a GPU
+            taken.append(time.perf_counter() - started)
+    return statistics.median(taken[5:])
 
 
 @dataclass(frozen=True)

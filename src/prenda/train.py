@@ -23,7 +23,7 @@ from prenda.classifier import Classifier
 from prenda.config import ReportLevel, TrainConfig, as_plain, check, check_folder
 from prenda.data.datamodule import ImageDataModule, Split
 from prenda.data.datamodule import from_config as data_from_config
-from prenda.evaluate import evaluate
+from prenda.evaluate import evaluate, latency
 from prenda.report.calibration import fit_temperature
 from prenda.report.run import Finished, describe, write_confusions, write_full, write_tables
 from prenda.report.scores import Scores
@@ -182,6 +182,7 @@ def _score(config: DictConfig, classifier: Classifier, data: ImageDataModule, ru
         "best/epoch": best_epoch,
         "parameters": sum(weight.numel() for weight in classifier.backbone.parameters() if weight.requires_grad),
         "train/seconds": seconds,
+        "latency/seconds": latency(classifier, data.image_shape),
     }
     write_json(metrics, run.folder / "scores.json")
     run.log_metrics(metrics, step=best_epoch)

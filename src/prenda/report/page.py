@@ -20,14 +20,14 @@ class Table:
 
 @dataclass(frozen=True)
 class Section:
-    """A part of a report: what it says, a command, then tables, then pictures (paths of PNG files), two in a row if asked."""
+    """A part of a report: what it says, then a command, tables, pictures (paths of PNG files), two in a row if asked."""
 
     heading: str
     text: str = ""
-    code: str = ""
     tables: Sequence[Table] = ()
     pictures: Sequence[Path] = ()
     side_by_side: bool = False
+    code: str = ""
 
 
 def write_page(path: Path, title: str, summary: str, sections: Sequence[Section]) -> None:
