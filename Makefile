@@ -33,7 +33,8 @@ types: $(READY)
 	$(VENV)/bin/mypy
 
 smoke: $(READY) ## The shortest real run of every backbone, under a minute
-	@$(VENV)/bin/prenda train -m backbone=dense,cnn,resnet,torchvision $(SMOKE) $(ARGS)
+	@folder=$$(mktemp -d) && trap "rm -rf $$folder" EXIT && $(VENV)/bin/prenda train -m \
+		backbone=dense,cnn,resnet,torchvision $(SMOKE) hydra.sweep.dir=$$folder $(ARGS)
 
 ui: $(READY) ## Opens MLflow's UI on this project's runs; ARGS="--port 5001"
 	@$(VENV)/bin/prenda ui $(ARGS)

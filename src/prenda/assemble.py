@@ -51,6 +51,8 @@ def settle(config: DictConfig, processes: int) -> None:
     warnings.filterwarnings("ignore", message=".*does not have many workers.*")
     # Lightning asks torch in a way that torch has replaced; theirs to mend.
     warnings.filterwarnings("ignore", message=".*treespec, LeafSpec.*")
+    # Where Slurm is, processes are still ours to start.
+    warnings.filterwarnings("ignore", message=".*`srun` command is available.*")
     # A continued run's folder holds checkpoints, of course.
     warnings.filterwarnings("ignore", message="Checkpoint directory .* exists and is not empty")
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

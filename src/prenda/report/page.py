@@ -20,7 +20,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Section:
-    """A part of a report: what it says, then a command, tables, pictures (paths of PNG files), two in a row if asked."""
+    """A part of a report: what it says, a command, tables, pictures (paths of PNG files), two in a row if asked."""
 
     heading: str
     text: str = ""

@@ -185,8 +185,12 @@ def recorded(config: DictConfig, folder: Path) -> Iterator[Run]:
         killed = not isinstance(error, Exception)
         with suppress(OSError):  # a full disk
             (folder / "error.txt").write_text("".join(traceback.format_exception(error)), encoding="utf-8")
+        status = "KILLED" if killed else "FAILED"
         try:
-            _close(run, "KILLED" if killed else "FAILED")
+            try:
+                _close(run, status)
+            except Exception:  # a signal may have come in the midst of a transaction: the next one is whole
+                _close(run, status)
         except Exception as second:  # no room, no server: the first error is the one to tell
             error.add_note(f"The record is not whole: {second}")
         raise
