@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import warnings
+from dataclasses import dataclass
 from typing import Any
 
 import pytorch_lightning as pl
@@ -42,6 +43,29 @@ def resolve_device(config: DictConfig) -> tuple[str, int]:
     if found == "cpu" and config.trainer.sync_batchnorm:
         raise ValueError("trainer.sync_batchnorm is true, which PyTorch has for GPUs only: set it to false on the CPU.")
     return found, count
+
+
+@dataclass(frozen=True)
+class Torchrun:
+    """Where a process stands that `torchrun` has started: one of several, perhaps on several machines."""
+
+    rank: int
+    nodes: int
+    processes: int  # on this machine
+
+    @classmethod
+    def found(cls) -> Torchrun | None:
+        """From the variables that torchrun sets; None where it did not start this process."""
+        if "TORCHELASTIC_RUN_ID" not in os.environ:
+            return None
+        world, here = int(os.environ["WORLD_SIZE"]), int(os.environ["LOCAL_WORLD_SIZE"])
+        return cls(int(os.environ["RANK"]), world // here, here)
+
+    def leave(self) -> None:
+        """Makes this process one by itself: what comes after training waits for no other."""
+        torch.distributed.destroy_process_group()
+        for name in ("TORCHELASTIC_RUN_ID", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "RANK", "LOCAL_RANK", "GROUP_RANK"):
+            os.environ.pop(name, None)
 
 
 def settle(config: DictConfig, processes: int) -> None:

@@ -31,14 +31,25 @@ for plugin in (PrendaSweeper, LocalLauncher, RayLauncher, SlurmLauncher):
 @hydra.main(config_path=str(CONFIG_DIR), config_name="train", execution_whitelist=trusted_targets())
 def main(config: DictConfig) -> float:
     """Runs one training; returns the score that a sweep optimises."""
-    from prenda.train import train
+    from prenda.assemble import Torchrun
+    from prenda.train import join, train
 
     hydra_config = HydraConfig.get()
+    torchrun = Torchrun.found()
+    if torchrun is not None and not any(each.startswith("hydra.run.dir=") for each in hydra_config.overrides.hydra):
+        raise ValueError(
+            "hydra.run.dir is not given, and every process that torchrun starts would make up its own: "
+            "give hydra.run.dir=/a/folder/that/all/of/them/see."
+        )
     choices, overrides = hydra_config.runtime.choices, list(hydra_config.overrides.task)
     config.choices = {group: choice for group, choice in choices.items() if choice and "hydra" not in group}
     config.tracking.command = shlex.join(["prenda", "train", *overrides])
     config.tracking.run_name = config.tracking.run_name or name(config, overrides)
-    return train(config, Path(hydra_config.runtime.output_dir)).score
+    folder = Path(hydra_config.runtime.output_dir)
+    if torchrun is not None and torchrun.rank > 0:
+        join(config, folder)
+        return float("nan")
+    return train(config, folder).score
 
 
 def name(config: DictConfig, overrides: Sequence[str]) -> str:

@@ -15,7 +15,7 @@ from pytorch_lightning.callbacks import Callback, EMAWeightAveraging, Timer
 from rich.console import Console
 
 from prenda import checkpoints, console, export
-from prenda.assemble import build_classifier, build_trainer, resolve_device, settle
+from prenda.assemble import Torchrun, build_classifier, build_trainer, resolve_device, settle
 from prenda.backbones.first_layer import first_layer_weights
 from prenda.bundle import BundleError
 from prenda.callbacks import ConfusionOverEpochs
@@ -71,8 +71,9 @@ def train(config: DictConfig, folder: Path, callbacks: Sequence[Callback] = ()) 
     """
     check(config)
     check_folder(config, folder)
+    torchrun = Torchrun.found()
     device, processes = resolve_device(config)
-    settle(config, processes)
+    settle(config, processes if torchrun is None else torchrun.processes)
     data = data_from_config(config)
     data.prepare_data()
     data.setup()
@@ -87,7 +88,10 @@ def train(config: DictConfig, folder: Path, callbacks: Sequence[Callback] = ()) 
         run.log_data(_data_used(data))
         reason = folder / PRUNED
         if not reason.is_file():
-            if processes == 1:
+            if torchrun is not None:
+                _fit(config, classifier, data, folder, run.id, callbacks, torchrun.processes, torchrun.nodes)
+                torchrun.leave()
+            elif processes == 1:
                 _fit(config, classifier, data, folder, run.id, callbacks)
             else:
                 _fit_in_processes(config, folder, run.id, callbacks, processes)
@@ -98,6 +102,25 @@ def train(config: DictConfig, folder: Path, callbacks: Sequence[Callback] = ()) 
     return result
 
 
+def join(config: DictConfig, folder: Path) -> None:
+    """What every process that torchrun started does, but the first: trains along, and leaves the rest to `train`.
+
+    Args:
+        config: The run's.
+        folder: The one of the first process; both machines must see it.
+    """
+    check(config)
+    torchrun = Torchrun.found()
+    assert torchrun is not None
+    settle(config, torchrun.processes)
+    data = data_from_config(config)
+    data.prepare_data()
+    data.setup()
+    classifier = build_classifier(config, data)
+    with stopping():
+        _fit(config, classifier, data, folder, None, (), torchrun.processes, torchrun.nodes)
+
+
 def _fit(
     config: DictConfig,
     classifier: Classifier,
@@ -106,6 +129,7 @@ def _fit(
     run_id: str | None,
     more: Sequence[Callback],
     processes: int = 1,
+    nodes: int = 1,
 ) -> None:
     last = folder / "checkpoints" / "last.ckpt"
     callbacks = [console.TrainingProgress(), Timer(), *more, *checkpoints.best_and_last(last.parent)]
@@ -117,7 +141,8 @@ def _fit(
     trainer = build_trainer(
         config,
         devices=processes,
-        strategy="auto" if processes == 1 else "ddp",
+        num_nodes=nodes,
+        strategy="auto" if processes * nodes == 1 else "ddp",
         max_epochs=config.trainer.epochs,
         gradient_clip_val=config.trainer.gradient_clip,
         sync_batchnorm=config.trainer.sync_batchnorm,

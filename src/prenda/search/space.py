@@ -81,7 +81,7 @@ class Parameter:
         """One line that is the same for the same space, to tell changes by."""
         match self.distribution:
             case CategoricalDistribution(choices=choices):
-                drawn = f"choice({', '.join(map(text, choices))})"
+                drawn = f"choice({', '.join(each if isinstance(each, str) else text(each) for each in choices)})"
             case (
                 IntDistribution(low=low, high=high, step=step, log=log)
                 | FloatDistribution(low=low, high=high, step=step, log=log)

@@ -1,0 +1,101 @@
+from __future__ import annotations
+
+import optuna
+import pytest
+from hydra.core.override_parser.overrides_parser import OverridesParser
+
+from prenda.search.space import Space, parse, shown, text
+
+CONDITIONAL = {"backbone=cnn,resnet": {"kernel": "choice(3, 5)", "filters": "${double:${width}}"}}
+
+
+def space(written=None, conditional=None, typed=(), grid=False, known=None) -> Space:
+    arguments = OverridesParser.create().parse_overrides(list(typed))
+    return Space(parse(written or {}, conditional or {}, arguments, grid), known or {})
+
+
+@pytest.mark.parametrize(
+    ("written", "told"),
+    [
+        ("choice(dense, cnn)", "choice(dense, cnn)"),
+        ("dense,cnn", "choice(dense, cnn)"),
+        ("choice([1, 2], [3])", "choice([1,2], [3])"),
+        ("choice(null, true, 0.5)", "choice(null, True, 0.5)"),
+        ("range(1, 4)", "1 to 3 by 1"),
+        ("range(0.0, 0.3, 0.1)", "0.0 to 0.2 by 0.1"),
+        ("range(8, 0, -4)", "4 to 8 by 4"),
+        ("interval(0, 1.5)", "0.0 to 1.5"),
+        ("int(interval(1, 9))", "1 to 9 by 1"),
+        ("tag(log, interval(1e-4, 1e-1))", "0.0001 to 0.1, log"),
+        (0.5, "0.5"),
+        ("${a.b:1}", "${a.b:1}"),
+    ],
+)
+def test_expressions_become_distributions(written, told):
+    (parameter,) = space({"x": written}).parameters
+    assert parameter.describe() == told
+
+
+def test_a_grid_is_every_combination_once():
+    grid = list(space(typed=["a=1,2,1", "b=range(2)", "c=fixed"], grid=True).grid())
+    assert grid == [{"a": 1, "b": 0}, {"a": 1, "b": 1}, {"a": 2, "b": 0}, {"a": 2, "b": 1}]
+
+
+def test_a_conditional_parameter_is_there_only_where_its_condition_holds():
+    conditional = space({"backbone": "choice(dense, cnn)"}, CONDITIONAL, grid=True)
+    grid = list(conditional.grid())
+    assert grid == [{"backbone": "dense"}, {"backbone": "cnn", "kernel": 3}, {"backbone": "cnn", "kernel": 5}]
+    assert conditional.settings(grid[0]) == {"backbone": "dense"}
+    assert conditional.settings(grid[1]) == {"backbone": "cnn", "kernel": 3, "filters": "${double:${width}}"}
+
+
+def test_a_condition_looks_at_what_is_not_chosen_too():
+    assert list(space({}, CONDITIONAL, grid=True, known={"backbone": "cnn"}).grid()) == [{"kernel": 3}, {"kernel": 5}]
+    assert list(space({}, CONDITIONAL, grid=True, known={"backbone": "dense"}).grid()) == [{}]
+
+
+def test_the_command_line_wins_over_the_file():
+    narrowed = space({"backbone": "choice(dense, cnn)", "lr": "interval(0, 1)"}, {}, ["backbone=dense", "lr=1,2"])
+    assert [(p.setting, p.describe()) for p in narrowed.parameters] == [("lr", "choice(1, 2)")]
+
+
+def test_a_trial_draws_the_same_again():
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
+    drawn = space({"a": "interval(0, 1)", "b": "choice(x, y)", "n": "range(1, 9)"})
+    first = drawn.choose(study.ask())
+    again = drawn.choose(optuna.trial.Trial(study, 0))
+    assert first == again
+    assert set(first) == {"a", "b", "n"}
+
+
+def test_probes_see_every_base_and_every_extreme():
+    probed = list(space({"backbone": "choice(dense, cnn)", "lr": "interval(0.1, 1)"}, CONDITIONAL).probes({"backbone"}))
+    assert {"backbone": "dense", "lr": 0.1} in probed
+    assert {"backbone": "dense", "lr": 1.0} in probed
+    assert {"backbone": "cnn", "lr": 0.1, "kernel": 5} in probed
+
+
+@pytest.mark.parametrize(
+    ("written", "conditional", "told"),
+    [
+        ({"x": "interval(2, 1)"}, {}, r"x in search.space is interval\(2, 1\), which cannot be drawn from .*lower end"),
+        ({"x": "tag(log, interval(0, 1))"}, {}, "both above 0"),
+        ({"x": "range(3, 3)"}, {}, "there is nothing in it"),
+        ({"x": "choice(1, 2"}, {}, r"x in search.space is 'choice\(1, 2', which cannot be read: write choice\(a, b\)"),
+        ({}, {"backbone": {"x": "1,2"}}, "search.when has 'backbone': write SETTING=VALUE, such as backbone=cnn"),
+    ],
+)
+def test_what_cannot_be_drawn_from_is_told(written, conditional, told):
+    with pytest.raises(ValueError, match=told):
+        space(written, conditional)
+
+
+def test_an_interval_has_no_grid():
+    with pytest.raises(ValueError, match=r"x is an interval, which a grid cannot list: give values, such as x=1,2 or"):
+        list(space(typed=["x=interval(0, 1)"], grid=True).grid())
+
+
+def test_what_is_shown_can_be_typed():
+    assert shown({"search.variables.depth": 2, "lr": 0.1234567890123}) == {"depth": 2, "lr": 0.123457}
+    assert text([1, 2]) == "[1,2]"
+    assert text(None) == "null"
