@@ -20,11 +20,14 @@ class Stopped(BaseException):
 @contextmanager
 def stopping() -> Iterator[None]:
     """Turns the first Ctrl-C or SIGTERM into `Stopped`; more of them do not disturb the closing of the record."""
+    came: list[int] = []
 
     def stop(signum: int, _: FrameType | None) -> None:
         for each in before:
             signal.signal(each, signal.SIG_IGN)
-        raise Stopped(signum)
+        came.append(signum)
+        if len(came) == 1:  # two may have come before the first was handled
+            raise Stopped(signum)
 
     if threading.current_thread() is not threading.main_thread():  # only there may Python set handlers
         yield

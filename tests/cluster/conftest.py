@@ -6,9 +6,13 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.search.conftest import sweeps
+
 from .postgres import Postgres, running_mlflow, running_postgres
 from .ray_nodes import RayNodes, running_ray
 from .slurm import Slurm, running_slurm
+
+__all__ = ["mlflow_server", "postgres", "ray_nodes", "slurm", "sweeps"]
 
 
 @pytest.fixture(scope="session")

@@ -20,7 +20,7 @@ def space(written=None, conditional=None, typed=(), grid=False, known=None) -> S
         ("choice(dense, cnn)", "choice(dense, cnn)"),
         ("dense,cnn", "choice(dense, cnn)"),
         ("choice([1, 2], [3])", "choice([1,2], [3])"),
-        ("choice(null, true, 0.5)", "choice(null, True, 0.5)"),
+        ("null,true,0.5", "choice(null, True, 0.5)"),
         ("range(1, 4)", "1 to 3 by 1"),
         ("range(0.0, 0.3, 0.1)", "0.0 to 0.2 by 0.1"),
         ("range(8, 0, -4)", "4 to 8 by 4"),

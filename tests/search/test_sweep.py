@@ -290,16 +290,16 @@ def test_two_objectives_give_a_front(sweeps: Sweeps):
 
 
 REFUSED = [
-    (["backbone.unitz=1,2"], "backbone.unitz cannot be 1 (Key 'unitz' is not in struct): `prenda train --cfg job`"),
+    (["backbone.unitz=1,2"], "backbone.unitz cannot be 1 (Key 'unitz' is not in struct"),
     (["optimizer.lr=1e-3,-1"], "optimizer.lr is -1: it must be a number, more than 0."),
     (["backbone.dropout=0.1,1.5"], "Found before the first trial, with backbone.dropout=1.5."),
     (["optimizer.lr=interval(0.1,1)"], "optimizer.lr is an interval, which a grid cannot list"),
     (["hydra/launcher=basic", "seed=1,2"], "choose local, ray or slurm"),
     (["seed=1,2", "search.storage=postgresql+psycopg2://127.0.0.1:1/x"], "start the database or mend the address"),
-    (["search=seeds", "search.n_trials=null"], "give the search an end by one of them"),
+    (["search=optimizer", "search.n_trials=null"], "give the search an end by one of them"),
     (["seed=1", "workers=0"], "workers is 0: it must be a number, at least 1"),
-    (["seed=1", "search.objectives={f1: maximize}"], "search.objectives has 'f1': choose among val/loss, val/accuracy"),
-    (["seed=1", "search.objectives={val/accuracy: up}"], "choose maximize or minimize"),
+    (["seed=1", "+search.objectives.f1=maximize"], "search.objectives has 'f1': choose among val/loss, val/accuracy"),
+    (["seed=1", "+search.objectives.parameters=up"], "choose maximize or minimize"),
 ]  # fmt: skip
 
 

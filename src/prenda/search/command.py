@@ -10,7 +10,6 @@ from typing import Any
 from hydra.core.config_loader import ConfigLoader
 from omegaconf import DictConfig, OmegaConf
 
-from prenda.config import check
 from prenda.search.launchers import TrialLauncher, rehearsed
 from prenda.search.outcome import OBJECTIVES
 from prenda.search.plan import KEPT, Plan, keep, make_plan
@@ -34,7 +33,6 @@ def run_command(
         ValueError: If something about it cannot work; nothing was started then.
         SystemExit: If trials failed (1), or it was stopped by signal N (128 + N).
     """
-    check(config)
     given = [f"{name}={value}" for name, value in params.items()]
     plan = make_plan(config, loader, [*given, *arguments])
     folder = Path(config.hydra.sweep.dir).resolve() / plan.name

@@ -130,8 +130,9 @@ class RayLauncher(TrialLauncher):
         """Raises: ValueError: If no cluster answers."""
         import ray
 
+        given = {name: value for name, value in os.environ.items() if name.startswith(("PRENDA_", "MLFLOW_"))}
         try:
-            ray.init(**self._init)
+            ray.init(**{"runtime_env": {"env_vars": given}, **self._init})
         except (ConnectionError, RuntimeError, ValueError) as error:
             raise ValueError(
                 f"hydra.launcher.init is {dict(self._init)!r}, where no Ray cluster can be used ({error}): start one "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -105,7 +106,7 @@ def make_plan(config: DictConfig, loader: ConfigLoader, arguments: Sequence[str]
         )
     return Plan(
         name=config.search.name or _name(config, list(overrides.values())),
-        command=shlex.join(["prenda", "train", "-m", *config.hydra.overrides.task]),
+        command=_without_passwords(shlex.join(["prenda", "train", "-m", *config.hydra.overrides.task])),
         overrides=[each for each in fixed if each in config.hydra.overrides.task],
         config=config,
         space=space,
@@ -157,6 +158,11 @@ def identify(config: DictConfig) -> str:
 def _value(config: DictConfig, setting: str) -> Any:
     value = OmegaConf.select(config, setting.lstrip("+"))
     return OmegaConf.to_container(value) if OmegaConf.is_config(value) else value
+
+
+def _without_passwords(command: str) -> str:
+    """The command as it may be recorded for others to see."""
+    return re.sub(r"(://[^:/@\s]+:)[^@\s]+@", r"\1…@", command)
 
 
 def _interpolated(value: Any) -> bool:

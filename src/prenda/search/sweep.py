@@ -170,11 +170,12 @@ class Sweep:
         pruner = self.plan.config.search.pruner
         address = None
         if pruner is not None:
-            plain = OmegaConf.to_container(pruner, resolve=True)
-            assert isinstance(plain, dict)
-            address = TrialAddress(_storage(self.plan, self.folder), self.study.study_name, trial._trial_id, plain)  # type: ignore[arg-type]
+            settings: Any = OmegaConf.to_container(pruner, resolve=True)
+            address = TrialAddress(_storage(self.plan, self.folder), self.study.study_name, trial._trial_id, settings)
         metric = next(iter(self.plan.config.search.objectives))
-        return Job(trial.number, self.folder / inside, as_plain(config), metric, address)
+        plain = as_plain(config)
+        del plain["search"], plain["workers"]  # a trial is a run like any other, and passwords stay here
+        return Job(trial.number, self.folder / inside, plain, metric, address)
 
     def _conclude(self, end: Ended, progress: SweepProgress) -> None:
         started = self._running.pop(end.number)

@@ -9,6 +9,7 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
+from prenda.config import check
 from prenda.search.launchers import TrialLauncher
 
 
@@ -24,8 +25,9 @@ class PrendaSweeper(Sweeper):
         self.params = dict(params or {})
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        """Raises: ValueError: If the launcher is none of prenda's, or its package is not installed."""
+        """Raises: ValueError: If a setting is out of its range, or the launcher cannot be used."""
         self._config, self._loader, self._task = config, hydra_context.config_loader, task_function
+        check(config)
         target = str(config.hydra.launcher.get("_target_"))
         if not target.startswith("prenda."):
             raise ValueError(f"hydra/launcher is {target}: choose local, ray or slurm.")

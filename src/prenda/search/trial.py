@@ -38,7 +38,7 @@ def run(job: Job) -> None:
         try:
             train(config, job.folder, callbacks)
         except (Pruned, Stopped) as end:
-            print(end)
+            print(end, *getattr(end, "__notes__", []), sep="\n")
         except Exception as error:
             traceback.print_exc()
             _note(config, job.folder, error)
