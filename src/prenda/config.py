@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -158,7 +159,7 @@ class SearchConfig:
     space: dict[str, Any] = field(default_factory=dict)  # expressions by setting
     when: dict[str, dict[str, Any]] = field(default_factory=dict)  # more of them, under conditions like `backbone=cnn`
     variables: dict[str, Any] = field(default_factory=dict)  # names that expressions may choose and settings refer to
-    objectives: dict[str, str] = field(default_factory=lambda: {"val/accuracy": "maximize"})
+    objectives: list[str] = field(default_factory=lambda: ["val/accuracy"])  # figures of a run; several give a front
     n_trials: int | None = None  # in all, however often it is interrupted; null: every combination of a grid
     hours: float | None = None  # of running, likewise in all; no trial starts after them
     max_failures: int | None = 5  # failed trials after which no more are started; null: never
@@ -232,6 +233,11 @@ def refused(config: DictConfig, group: str) -> Iterator[None]:
             f"{group}: {node.get('_target_')} cannot be made from {settings} "
             f"({reason}): correct its settings, or choose one of conf/{group.replace('.', '/')}.{hint}"
         ) from error
+
+
+def without_passwords(text: str) -> str:
+    """The text with addresses as others may see them."""
+    return re.sub(r"(://[^:/@\s]+:)[^@\s]+@", r"\1…@", text)
 
 
 def check_folder(config: DictConfig, folder: Path) -> None:

@@ -65,4 +65,6 @@ def name(config: DictConfig, overrides: Sequence[str]) -> str:
         if unnamed or setting in named or setting == "data.dir":
             continue
         parts.append(f"{setting.rpartition('.')[2]}={value}".translate(QUOTES))
-    return "-".join(parts)[:LONGEST_NAME] + f"-seed{config.seed}"
+    whole = "-".join(parts)
+    cut = whole if len(whole) <= LONGEST_NAME else whole[:LONGEST_NAME].rpartition("-")[0]  # no half a number
+    return f"{cut}-seed{config.seed}"

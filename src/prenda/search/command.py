@@ -66,6 +66,8 @@ def _try_out(plan: Plan, folder: Path) -> None:
             raise ValueError(f"search.objectives has {objective!r}: choose among {', '.join(OBJECTIVES)}.")
     if search.sampler is not None and search.n_trials is None and search.hours is None:
         raise ValueError("search.n_trials and search.hours are null: give the search an end by one of them.")
+    if search.sampler is None:
+        list(plan.space.grid())
     if (folder / KEPT).is_file():
         return
     probes = list(plan.space.probes(set(plan.groups)))
@@ -78,7 +80,7 @@ def _try_out(plan: Plan, folder: Path) -> None:
 
 def _run(sweep: Sweep, launcher: TrialLauncher) -> Stopped | None:
     """Runs the sweep; a signal ends it in order and is returned, anything else closes its record as failed."""
-    total = "no end of" if sweep.total is None else str(sweep.total)
+    total = "any number of" if sweep.total is None else str(sweep.total)
     print(
         f"Sweep {sweep.plan.name}: {total} trials, {sweep.ended} done, {launcher.workers} at a time, in {sweep.folder}"
     )

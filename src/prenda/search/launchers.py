@@ -6,16 +6,16 @@ for the slowest of a batch.
 
 from __future__ import annotations
 
-import ctypes
 import importlib.util
 import multiprocessing
 import os
 import signal
 import subprocess
-import sys
+import threading
 import time
 from abc import abstractmethod
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
@@ -75,6 +75,13 @@ class TrialLauncher(Launcher):
         """Ends what still runs, in order where that is possible, and lets everything go."""
 
 
+@dataclass(frozen=True)
+class _Running:
+    job: Job
+    process: BaseProcess
+    alive: Connection  # closes with this process, however that ends
+
+
 class LocalLauncher(TrialLauncher):
     """Processes of this machine, each with its share of the cores, and with a GPU of its own where there are several.
 
@@ -88,25 +95,29 @@ class LocalLauncher(TrialLauncher):
         self.workers = workers
         self.cores = max(1, len(available) // workers)
         self._shares = [available[slot * self.cores % len(available) :][: self.cores] for slot in range(workers)]
-        self._running: dict[int, tuple[Job, BaseProcess]] = {}  # by slot
+        self._running: dict[int, _Running] = {}  # by slot
 
     def start(self, job: Job) -> None:
         slot = min(set(range(self.workers)) - self._running.keys())
         gpus = _gpus()
         gpu = gpus[slot % len(gpus)] if len(gpus) > 1 else None
-        process = ready_processes().Process(target=_run_here, args=(job, self._shares[slot], gpu))
+        context = ready_processes()
+        theirs, ours = context.Pipe(duplex=False)
+        process = context.Process(target=_run_here, args=(job, self._shares[slot], gpu, theirs))
         process.start()
-        self._running[slot] = job, process
+        theirs.close()
+        self._running[slot] = _Running(job, process, ours)
 
     def ended(self, seconds: float) -> list[Ended]:
-        wait([process.sentinel for _, process in self._running.values()], timeout=seconds)
-        gone = {slot: pair for slot, pair in self._running.items() if not pair[1].is_alive()}
-        for slot in gone:
+        wait([running.process.sentinel for running in self._running.values()], timeout=seconds)
+        gone = {slot: running for slot, running in self._running.items() if not running.process.is_alive()}
+        for slot, running in gone.items():
+            running.alive.close()
             del self._running[slot]
-        return [Ended(job.number, _how(process.exitcode)) for job, process in gone.values()]
+        return [Ended(running.job.number, _how(running.process.exitcode)) for running in gone.values()]
 
     def close(self) -> None:
-        processes = [process for _, process in self._running.values()]
+        processes = [running.process for running in self._running.values()]
         for process in processes:
             process.terminate()
         until = time.monotonic() + PATIENCE
@@ -245,15 +256,20 @@ def _run(job: Job) -> None:
     run(job)
 
 
-def _run_here(job: Job, cores: Sequence[int], gpu: str | None) -> None:
+def _run_here(job: Job, cores: Sequence[int], gpu: str | None, driver: Connection) -> None:
     """Takes its share of the machine, and goes when the driver goes, even if that is killed."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG
+    threading.Thread(target=_go_with, args=(driver,), daemon=True).start()
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, cores)
     if gpu is not None:
         os.environ["CUDA_VISIBLE_DEVICES"] = gpu
     _run(job)
+
+
+def _go_with(driver: Connection) -> None:
+    with suppress(EOFError, OSError):
+        driver.recv_bytes()  # nothing is ever sent: it ends when the other end is closed
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _rehearse(pipe: Connection, configs: Sequence[dict[str, Any]]) -> None:

@@ -10,8 +10,9 @@ from pathlib import Path
 
 from prenda.tracking.runs import PRUNED, status
 
-SCORES = ("loss", "accuracy", "top2_accuracy", "f1", "precision", "recall", "brier", "ece")
-OBJECTIVES = (*(f"val/{score}" for score in SCORES), "parameters", "latency/seconds")
+LARGER_IS_BETTER = ("val/accuracy", "val/top2_accuracy", "val/f1", "val/precision", "val/recall")
+SMALLER_IS_BETTER = ("val/loss", "val/brier", "val/ece", "parameters", "latency/seconds")
+OBJECTIVES = LARGER_IS_BETTER + SMALLER_IS_BETTER
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,8 @@ from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from prenda.config import TrainConfig, decisive, differences, fingerprint
-from prenda.search.space import Parameter, Space, Value, parse, text
+from prenda.config import TrainConfig, decisive, differences, fingerprint, without_passwords
+from prenda.search.space import VARIABLES, Parameter, Space, Value, parse, text
 
 KEPT = "sweep.yaml"  # in a sweep's folder: what it was started with
 # How long, where and how closely watched: the same sweep goes on when these change.
@@ -73,7 +73,7 @@ class Plan:
             "name": self.name,
             "command": self.command,
             "space": self.space.describe(),
-            "objectives": dict(self.config.search.objectives),
+            "objectives": list(self.config.search.objectives),
             "settings": {key: decisive(_schema(base)) for key, base in self.bases.items()},
         }
 
@@ -91,6 +91,7 @@ def make_plan(config: DictConfig, loader: ConfigLoader, arguments: Sequence[str]
     assert isinstance(search, dict)
     given = [each for each in overrides.values() if not each.is_sweep_override()]
     parameters = parse(search["space"], search["when"], list(overrides.values()), grid=search["sampler"] is None)
+    parameters = [parameter for parameter in parameters if _is_used(parameter, parameters, config)]
     space = Space(parameters, _known(config, given, parameters))
     groups = frozenset(
         parameter.setting
@@ -106,7 +107,7 @@ def make_plan(config: DictConfig, loader: ConfigLoader, arguments: Sequence[str]
         )
     return Plan(
         name=config.search.name or _name(config, list(overrides.values())),
-        command=_without_passwords(shlex.join(["prenda", "train", "-m", *config.hydra.overrides.task])),
+        command=without_passwords(shlex.join(["prenda", "train", "-m", *config.hydra.overrides.task])),
         overrides=[each for each in fixed if each in config.hydra.overrides.task],
         config=config,
         space=space,
@@ -160,11 +161,6 @@ def _value(config: DictConfig, setting: str) -> Any:
     return OmegaConf.to_container(value) if OmegaConf.is_config(value) else value
 
 
-def _without_passwords(command: str) -> str:
-    """The command as it may be recorded for others to see."""
-    return re.sub(r"(://[^:/@\s]+:)[^@\s]+@", r"\1…@", command)
-
-
 def _interpolated(value: Any) -> bool:
     return isinstance(value, str) and value.startswith("${")
 
@@ -187,6 +183,15 @@ def _composed(config: DictConfig, loader: ConfigLoader, overrides: list[str]) ->
 
 def _key(chosen: Mapping[str, Value], groups: frozenset[str]) -> str:
     return ",".join(f"{group}={chosen[group]}" for group in sorted(groups) if group in chosen) or "all"
+
+
+def _is_used(parameter: Parameter, parameters: Sequence[Parameter], config: DictConfig) -> bool:
+    """Whether a variable is referred to; what refers to it may have been given on the command line instead."""
+    if not parameter.setting.startswith(VARIABLES):
+        return True
+    settings = {name: config._get_node(name) for name in config if name not in ("hydra", "search")}
+    written = [str(each.given) for each in parameters] + [OmegaConf.to_yaml(OmegaConf.create(settings))]
+    return any(re.search(rf"{re.escape(parameter.setting)}\b", text) for text in written)
 
 
 def _known(config: DictConfig, given: Sequence[Override], parameters: Sequence[Parameter]) -> dict[str, str]:
@@ -214,7 +219,7 @@ def _name(config: DictConfig, overrides: Sequence[Override]) -> str:
 def _comparable(record: Mapping[str, Any]) -> dict[str, Any]:
     """The record's parts by dotted name; where all bases agree, a setting is told once."""
     flat = {f"space {setting}": line for setting, line in record["space"].items()}
-    flat |= {f"objective {name}": direction for name, direction in record["objectives"].items()}
+    flat["objectives"] = record["objectives"]
     for key, settings in record["settings"].items():
         where = "" if key == "all" else f" with {key}"
         flat |= {f"{setting}{where}": value for setting, value in settings.items()}

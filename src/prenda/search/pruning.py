@@ -41,22 +41,21 @@ class Pruning(Callback):
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Called once an epoch, when its figures have been logged."""
         epoch = trainer.current_epoch + 1
-        given_up = self._given_up(float(trainer.callback_metrics[self.metric]), epoch)
-        if trainer.strategy.broadcast(given_up):
+        score = float(trainer.callback_metrics[self.metric])
+        if trainer.strategy.broadcast(self._given_up(score, epoch, trainer.max_epochs or 0)):
             if trainer.is_global_zero:
-                score = float(trainer.callback_metrics[self.metric])
                 pruner = self.address.pruner["_target_"].rpartition(".")[2]
                 told = f"epoch {epoch}: {self.metric} {score:.4f} is not enough for the {pruner}"
                 (self.folder / PRUNED).write_text(told, encoding="utf-8")
             trainer.should_stop = True
 
-    def _given_up(self, score: float, epoch: int) -> bool:
+    def _given_up(self, score: float, epoch: int, epochs: int) -> bool:
         if self._trial is None:
             return False
         try:
             if epoch not in self._reported:  # an epoch that is repeated after an interruption
                 self._trial.report(score, epoch)
-            return self._trial.should_prune()
+            return epoch < epochs and self._trial.should_prune()  # one that has come to its end is worth its score
         except StorageInternalError as error:
             print(f"epoch {epoch}: the study cannot be asked whether to go on ({error}).", file=sys.stderr)
             return False

@@ -18,6 +18,7 @@ from optuna.distributions import (
 from optuna.trial import Trial
 
 Value = str | int | float | bool | None
+VARIABLES = "search.variables."
 
 
 @dataclass(frozen=True)
@@ -280,7 +281,7 @@ def _label(value: Any) -> Value:
 
 def shown(drawn: Mapping[str, Value]) -> dict[str, Value]:
     """What was drawn, as it is used and shown: numbers to six digits, variables by their own names."""
-    return {setting.removeprefix("search.variables."): _rounded(value) for setting, value in drawn.items()}
+    return {setting.removeprefix(VARIABLES): _rounded(value) for setting, value in drawn.items()}
 
 
 def _rounded(value: Value) -> Value:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Literal
 
 import optuna
 from omegaconf import DictConfig, OmegaConf
@@ -12,7 +13,8 @@ from optuna.samplers import BaseSampler
 from optuna.storages import RDBStorage
 from optuna.study import Study
 
-from prenda.config import build
+from prenda.config import build, without_passwords
+from prenda.search.outcome import LARGER_IS_BETTER
 
 WAIT = 60  # seconds for a lock of a database that is a file
 
@@ -29,8 +31,9 @@ def open_storage(url: str) -> RDBStorage:
     except Exception as error:  # each database has its own
         reason = (str(error.__cause__ or error) or type(error).__name__).splitlines()[0]
         raise ValueError(
-            f"search.storage is {url!r}, which cannot be used ({reason}): start the database or mend the address, such "
-            "as postgresql+psycopg2://USER:PASSWORD@HOST/NAME, or leave it out to count in a file of the sweep."
+            f"search.storage is {without_passwords(url)!r}, which cannot be used ({reason}): start the database or "
+            "mend the address, such as postgresql+psycopg2://USER:PASSWORD@HOST/NAME, or leave it out to count in a "
+            "file of the sweep."
         ) from error
 
 
@@ -38,13 +41,10 @@ def open_study(config: DictConfig, storage: str, name: str) -> Study:
     """The study of this name, new or as it was left, with the sampler and the pruner of `search`.
 
     Raises:
-        ValueError: If the database does not answer, or a setting of sampler, pruner or objectives cannot work.
+        ValueError: If the database does not answer, or a setting of sampler or pruner cannot work.
     """
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     search = config.search
-    for objective, direction in search.objectives.items():
-        if direction not in ("maximize", "minimize"):
-            raise ValueError(f"search.objectives.{objective} is {direction!r}: choose maximize or minimize.")
     if search.pruner is not None and len(search.objectives) > 1:
         raise ValueError("search.pruner needs one objective, but search.objectives has more: use search/pruner=none.")
     pruner = None if search.pruner is None else build(config, "search.pruner")
@@ -53,11 +53,16 @@ def open_study(config: DictConfig, storage: str, name: str) -> Study:
         study_name=name,
         storage=open_storage(storage),
         pruner=pruner or optuna.pruners.NopPruner(),
-        directions=list(search.objectives.values()),
+        directions=directions(search.objectives),
         load_if_exists=True,
     )
     study.sampler = sampler(config, len(study.trials)) or optuna.samplers.RandomSampler()
     return study
+
+
+def directions(objectives: Sequence[str]) -> list[Literal["maximize", "minimize"]]:
+    """Whether each is to become larger or smaller."""
+    return ["maximize" if name in LARGER_IS_BETTER else "minimize" for name in objectives]
 
 
 def sampler(config: DictConfig, trials: int) -> BaseSampler | None:

@@ -17,6 +17,7 @@ from prenda.report.tables import read_history
 from prenda.search.plan import KEPT, Plan
 from prenda.search.progress import show_end
 from prenda.search.space import shown
+from prenda.search.study import directions
 from prenda.search.sweep import Sweep, best_trials, state_of
 from prenda.tracking.runs import Run, parameters
 from prenda.tracking.sweeps import close_sweep, open_sweep
@@ -63,7 +64,7 @@ def gather(plan: Plan, study: Study, folder: Path) -> Swept:
         name=plan.name,
         command=plan.command,
         objectives=objectives,
-        directions=[str(direction) for direction in plan.config.search.objectives.values()],
+        directions=directions(objectives),
         trials=[_swept(trial, folder, objectives[0]) for trial in trials if trial.number not in retried],
         importance=_importance(study),
         best=[trial.number for trial in best_trials(study)],

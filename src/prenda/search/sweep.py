@@ -172,7 +172,7 @@ class Sweep:
         if pruner is not None:
             settings: Any = OmegaConf.to_container(pruner, resolve=True)
             address = TrialAddress(_storage(self.plan, self.folder), self.study.study_name, trial._trial_id, settings)
-        metric = next(iter(self.plan.config.search.objectives))
+        metric = self.plan.config.search.objectives[0]
         plain = as_plain(config)
         del plain["search"], plain["workers"]  # a trial is a run like any other, and passwords stay here
         return Job(trial.number, self.folder / inside, plain, metric, address)
@@ -240,7 +240,7 @@ class Sweep:
 
     def _log_best(self) -> None:
         best = best_trials(self.study)
-        name = next(iter(self.plan.config.search.objectives))
+        name = self.plan.config.search.objectives[0]
         if best:
             self.record.log_metrics({f"best/{name}": best[0].values[0]}, step=self.ended)
 
@@ -274,13 +274,18 @@ def alone(folder: Path) -> Iterator[None]:
         ValueError: If one is at work there.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    lock = folder / ".driver"
     try:
-        with FileLock(folder / ".driver", timeout=0):
+        with FileLock(lock, timeout=0):
             yield
     except Timeout as error:
         raise ValueError(
             f"Another process runs the sweep in {folder}: wait for it, or start another sweep with search.name=…"
         ) from error
+    finally:
+        if [path.name for path in folder.iterdir()] == [lock.name]:  # nothing came of it
+            lock.unlink()
+            folder.rmdir()
 
 
 def take_count(plan: Plan, folder: Path) -> Study:

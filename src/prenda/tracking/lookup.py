@@ -71,12 +71,13 @@ def matching(client: MlflowClient, experiment: str | None, where: str | None) ->
     ids = list(known.values()) if experiment is None else [known[experiment]]
     conditions = [*([where] if where else []), "attributes.status = 'FINISHED'"]
     try:
-        runs = client.search_runs(ids, " and ".join(conditions), order_by=["attributes.start_time ASC"])
+        found = client.search_runs(ids, " and ".join(conditions), order_by=["attributes.start_time ASC"])
     except MlflowException as error:
         raise TrackingError(
             f"--where is {where!r}, which MLflow cannot read ({str(error).splitlines()[0]}): write it like "
             '"params.backbone = \'cnn\'" or "metrics.`test/accuracy` > 0.9", and join parts with `and`.'
         ) from error
+    runs = [run for run in found if run.data.tags.get("prenda.kind") != "sweep"]  # their trials are here themselves
     if not runs:
         place = "any experiment" if experiment is None else f"experiment {experiment!r}"
         raise TrackingError(
@@ -84,7 +85,7 @@ def matching(client: MlflowClient, experiment: str | None, where: str | None) ->
             if where or experiment is None
             else f"--experiment is {experiment!r}, which holds no finished run: choose one of {', '.join(known)}."
         )
-    return list(runs)
+    return runs
 
 
 def content_hash(run: Run) -> str | None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from filelock import FileLock
 
-from prenda.config import home
+from prenda.config import home, without_passwords
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -32,6 +32,7 @@ def connect(uri: str) -> MlflowClient:
     """
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")  # its default waits for minutes
     for name in ("alembic", "mlflow.store.db.utils", "mlflow.tracking", "mlflow.system_metrics"):
         logging.getLogger(name).setLevel(logging.WARNING)
@@ -54,8 +55,9 @@ def connect(uri: str) -> MlflowClient:
             client.search_experiments(max_results=1)
         return client
     except Exception as error:  # each kind of store has its own
+        reason = (str(error) or type(error).__name__).splitlines()[0]
         raise TrackingError(
-            f"tracking.uri is {uri!r}, which cannot be used ({(str(error) or type(error).__name__).splitlines()[0]}): "
+            f"tracking.uri is {without_passwords(uri)!r}, which cannot be used ({reason}): "
             "start the server or mend the store, name another with tracking.uri=…, or use tracking=offline."
         ) from error
 

@@ -1,0 +1,107 @@
+"""What a sweep costs: two workers against one, and memory over many trials.
+
+    python benchmarks/sweep.py workers            eight dense trials with one worker and with two, A B A B
+    python benchmarks/sweep.py memory             the largest memory of a sweep's processes, over 50 trials
+
+Each prints a table and writes benchmarks/results/sweep_<name>.json. Run it on a machine that does nothing else.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+RESULTS = Path(__file__).parent / "results"
+DATA = Path(__file__).parents[1] / "data"
+DENSE = ["backbone=dense", "trainer=cpu", "trainer.epochs=4", f"data.dir={DATA}"]
+
+
+def machine() -> dict[str, Any]:
+    """What the figures depend on."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    versions = {name: version(name) for name in ("torch", "pytorch-lightning", "optuna", "mlflow")}
+    return {"cores": cores, "processor": platform.machine(), "python": platform.python_version(), **versions}
+
+
+def sweep(home: str, *arguments: str) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "prenda", "train", "-m", *DENSE, *arguments]
+    return subprocess.Popen(command, env=os.environ | {"PRENDA_HOME": home}, stdout=subprocess.DEVNULL)
+
+
+def seconds(workers: int, trials: int) -> float:
+    """Of a whole sweep, from the command to its end."""
+    with tempfile.TemporaryDirectory() as home:
+        started = time.perf_counter()
+        if sweep(home, f"workers={workers}", f"seed=range({trials})").wait():
+            raise RuntimeError(f"the sweep with {workers} workers failed")
+        return time.perf_counter() - started
+
+
+def workers(repeats: int) -> dict[str, Any]:
+    """Eight trials with one worker and with two, in turn."""
+    taken: dict[int, list[float]] = {1: [], 2: []}
+    for _ in range(repeats):
+        for count in taken:
+            taken[count].append(seconds(count, trials=8))
+            print(f"{count} worker{'s'[: count > 1]}: {taken[count][-1]:.1f} s", flush=True)
+    one, two = (statistics.median(taken[count]) for count in (1, 2))
+    return {"seconds": taken, "median_1": one, "median_2": two, "ratio": one / two}
+
+
+def memory(trials: int) -> dict[str, Any]:
+    """The driver's and the largest trial's resident memory in MiB, as the trials go by."""
+    by_trial: dict[int, dict[str, float]] = {}
+    with tempfile.TemporaryDirectory() as home:
+        process = sweep(home, "workers=2", f"seed=range({trials})", "trainer.epochs=1", "data.limit_train=10000")
+        driver = psutil.Process(process.pid)
+        while process.poll() is None:
+            done = len(list(Path(home).rglob("scores.json")))
+            seen = by_trial.setdefault(done, {"driver": 0, "others": 0})
+            seen["driver"] = max(seen["driver"], _mib(driver))
+            seen["others"] = max(seen["others"], max(map(_mib, driver.children(recursive=True)), default=0))
+            time.sleep(0.2)
+    tenth = max(1, trials // 5)
+    first = [seen for done, seen in by_trial.items() if 1 <= done <= tenth]
+    last = [seen for done, seen in by_trial.items() if done > trials - tenth]
+    return {
+        f"{who}_{when}_mib": max(seen[who] for seen in part)
+        for who in ("driver", "others")
+        for when, part in (("first_fifth", first), ("last_fifth", last))
+    }
+
+
+def _mib(process: psutil.Process) -> float:
+    try:
+        return float(process.memory_info().rss) / 2**20
+    except psutil.NoSuchProcess:
+        return 0.0
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("name", choices=("workers", "memory"))
+    parser.add_argument("--repeats", type=int, default=2)
+    parser.add_argument("--trials", type=int, default=50)
+    asked = parser.parse_args()
+    figures = workers(asked.repeats) if asked.name == "workers" else memory(asked.trials)
+    result = {"machine": machine(), **figures}
+    RESULTS.mkdir(exist_ok=True)
+    (RESULTS / f"sweep_{asked.name}.json").write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    for name, value in result.items():
+        print(f"{name:<24} {value}")
+
+
+if __name__ == "__main__":
+    main()
