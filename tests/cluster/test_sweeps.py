@@ -22,11 +22,12 @@ from .postgres import Postgres
 from .ray_nodes import RayNodes
 from .slurm import Slurm
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(280)]
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(500)]
 LONG = "trainer.epochs=120"
+SLURM = ("hydra/launcher=slurm", "hydra.launcher.timeout_min=10", "workers=2")
 
 
-def wait_for(condition: Callable[[], object], process: subprocess.Popen[str], seconds: float = 150) -> None:
+def wait_for(condition: Callable[[], object], process: subprocess.Popen[str], seconds: float = 240) -> None:
     until = time.monotonic() + seconds
     while not condition():
         assert process.poll() is None, process.communicate()
@@ -86,7 +87,7 @@ def test_a_slurm_cluster_loses_a_job(sweeps: Sweeps, slurm: Slurm, shared, mlflo
     """It counts as failed, and the others go on; asked to, the same command makes it finish."""
     for name, value in slurm.environment.items():
         monkeypatch.setenv(name, value)
-    command = ("hydra/launcher=slurm", "workers=2", "seed=range(3)", LONG, *shared)
+    command = (*SLURM, "seed=range(3)", LONG, *shared)
     with sweeps.start(*command) as process:
         try:
             wait_for(lambda: len(list(sweeps.home.rglob("last.ckpt"))) >= 2, process)
@@ -108,7 +109,7 @@ def test_pruned_on_a_cluster(sweeps: Sweeps, slurm: Slurm, shared, mlflow_server
     for name, value in slurm.environment.items():
         monkeypatch.setenv(name, value)
     command = (
-        "hydra/launcher=slurm", "workers=2", "search=optimizer", "search/sampler=grid", "optimizer=sgd",
+        *SLURM, "search=optimizer", "search/sampler=grid", "optimizer=sgd",
         "scheduler=constant", "data.batch_size=64", "label_smoothing=0", "search.variables.sgd_lr=0.1,1e-7,2e-7",
         "search.pruner.n_startup_trials=1", "trainer.epochs=8",
     )  # fmt: skip

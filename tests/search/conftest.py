@@ -1,16 +1,18 @@
 from __future__ import annotations
 
+import io
 import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
 
 import optuna
 import pytest
 
+from prenda.cli import main
 from tests.conftest import TINY
 
 SWEPT = (*TINY, "backbone=dense", "backbone.units=[16]")
@@ -35,13 +37,12 @@ class Sweeps:
         )
 
     def run(self, *arguments: str, code: int = 0) -> str:
-        """Runs a sweep to its end; returns what it printed."""
-        with self.start(*arguments) as process:
-            try:
-                printed, _ = process.communicate(timeout=240)
-            finally:
-                process.kill()
-        assert process.returncode == code, printed
+        """Runs a sweep to its end, its driver in this process; returns what it printed."""
+        out, errors = io.StringIO(), io.StringIO()
+        with redirect_stdout(out), redirect_stderr(errors):
+            ended = main(["train", "-m", *SWEPT, *arguments])
+        printed = out.getvalue() + errors.getvalue()
+        assert ended == code, printed
         return printed
 
     @property
@@ -62,8 +63,6 @@ class Sweeps:
 
 
 @pytest.fixture
-def sweeps(tmp_path: Path) -> Sweeps:
+def sweeps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Sweeps:
+    monkeypatch.setattr(sys, "argv", sys.argv)  # which Hydra's front takes its arguments from
     return Sweeps(tmp_path / "home")
-
-
-Start = Callable[..., subprocess.Popen[str]]
