@@ -19,7 +19,8 @@ prenda train takes Hydra overrides, and has a help of its own: prenda train --he
 examples:
   prenda train                                   the default network on Fashion-MNIST
   prenda train backbone=dense trainer.epochs=3   another network, shorter
-  prenda train -m backbone=dense,cnn seed=0,1    a grid of four runs
+  prenda train -m backbone=dense,cnn seed=0,1    a grid of four runs; the same again does what is left
+  prenda train -m search=architecture workers=2  a search, two trials at a time
   prenda resume RUN                              goes on with an interrupted run
   prenda evaluate RUN                            scores a recorded run again
   prenda compare RUN RUN                         scores side by side, and whether they differ by more than luck
@@ -47,7 +48,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"prenda {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    commands.add_parser("train", help="train, score and record a model; -m for one of each combination")
+    commands.add_parser("train", help="train, score and record a model; -m for a grid or a search of them")
     further = commands.add_parser("resume", help="go on with an interrupted run, to the result it would have had")
     further.add_argument("run", metavar="RUN", help="folder, id or name of the run")
     further.set_defaults(run_command=_resume)

@@ -19,8 +19,9 @@ from prenda.assemble import Torchrun, build_classifier, build_trainer, resolve_d
 from prenda.backbones.first_layer import first_layer_weights
 from prenda.bundle import BundleError
 from prenda.callbacks import ConfusionOverEpochs
+from prenda.checks import check
 from prenda.classifier import Classifier
-from prenda.config import ReportLevel, TrainConfig, as_plain, check, check_folder
+from prenda.config import ReportLevel, TrainConfig, as_plain, check_folder
 from prenda.data.datamodule import ImageDataModule, Split
 from prenda.data.datamodule import from_config as data_from_config
 from prenda.evaluate import evaluate, latency

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from hydra.core.config_loader import ConfigLoader
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
+from prenda.config import as_plain
 from prenda.search.launchers import TrialLauncher, rehearsed
 from prenda.search.outcome import OBJECTIVES
 from prenda.search.plan import KEPT, Plan, keep, make_plan
@@ -71,8 +72,8 @@ def _try_out(plan: Plan, folder: Path) -> None:
     if (folder / KEPT).is_file():
         return
     probes = list(plan.space.probes(set(plan.groups)))
-    configs = [OmegaConf.to_container(plan.configuration(chosen), enum_to_str=True) for chosen in probes]
-    for chosen, problem in zip(probes, rehearsed(configs), strict=True):  # type: ignore[arg-type]
+    configs = [as_plain(plan.configuration(chosen)) for chosen in probes]
+    for chosen, problem in zip(probes, rehearsed(configs), strict=True):
         if problem is not None:
             settings = " ".join(f"{setting}={text(value)}" for setting, value in chosen.items())
             raise ValueError(f"{problem}\nFound before the first trial, with {settings or 'the settings as they are'}.")

@@ -275,8 +275,7 @@ def _label(value: Any) -> Value:
     """A value as Optuna keeps it: plain ones as they are, a list or dictionary as its text."""
     if isinstance(value, QuotedString):
         return value.text
-    label: Value = value if value is None else Transformer.encode(value)  # type: ignore[assignment]
-    return label
+    return value if value is None or isinstance(value, str | int | float | bool) else text(value)
 
 
 def shown(drawn: Mapping[str, Value]) -> dict[str, Value]:

@@ -16,7 +16,7 @@ from prenda.report.sweep import Swept, SweptTrial, markdown, write_sweep
 from prenda.report.tables import read_history
 from prenda.search.plan import KEPT, Plan
 from prenda.search.progress import show_end
-from prenda.search.space import shown
+from prenda.search.space import VARIABLES, shown
 from prenda.search.study import directions
 from prenda.search.sweep import Sweep, best_trials, state_of
 from prenda.tracking.runs import Run, parameters
@@ -121,9 +121,10 @@ def _importance(study: Study) -> dict[str, float]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return shown(optuna.importance.get_param_importances(study, target=target))  # type: ignore[return-value]
+            told = optuna.importance.get_param_importances(study, target=target)
     except (ValueError, RuntimeError, ZeroDivisionError):  # all scores alike, or nothing that all trials share
         return {}
+    return {setting.removeprefix(VARIABLES): share for setting, share in told.items()}
 
 
 def _show(sweep: Sweep, swept: Swept, best: list[FrozenTrial], folder: Path) -> None:

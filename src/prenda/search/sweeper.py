@@ -9,7 +9,7 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
-from prenda.config import check
+from prenda.checks import check
 from prenda.search.launchers import TrialLauncher
 
 

@@ -14,7 +14,8 @@ from filelock import FileLock
 from omegaconf import DictConfig, OmegaConf
 
 from prenda.assemble import build_classifier, resolve_device
-from prenda.config import TrainConfig, check, register
+from prenda.checks import check
+from prenda.config import TrainConfig, register
 from prenda.data.datamodule import ImageDataModule
 from prenda.data.datamodule import from_config as data_from_config
 from prenda.search.job import LOG, Job
