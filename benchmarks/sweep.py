@@ -2,6 +2,7 @@
 
     python benchmarks/sweep.py workers            eight dense trials with one worker and with two, A B A B
     python benchmarks/sweep.py memory             the largest memory of a sweep's processes, over 50 trials
+    python benchmarks/sweep.py cost               what a trial costs the driver and an MLflow server on sqlite
 
 Each prints a table and writes benchmarks/results/sweep_<name>.json. Run it on a machine that does nothing else.
 """
@@ -12,11 +13,13 @@ import argparse
 import json
 import os
 import platform
+import socket
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -82,6 +85,79 @@ def memory(trials: int) -> dict[str, Any]:
     }
 
 
+def cost(trials: int) -> dict[str, Any]:
+    """Requests and processor seconds of an MLflow server, and processor seconds of the driver, for each trial."""
+    with tempfile.TemporaryDirectory() as home, (Path(home) / "server.log").open("w") as log:
+        port = _free_port()
+        command = [
+            sys.executable,
+            "-m",
+            "mlflow",
+            "server",
+            "--host",
+            "127.0.0.1",
+            "--port",
+            str(port),
+            "--workers",
+            "1",
+        ]
+        where = ["--backend-store-uri", f"sqlite:///{home}/m.db", "--artifacts-destination", f"{home}/artifacts"]
+        options = ["--uvicorn-opts", "--access-log --log-level info"]
+        environment = os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
+        server = subprocess.Popen([*command, *where, *options], env=environment, stdout=log, stderr=subprocess.STDOUT)
+        try:
+            _wait_for(port)
+            settings = ["tracking=server", f"tracking.uri=http://127.0.0.1:{port}", "data.limit_train=10000"]
+            seen = {count: _sweep_cost(home, server, settings, count) for count in (1, 1 + trials)}
+        finally:
+            server.terminate()
+            server.wait()
+    return {name: (seen[1 + trials][name] - seen[1][name]) / trials for name in seen[1]}
+
+
+def _sweep_cost(home: str, server: subprocess.Popen[bytes], settings: list[str], trials: int) -> dict[str, float]:
+    """What a sweep of so many trials takes."""
+    served, log = psutil.Process(server.pid), Path(home) / "server.log"
+    before = _processor([served, *served.children(recursive=True)]), log.read_text().count("HTTP/1.1")
+    folder = Path(home) / f"sweep_{trials}"
+    process = sweep(str(folder), *settings, f"seed=range({trials})", "trainer.epochs=4")
+    driver, spent = psutil.Process(process.pid), 0.0
+    while process.poll() is None:
+        spent = max(spent, _processor([driver]))
+        time.sleep(0.1)
+    size = sum(path.stat().st_size for path in folder.rglob("trials/*/**/*") if path.is_file())
+    return {
+        "server_seconds": _processor([served, *served.children(recursive=True)]) - before[0],
+        "server_requests": float(log.read_text().count("HTTP/1.1") - before[1]),
+        "driver_seconds": spent,
+        "folder_mib": size / 2**20,
+    }
+
+
+def _processor(processes: list[psutil.Process]) -> float:
+    """Processor seconds that these have used."""
+    total = 0.0
+    for process in processes:
+        with suppress(psutil.NoSuchProcess):
+            total += sum(process.cpu_times()[:2])
+    return total
+
+
+def _free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
+
+
+def _wait_for(port: int) -> None:
+    until = time.monotonic() + 120
+    while time.monotonic() < until:
+        with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+            return
+        time.sleep(0.5)
+    raise RuntimeError("the MLflow server did not start")
+
+
 def _mib(process: psutil.Process) -> float:
     try:
         return float(process.memory_info().rss) / 2**20
@@ -91,11 +167,16 @@ def _mib(process: psutil.Process) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("name", choices=("workers", "memory"))
+    parser.add_argument("name", choices=("workers", "memory", "cost"))
     parser.add_argument("--repeats", type=int, default=2)
     parser.add_argument("--trials", type=int, default=50)
     asked = parser.parse_args()
-    figures = workers(asked.repeats) if asked.name == "workers" else memory(asked.trials)
+    measures = {
+        "workers": lambda: workers(asked.repeats),
+        "memory": lambda: memory(asked.trials),
+        "cost": lambda: cost(asked.trials),
+    }
+    figures = measures[asked.name]()
     result = {"machine": machine(), **figures}
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / f"sweep_{asked.name}.json").write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
