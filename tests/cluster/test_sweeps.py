@@ -122,6 +122,15 @@ def test_pruned_on_a_cluster(sweeps: Sweeps, slurm: Slurm, shared, mlflow_server
     assert [path for path in recorded if password in path.read_text()] == []
 
 
+def test_a_job_that_slurm_refuses_is_told(sweeps: Sweeps, slurm: Slurm, monkeypatch):
+    for name, value in slurm.environment.items():
+        monkeypatch.setenv(name, value)
+    printed = sweeps.run(*SLURM, "seed=0", "hydra.launcher.slurm_partition=nowhere", code=2)
+    assert "Slurm refuses the job (" in printed
+    assert "correct hydra.launcher.slurm_partition" in printed
+    sweeps.run(*SLURM, "seed=0")
+
+
 def test_one_run_on_two_machines_by_torchrun(tmp_path: Path):
     """Gives what two processes of one machine give, to the bit, and one record."""
     settings = (*TINY, "backbone=dense", "backbone.units=[16]", "trainer.epochs=3", "trainer.threads=1")

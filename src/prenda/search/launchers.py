@@ -200,7 +200,16 @@ class SlurmLauncher(TrialLauncher):
             ) from error
 
     def start(self, job: Job) -> None:
-        self._running[job.number] = self._executor.submit(_Requeued(), job)
+        from submitit.core.utils import FailedJobError
+
+        try:
+            self._running[job.number] = self._executor.submit(_Requeued(), job)
+        except FailedJobError as error:
+            reason = str(error).strip().splitlines()[-1]
+            raise ValueError(
+                f"Slurm refuses the job ({reason}): correct hydra.launcher.slurm_partition, or whichever of its settings "
+                "this names; then the same command goes on."
+            ) from error
 
     def ended(self, seconds: float) -> list[Ended]:
         until = time.monotonic() + seconds

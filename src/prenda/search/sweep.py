@@ -98,16 +98,14 @@ class Sweep:
 
     def _take_up(self, trial: FrozenTrial) -> None:
         """Counts a trial of an earlier start of this sweep."""
-        if trial.state is TrialState.WAITING:
-            return
-        self._started += 1
-        if trial.state is TrialState.RUNNING:
-            self._waiting.append(Trial(self.study, trial._trial_id))
-        elif trial.state is TrialState.FAIL and self.plan.config.search.retry_failed:
+        if trial.state is TrialState.FAIL and self.plan.config.search.retry_failed:
             marks = {"retry_of": trial.number, "folder": trial.user_attrs.get("folder")}
             self.study.enqueue_trial(trial.params, user_attrs=marks)
-            self._started -= 1
-        else:
+        elif trial.state is TrialState.RUNNING:
+            self._started += 1
+            self._waiting.append(Trial(self.study, trial._trial_id))
+        elif trial.state is not TrialState.WAITING:
+            self._started += 1
             self._count(trial)
 
     def _count(self, trial: FrozenTrial) -> None:
@@ -121,7 +119,7 @@ class Sweep:
         grid = list(self.plan.space.grid())
         for chosen in grid:
             if _fixed(chosen) not in queued:
-                self.study.enqueue_trial(chosen, user_attrs={"grid": True})
+                self.study.enqueue_trial(chosen)
         return min(len(grid), self._n_trials or len(grid))
 
     def _next(self) -> Trial | None:
@@ -221,7 +219,7 @@ class Sweep:
         took = f"  {duration(seconds)}" if seconds is not None else ""
         progress.say(f"trial {trial.number:<3} {outcome.state:<8}  {values or '–':<8}{took}  {chosen}{note}")
         if outcome.state == "finished":
-            self._log_best()
+            self._log_best(progress)
 
     def _skip(
         self, trial: Trial, same: FrozenTrial | None, progress: SweepProgress, outcome: Outcome | None = None
@@ -238,20 +236,21 @@ class Sweep:
             self._count(self.study.tell(trial, state=TrialState.PRUNED))
         progress.say(f"trial {trial.number:<3} skipped   the same settings as trial {same.number}")
 
-    def _log_best(self) -> None:
-        best = best_trials(self.study)
-        name = self.plan.config.search.objectives[0]
-        if best:
+    def _log_best(self, progress: SweepProgress) -> None:
+        name, best = self.plan.config.search.objectives[0], best_trials(self.study)
+        try:
             self.record.log_metrics({f"best/{name}": best[0].values[0]}, step=self.ended)
+        except Exception as error:  # each kind of store has its own; the trials' own records are what counts
+            progress.say(f"the best score so far could not be recorded ({error})")
 
     def _show(self, progress: SweepProgress) -> None:
         best = best_trials(self.study) if progress.is_live else []
-        shown = f"{best[0].values[0]:.4f} (trial {best[0].number})" if best else "–"
+        score = f"{best[0].values[0]:.4f} (trial {best[0].number})" if best else "–"
         left = None
         if self._seconds and self.total is not None:
             mean = sum(self._seconds) / len(self._seconds)
             left = mean * max(0, self.total - self.ended) / self.launcher.workers
-        progress.update(self.ended, self.total, len(self._running), shown, left)
+        progress.update(self.ended, self.total, len(self._running), score, left)
 
 
 @dataclass
