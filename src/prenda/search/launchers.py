@@ -207,8 +207,8 @@ class SlurmLauncher(TrialLauncher):
         except FailedJobError as error:
             reason = str(error).strip().splitlines()[-1]
             raise ValueError(
-                f"Slurm refuses the job ({reason}): correct hydra.launcher.slurm_partition, or whichever of its settings "
-                "this names; then the same command goes on."
+                f"Slurm refuses the job ({reason}): correct hydra.launcher.slurm_partition, or whichever of its "
+                "settings this names; then the same command goes on."
             ) from error
 
     def ended(self, seconds: float) -> list[Ended]:
