@@ -77,7 +77,7 @@ def memory(trials: int) -> dict[str, Any]:
             time.sleep(0.2)
     tenth = max(1, trials // 5)
     first = [seen for done, seen in by_trial.items() if 1 <= done <= tenth]
-    last = [seen for done, seen in by_trial.items() if done > trials - tenth]
+    last = [seen for done, seen in by_trial.items() if trials - tenth < done < trials]  # before the report is drawn
     return {
         f"{who}_{when}_mib": max(seen[who] for seen in part)
         for who in ("driver", "others")

@@ -224,6 +224,15 @@ def test_a_search_has_a_total_and_goes_on_to_a_larger_one(sweeps: Sweeps):
     assert len(set(drawn)) == 5  # the draws went on instead of beginning again
 
 
+def test_a_search_may_be_given_hours(sweeps: Sweeps):
+    command = ("search=optimizer", "search/pruner=none", "search.n_trials=null", "search.hours=0.001")  # 3.6 s
+    assert "any number of trials" in sweeps.run(*command)
+    ended = len(sweeps.trials())
+    assert ended >= 1
+    sweeps.run(*command)
+    assert len(sweeps.trials()) == ended  # the hours are those of all starts together
+
+
 def test_settings_that_were_tried_are_not_run_again(sweeps: Sweeps):
     printed = sweeps.run("search=seeds", "search.n_trials=4", "search/sampler=random", "seed=range(2)")
     states = Counter(sweeps.states())
