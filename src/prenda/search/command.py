@@ -72,6 +72,7 @@ def _try_out(plan: Plan, folder: Path) -> None:
     if (folder / KEPT).is_file():
         return
     probes = list(plan.space.probes(set(plan.groups)))
+    print("Trying the settings at their ends, without training …", flush=True)
     configs = [as_plain(plan.configuration(chosen)) for chosen in probes]
     for chosen, problem in zip(probes, rehearsed(configs), strict=True):
         if problem is not None:
