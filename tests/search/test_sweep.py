@@ -14,6 +14,7 @@ import pytest
 from optuna.trial import TrialState
 
 from prenda import checkpoints
+from prenda.cli import main
 from prenda.report.tables import read_history
 from prenda.tracking.store import connect
 from tests.search.conftest import Sweeps
@@ -67,6 +68,7 @@ def test_a_grid_is_run_recorded_and_not_run_again(sweeps: Sweeps):
     best = max(row["val/accuracy"] for row in sweeps.trials())
     assert parent.data.metrics["best/val/accuracy"] == pytest.approx(best)
     assert "best/optimizer.lr" in parent.data.tags
+    assert main(["compare", "--experiment", "prenda", "--no-record"]) == 0  # the trials; their parent trained nothing
 
     stamps = {path: path.stat().st_mtime_ns for path in (sweeps.folder / "trials").rglob("*")}
     printed = sweeps.run(*command)

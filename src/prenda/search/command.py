@@ -82,10 +82,8 @@ def _try_out(plan: Plan, folder: Path) -> None:
 
 def _run(sweep: Sweep, launcher: TrialLauncher) -> Stopped | None:
     """Runs the sweep; a signal ends it in order and is returned, anything else closes its record as failed."""
-    total = "any number of" if sweep.total is None else str(sweep.total)
-    print(
-        f"Sweep {sweep.plan.name}: {total} trials, {sweep.ended} done, {launcher.workers} at a time, in {sweep.folder}"
-    )
+    total = "any number of trials" if sweep.total is None else f"{sweep.total} trial{'s'[: sweep.total != 1]}"
+    print(f"Sweep {sweep.plan.name}: {total}, {sweep.ended} done, {launcher.workers} at a time, in {sweep.folder}")
     try:
         sweep.run()
     except Stopped as stop:
