@@ -17,6 +17,27 @@ class Stopped(BaseException):
         self.signum = signum
 
 
+class _Hold:
+    depth = 0
+    signum: int | None = None
+
+
+_hold = _Hold()
+
+
+@contextmanager
+def held() -> Iterator[None]:
+    """Puts a stop off until the block has ended. A transaction that is cut in two would keep its database locked."""
+    _hold.depth += 1
+    try:
+        yield
+    finally:
+        _hold.depth -= 1
+        if not _hold.depth and _hold.signum is not None:
+            signum, _hold.signum = _hold.signum, None
+            raise Stopped(signum)
+
+
 @contextmanager
 def stopping() -> Iterator[None]:
     """Turns the first Ctrl-C or SIGTERM into `Stopped`; more of them do not disturb the closing of the record."""
@@ -26,7 +47,11 @@ def stopping() -> Iterator[None]:
         for each in before:
             signal.signal(each, signal.SIG_IGN)
         came.append(signum)
-        if len(came) == 1:  # two may have come before the first was handled
+        if len(came) > 1:  # two may have come before the first was handled
+            return
+        if _hold.depth:
+            _hold.signum = signum
+        else:
             raise Stopped(signum)
 
     if threading.current_thread() is not threading.main_thread():  # only there may Python set handlers

@@ -27,6 +27,7 @@ from prenda.search.plan import Plan, identify, told
 from prenda.search.progress import SweepProgress, duration
 from prenda.search.space import shown, text
 from prenda.search.study import open_study
+from prenda.signals import held
 from prenda.tracking.runs import Run, record_failure, status
 
 TICK = 1.0  # seconds between two looks, where nothing happens
@@ -70,13 +71,15 @@ class Sweep:
         progress = SweepProgress(self.total, self.ended)
         try:
             while True:
-                while len(self._running) < self.launcher.workers and (trial := self._next()) is not None:
-                    self._start(trial, progress)
+                while len(self._running) < self.launcher.workers and self._start_next(progress):
+                    pass
                 if not self._running:
                     return
-                for end in self.launcher.ended(TICK):
-                    self._conclude(end, progress)
-                self._show(progress)
+                ended = self.launcher.ended(TICK)
+                with held():
+                    for end in ended:
+                        self._conclude(end, progress)
+                    self._show(progress)
         finally:
             progress.close()
             self.study.set_user_attr("seconds", self._spent + time.monotonic() - self._since)
@@ -121,6 +124,14 @@ class Sweep:
             if _fixed(chosen) not in queued:
                 self.study.enqueue_trial(chosen)
         return min(len(grid), self._n_trials or len(grid))
+
+    def _start_next(self, progress: SweepProgress) -> bool:
+        """Starts the next trial; whether there was one."""
+        with held():
+            trial = self._next()
+            if trial is not None:
+                self._start(trial, progress)
+        return trial is not None
 
     def _next(self) -> Trial | None:
         """The next trial to start, if there is to be one."""

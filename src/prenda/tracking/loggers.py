@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Mapping
 from pathlib import Path
 
 from omegaconf import DictConfig
@@ -10,14 +11,21 @@ from PIL import Image
 from pytorch_lightning.loggers import CSVLogger, Logger, MLFlowLogger
 from pytorch_lightning.loggers.csv_logs import ExperimentWriter
 
+from prenda.signals import held
+
 
 class RunLogger(MLFlowLogger):
     """Lightning's logger on a run that we opened: `recorded` ends it, which knows more than Lightning does."""
 
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        with held():
+            super().log_metrics(metrics, step)
+
     def log_picture(self, name: str, path: Path, step: int) -> None:
         """Adds a picture to a series that MLflow's UI steps through."""
         assert self.run_id is not None
-        self.experiment.log_image(self.run_id, Image.open(path), key=name, step=step)
+        with held():
+            self.experiment.log_image(self.run_id, Image.open(path), key=name, step=step)
 
     def finalize(self, status: str = "success") -> None:
         """Leaves the run open: after training comes scoring."""

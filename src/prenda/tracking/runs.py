@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from omegaconf import DictConfig
 
 from prenda.config import REPOSITORY, TrackingKind, as_plain, flatten, target_name
+from prenda.signals import held
 from prenda.tracking.registry import log_bundle
 from prenda.tracking.store import connect, experiment_id
 
@@ -108,6 +109,7 @@ class MlflowRun(Run):
         self._monitor = SystemMetricsMonitor(self._id, tracking_uri=self._client.tracking_uri)
         self._monitor.start()
 
+    @held()
     def log_parameters(self, parameters: Mapping[str, Any]) -> None:
         """Records the flattened configuration, in batches of MLflow's largest size."""
         from mlflow.entities import Param
@@ -116,12 +118,14 @@ class MlflowRun(Run):
         for start in range(0, len(params), 100):
             self._client.log_batch(self._id, params=params[start : start + 100])
 
+    @held()
     def log_metrics(self, metrics: Mapping[str, float], step: int) -> None:
         from mlflow.entities import Metric
 
         now = int(time.time() * 1000)
         self._client.log_batch(self._id, metrics=[Metric(name, value, now, step) for name, value in metrics.items()])
 
+    @held()
     def log_data(self, data: DataUsed) -> None:
         from mlflow.entities import Dataset, DatasetInput, InputTag
 
@@ -137,11 +141,13 @@ class MlflowRun(Run):
             self._id, [DatasetInput(dataset, [InputTag(key, value) for key, value in tags.items()])]
         )
 
+    @held()
     def log_tags(self, tags: Mapping[str, str]) -> None:
         from mlflow.entities import RunTag
 
         self._client.log_batch(self._id, tags=[RunTag(key, value) for key, value in tags.items()])
 
+    @held()
     def log_bundle(self, folder: Path) -> None:
         log_bundle(self._client, self._id, folder)
         self._models.add(folder)
@@ -152,7 +158,8 @@ class MlflowRun(Run):
             elsewhere = any(path.is_relative_to(folder) for folder in self._models)  # kept as a model, once
             if path.is_file() and not (inside.parts[0].startswith(".") or path.suffix == ".part" or elsewhere):
                 into = inside.parent.as_posix()
-                self._client.log_artifact(self._id, str(path), None if into == "." else into)
+                with held():
+                    self._client.log_artifact(self._id, str(path), None if into == "." else into)
 
     def end(self, status: str) -> None:
         if self._monitor is not None:
