@@ -141,8 +141,9 @@ def test_workers_go_with_their_driver_and_the_trial_goes_on(sweeps: Sweeps):
     assert printed.count("Epoch 400/400") == 1
 
 
-def test_a_killed_worker_is_a_failed_trial_and_the_sweep_goes_on(sweeps: Sweeps):
-    with sweeps.start("seed=range(2)", LONG, *MLFLOW) as process:
+def with_a_killed_worker(sweeps: Sweeps, *arguments: str, code: int) -> str:
+    """Runs a sweep whose first trial loses its process once it has kept an epoch; returns what was printed."""
+    with sweeps.start(*arguments) as process:
         try:
             wait_for(lambda: list(sweeps.home.rglob("last.ckpt")), process)
             (worker,) = workers(sweeps.home)
@@ -150,7 +151,12 @@ def test_a_killed_worker_is_a_failed_trial_and_the_sweep_goes_on(sweeps: Sweeps)
             printed, _ = process.communicate(timeout=120)
         finally:
             process.kill()
-    assert process.returncode == 1, printed
+    assert process.returncode == code, printed
+    return printed
+
+
+def test_a_killed_worker_is_a_failed_trial_and_the_sweep_goes_on(sweeps: Sweeps):
+    printed = with_a_killed_worker(sweeps, "seed=range(2)", LONG, *MLFLOW, code=1)
     assert sweeps.states() == ["failed", "finished"]
     assert "ended by SIGKILL (out of memory?)" in printed
     failed = next(run for run in runs(sweeps.home) if run.info.status == "FAILED")
@@ -165,15 +171,7 @@ def test_a_killed_worker_is_a_failed_trial_and_the_sweep_goes_on(sweeps: Sweeps)
 
 
 def test_a_lost_trial_is_tried_again_if_asked(sweeps: Sweeps):
-    with sweeps.start("seed=0", LONG, "search.retries=1") as process:
-        try:
-            wait_for(lambda: list(sweeps.home.rglob("last.ckpt")), process)
-            (worker,) = workers(sweeps.home)
-            worker.kill()
-            printed, _ = process.communicate(timeout=120)
-        finally:
-            process.kill()
-    assert process.returncode == 0, printed
+    printed = with_a_killed_worker(sweeps, "seed=0", LONG, "search.retries=1", code=0)
     assert "trial 0 goes on: its process was ended by SIGKILL" in printed
     assert sweeps.states() == ["finished"]
 
@@ -253,6 +251,25 @@ def test_a_changed_space_is_refused_with_the_difference(sweeps: Sweeps):
     assert "optimizer.lr 0.005 there, 0.5 here" in printed
     assert "search.name=…" in printed
     assert before == {path: path.stat().st_mtime_ns for path in (sweeps.folder / "trials").rglob("*")}
+
+
+def test_a_file_that_is_edited_meanwhile_changes_no_trial(sweeps: Sweeps, tmp_path: Path):
+    mine = tmp_path / "conf/optimizer/mine.yaml"
+    mine.parent.mkdir(parents=True)
+    settings = "_target_: torch.optim.SGD\n_partial_: true\nlr: "
+    mine.write_text(f"{settings}0.01\n")
+    command = ("--config-dir", str(tmp_path / "conf"), "optimizer=sgd,mine", LONG)
+    with sweeps.start(*command) as process:
+        try:
+            wait_for(lambda: list(sweeps.home.rglob("last.ckpt")), process)
+            mine.write_text(f"{settings}0.5\n")
+            process.communicate(timeout=120)
+        finally:
+            process.kill()
+    assert sweeps.states() == ["finished"] * 2
+    configs = [path.read_text() for path in sorted(sweeps.folder.glob("trials/*/config.yaml"))]
+    assert ["lr: 0.01\n" in config for config in configs] == [False, True]
+    assert "optimizer.lr with optimizer=mine 0.01 there, 0.5 here" in sweeps.run(*command, code=2)
 
 
 def test_ctrl_c_ends_in_order_and_says_how_to_go_on(sweeps: Sweeps):

@@ -220,7 +220,9 @@ def _comparable(record: Mapping[str, Any]) -> dict[str, Any]:
     """The record's parts by dotted name; where all bases agree, a setting is told once."""
     flat = {f"space {setting}": line for setting, line in record["space"].items()}
     flat["objectives"] = record["objectives"]
-    for key, settings in record["settings"].items():
-        where = "" if key == "all" else f" with {key}"
-        flat |= {f"{setting}{where}": value for setting, value in settings.items()}
+    bases = record["settings"]
+    for key, settings in bases.items():
+        for setting, value in settings.items():
+            shared = all(setting in other and other[setting] == value for other in bases.values())
+            flat[setting if shared else f"{setting} with {key}"] = value
     return flat
