@@ -5,12 +5,14 @@ from __future__ import annotations
 import logging
 import os
 import warnings
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
 from omegaconf import DictConfig
+from pytorch_lightning.profilers import PassThroughProfiler
 
 from prenda.classifier import Classifier
 from prenda.config import as_plain, build, refused
@@ -82,6 +84,9 @@ def settle(config: DictConfig, processes: int) -> None:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     torch.set_num_threads(config.trainer.threads or max(1, cores // processes))
     pl.seed_everything(config.seed, verbose=False)
+    if resolve_device(config)[0] == "cpu":
+        # Lightning sets it; every step of an optimiser then looks for NVIDIA's library, and finds none.
+        os.environ.pop("PYTORCH_NVML_BASED_CUDA_CHECK", None)
 
 
 def build_classifier(config: DictConfig, data: ImageDataModule) -> Classifier:
@@ -122,6 +127,16 @@ def _try_optimizer(config: DictConfig, classifier: Classifier) -> None:
         classifier.make_scheduler(optimizer, 100)
 
 
+class _Unmeasured(PassThroughProfiler):
+    """Lightning's own profiler that does nothing, without a generator for each of the 55 things that a step does."""
+
+    def profile(self, action_name: str) -> nullcontext[None]:  # type: ignore[override]
+        return _NOTHING
+
+
+_NOTHING = nullcontext()
+
+
 def build_trainer(config: DictConfig, **settings: Any) -> pl.Trainer:
     """Lightning's Trainer without what we do ourselves: its summary, its first check of validation, its folder."""
     device, _ = resolve_device(config)
@@ -133,5 +148,6 @@ def build_trainer(config: DictConfig, **settings: Any) -> pl.Trainer:
         enable_model_summary=False,
         log_every_n_steps=0,  # figures come once an epoch
         use_distributed_sampler=False,  # the datamodule's own samplers know the processes
+        profiler=_Unmeasured(),
         **settings,
     )

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import io
 import os
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import pytorch_lightning as pl
 import torch
-from pytorch_lightning.callbacks import Callback, ModelCheckpoint
+from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 
 MONITOR = "val/accuracy"
@@ -39,6 +41,14 @@ class AtomicCheckpointIO(TorchCheckpointIO):
             ) from error
         finally:
             part.unlink(missing_ok=True)
+
+
+class ModelCheckpoint(pl.callbacks.ModelCheckpoint):
+    """Lightning's, which makes up its key anew for every hook of every step: 12 times a step for two of them."""
+
+    @cached_property
+    def state_key(self) -> str:
+        return super().state_key
 
 
 def best_and_last(folder: Path) -> list[Callback]:

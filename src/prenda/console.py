@@ -108,6 +108,7 @@ class TrainingProgress(ProgressBar):
             TimeRemainingColumn(),
             TextColumn("left"),
             console=self._console,
+            refresh_per_second=4,  # each takes a millisecond or two from training
         )
         epochs, batches = trainer.max_epochs or 1, int(trainer.num_training_batches)
         self._task = self._bar.add_task(

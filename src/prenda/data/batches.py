@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, TypeVar
+from collections.abc import Iterator, Sequence
+from math import ceil
+from typing import TypeVar
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, DistributedSampler, Sampler
+from torch.utils.data import DataLoader, Dataset, Sampler
 
 Batch = tuple[Tensor, Tensor]
 T = TypeVar("T")
@@ -26,14 +27,34 @@ class InMemory(Dataset[Batch]):
     def __len__(self) -> int:
         return len(self.labels)
 
-    def __getitems__(self, indices: Sequence[int]) -> Batch:
-        """What torch's DataLoader asks for when a data set can give a whole batch at once."""
-        index = torch.tensor(indices).to(self.labels.device)
-        return self.images[index], self.labels[index]
+    def __getitem__(self, index: Tensor) -> Batch:
+        """Shapes: index (B,), int64 -> images (B, C, H, W), labels (B,)."""
+        # images[index] takes eighteen times as long on the CPU.
+        return self.images.index_select(0, index), self.labels.index_select(0, index)
 
 
-def _as_it_is(batch: T) -> T:
-    return batch
+class ShuffledBatches(Sampler[Tensor]):
+    """Indices of one process's batches, (B,) each, in an order that seed and epoch alone decide.
+
+    Process r of n takes every n-th image of the same order; the first images fill up an order that n does not divide,
+    so that all take the same number of steps.
+    """
+
+    def __init__(self, count: int, batch_size: int, seed: int, replicas: int, rank: int, device: torch.device) -> None:
+        self.count, self.batch_size, self.seed, self.epoch = count, batch_size, seed, 0
+        self.replicas, self.rank, self.device = replicas, rank, device
+
+    def set_epoch(self, epoch: int) -> None:
+        """Lightning tells it before each."""
+        self.epoch = epoch
+
+    def __iter__(self) -> Iterator[Tensor]:
+        order = torch.randperm(self.count, generator=torch.Generator().manual_seed(self.seed + self.epoch))
+        order = torch.cat([order, order[: -self.count % self.replicas]])[self.rank :: self.replicas]
+        yield from torch.split(order.to(self.device), self.batch_size)
+
+    def __len__(self) -> int:
+        return ceil(ceil(self.count / self.replicas) / self.batch_size)
 
 
 def training_batches(dataset: InMemory, batch_size: int, seed: int, replicas: int, rank: int) -> DataLoader[Batch]:
@@ -42,10 +63,8 @@ def training_batches(dataset: InMemory, batch_size: int, seed: int, replicas: in
     One process or several see the same images in the same step: each takes its part of the same global batch of
     `batch_size` images.
     """
-    sampler: DistributedSampler[Batch] = DistributedSampler(
-        dataset, num_replicas=replicas, rank=rank, shuffle=True, seed=seed
-    )
-    return _loader(dataset, batch_size // replicas, sampler)
+    device = dataset.labels.device
+    return _loader(dataset, ShuffledBatches(len(dataset), batch_size // replicas, seed, replicas, rank, device))
 
 
 def scoring_batches(dataset: InMemory, batch_size: int, replicas: int = 1, rank: int = 0) -> DataLoader[Batch]:
@@ -53,12 +72,14 @@ def scoring_batches(dataset: InMemory, batch_size: int, replicas: int = 1, rank:
 
     torch's DistributedSampler repeats images to make the parts equal, which would count them twice in a score.
     """
-    part = range(rank, len(dataset), replicas)
-    return _loader(dataset, batch_size, part)
+    part = torch.arange(rank, len(dataset), replicas, device=dataset.labels.device)
+    return _loader(dataset, torch.split(part, batch_size) if len(part) else ())
 
 
-def _loader(dataset: InMemory, batch_size: int, sampler: Sampler[Any] | Sequence[int]) -> DataLoader[Batch]:
+def _loader(dataset: InMemory, batches: Sampler[Tensor] | Sequence[Tensor]) -> DataLoader[Batch]:
     """A loader with a generator of its own: each pass draws a seed, which would otherwise come out of the network's."""
-    return DataLoader(
-        dataset, batch_size=batch_size, sampler=sampler, collate_fn=_as_it_is, generator=torch.Generator()
-    )
+    return DataLoader(dataset, batch_size=None, sampler=batches, collate_fn=_as_it_is, generator=torch.Generator())
+
+
+def _as_it_is(batch: T) -> T:
+    return batch

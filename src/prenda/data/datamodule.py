@@ -75,7 +75,7 @@ class ImageDataModule(pl.LightningDataModule):
         self.content_hash = ""
         self.predicted: Split = "test"
         self._splits: dict[Split, InMemory] = {}
-        self._mean = self._deviation = torch.empty(0)
+        self._mean = self._deviation = self._scale = torch.empty(0)
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
@@ -128,7 +128,7 @@ class ImageDataModule(pl.LightningDataModule):
 
     def normalized(self, images: Tensor) -> Tensor:
         """Shapes: images (B, C or 1, H, W), uint8 -> (B, C, H, W), float32, as the network wants them."""
-        images = images.float().sub_(self._mean).mul_(1 / self._deviation)
+        images = images.float().sub_(self._mean).mul_(self._scale)
         if images.shape[1] != self.channels:
             images = images.expand(-1, self.channels, -1, -1)
         return images.contiguous(memory_format=torch.channels_last) if self.channels_last else images
@@ -156,11 +156,12 @@ class ImageDataModule(pl.LightningDataModule):
         size = self.image_size
         self._splits = {split: InMemory(_resized(part[0], size), part[1]) for split, part in parts.items()}
         self._mean, self._deviation = _statistics(self._splits["train"].images, self.normalize)
+        self._scale = 1 / self._deviation
 
     def _move_to(self, device: torch.device) -> None:
         for part in self._splits.values():
             part.images, part.labels = part.images.to(device), part.labels.to(device)
-        self._mean, self._deviation = self._mean.to(device), self._deviation.to(device)
+        self._mean, self._scale = self._mean.to(device), self._scale.to(device)
 
 
 def from_config(config: Any) -> ImageDataModule:
