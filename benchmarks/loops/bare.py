@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 
 import torch
@@ -17,6 +18,8 @@ from prenda.config import build
 def measure(task: Task) -> Measured:
     """The network, optimiser and schedule are the ones that prenda builds; the images are normalised beforehand."""
     config, data = prepared(task)
+    # Lightning, which prenda imports, sets it; torch's Adam then looks for a GPU's library at every step.
+    os.environ.pop("PYTORCH_NVML_BASED_CUDA_CHECK", None)
     network = build(config, "backbone", image_shape=data.image_shape, num_classes=len(data.class_names))
     network.train().to(memory_format=torch.channels_last)
     split = data.split("train")

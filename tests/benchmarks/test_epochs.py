@@ -31,9 +31,10 @@ def made_up(participant: str, taken: list[float], **more) -> list[dict]:
 
 @pytest.fixture
 def _as_it_was(monkeypatch):
-    """The command, which has a process of its own elsewhere, sets arguments and logging."""
+    """Participants, which have a process of their own elsewhere, set arguments, variables and logging."""
     monkeypatch.setattr(sys, "argv", ["prenda"])
     monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
+    monkeypatch.setenv("PYTORCH_NVML_BASED_CUDA_CHECK", "1")
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
     yield
