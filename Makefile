@@ -2,6 +2,7 @@
 
 VENV := .venv
 READY := $(VENV)/.ready
+PEERS := .venv-peers
 # The first interpreter that really starts and is one that the lock was made for.
 PYTHON ?= $(shell for python in python3 python3.11 python3.12 python3.13; do \
 	$$python -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && echo $$python && break; done)
@@ -12,10 +13,10 @@ SMOKE = data=$(if $(wildcard data/FashionMNIST/raw/t10k*),fashion_mnist,generate
 export PYTHONUNBUFFERED = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help train test check lint types smoke ui lock clean
+.PHONY: help train test check lint types smoke bench bench-peers ui lock clean
 
 help: ## Lists these targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 train: $(READY) ## Trains, scores and records a model; ARGS="…" takes any Hydra override
 	@$(VENV)/bin/prenda train $(ARGS)
@@ -36,6 +37,15 @@ smoke: $(READY) ## The shortest real run of every backbone, under a minute
 	@folder=$$(mktemp -d) && trap "rm -rf $$folder" EXIT && $(VENV)/bin/prenda train -m \
 		backbone=dense,cnn,resnet,torchvision $(SMOKE) hydra.sweep.dir=$$folder $(ARGS)
 
+bench: $(READY) ## Times an epoch, and a run around its epochs; ARGS="--rounds 1" goes to benchmarks/epochs.py
+	$(VENV)/bin/python benchmarks/epochs.py $(ARGS)
+	$(VENV)/bin/python benchmarks/around.py
+
+bench-peers: ## Sets up Keras on TensorFlow beside the project, for `make bench` to compare with
+	$(call environment,$(PEERS))
+	$(PYTHON) -m pip --python $(PEERS)/bin/python --disable-pip-version-check install --quiet \
+		--requirement benchmarks/peers-requirements.txt
+
 ui: $(READY) ## Opens MLflow's UI on this project's runs; ARGS="--port 5001"
 	@$(VENV)/bin/prenda ui $(ARGS)
 
@@ -44,14 +54,18 @@ lock: $(READY) ## Renews requirements.lock from the ranges in pyproject.toml
 	@head -2 requirements.lock > $(VENV)/lock && $(VENV)/bin/pip freeze --all --exclude pip --exclude-editable >> $(VENV)/lock
 	@mv $(VENV)/lock requirements.lock
 
-clean: ## Removes the environment and caches; data/, outputs/ and mlruns/ stay
-	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache dist
+clean: ## Removes the environments and caches; data/, outputs/ and mlruns/ stay
+	rm -rf $(VENV) $(PEERS) .mypy_cache .pytest_cache .ruff_cache dist
 
-# A constraints file is the lock: exact versions of everything, of which each platform takes what it needs. Where venv
-# lacks its own pip (Debian without python3-venv), the system's pip installs into it from outside.
+# Where venv lacks its own pip (Debian without python3-venv), the system's pip installs into it from outside.
+define environment
+@test -n "$(PYTHON)" || { echo "make: no Python from 3.11 to 3.13 found: install one, or give make PYTHON=…" >&2; exit 1; }
+@test -x $(1)/bin/python || $(PYTHON) -m venv $(1) 2>/dev/null || $(PYTHON) -m venv --without-pip --clear $(1)
+endef
+
+# A constraints file is the lock: exact versions of everything, of which each platform takes what it needs.
 $(READY): pyproject.toml requirements.lock
-	@test -n "$(PYTHON)" || { echo "make: no Python from 3.11 to 3.13 found: install one, or give make PYTHON=…" >&2; exit 1; }
-	@test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV) 2>/dev/null || $(PYTHON) -m venv --without-pip --clear $(VENV)
+	$(call environment,$(VENV))
 	$(PYTHON) -m pip --python $(VENV)/bin/python --disable-pip-version-check install --quiet \
 		--constraint requirements.lock --editable '.[dev]'
 	@touch $@

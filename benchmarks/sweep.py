@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import socket
 import statistics
 import subprocess
@@ -20,22 +19,16 @@ import sys
 import tempfile
 import time
 from contextlib import suppress
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import psutil
 
+from machine import machine
+
 RESULTS = Path(__file__).parent / "results"
 DATA = Path(__file__).parents[1] / "data"
 DENSE = ["backbone=dense", "trainer=cpu", "trainer.epochs=4", f"data.dir={DATA}"]
-
-
-def machine() -> dict[str, Any]:
-    """What the figures depend on."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    versions = {name: version(name) for name in ("torch", "pytorch-lightning", "optuna", "mlflow")}
-    return {"cores": cores, "processor": platform.machine(), "python": platform.python_version(), **versions}
 
 
 def sweep(home: str, *arguments: str) -> subprocess.Popen[bytes]:
@@ -177,7 +170,7 @@ def main() -> None:
         "cost": lambda: cost(asked.trials),
     }
     figures = measures[asked.name]()
-    result = {"machine": machine(), **figures}
+    result = {"machine": machine("torch", "pytorch-lightning", "optuna", "mlflow"), **figures}
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / f"sweep_{asked.name}.json").write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
     for name, value in result.items():
