@@ -35,6 +35,18 @@ def test_a_value_out_of_range_is_refused_by_name(override, told):
         check(configured(override))
 
 
+def test_digits_are_not_scored_mirrored():
+    told = "mirrored_scoring is true, but data.flip is 0: mirroring makes another class of these images"
+    with pytest.raises(ValueError, match=told):
+        check(configured("mirrored_scoring=true", "data=mnist", "tracking=offline"))
+
+
+def test_a_fused_optimiser_does_not_clip_in_half_precision():
+    told = "optimizer.fused is true, which cannot clip gradients in trainer.precision=16-mixed"
+    with pytest.raises(ValueError, match=told):
+        check(configured("trainer.precision=16-mixed", "trainer.gradient_clip=1", "tracking=offline"))
+
+
 def test_a_batch_smaller_than_the_processes_is_refused():
     with pytest.raises(ValueError, match=r"data.batch_size is 1 over trainer.devices=2 processes"):
         check(configured("trainer=ddp_cpu", "data.batch_size=1"))

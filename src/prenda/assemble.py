@@ -14,6 +14,7 @@ import torch
 from omegaconf import DictConfig
 from pytorch_lightning.profilers import PassThroughProfiler
 
+from prenda.backbones.mirrored import Mirrored
 from prenda.classifier import Classifier
 from prenda.config import as_plain, build, refused
 from prenda.data.datamodule import ImageDataModule
@@ -96,6 +97,8 @@ def build_classifier(config: DictConfig, data: ImageDataModule) -> Classifier:
         ValueError: If a setting of backbone, optimizer or scheduler cannot work, by its dotted name.
     """
     backbone = build(config, "backbone", image_shape=data.image_shape, num_classes=len(data.class_names))
+    if config.mirrored_scoring:
+        backbone = Mirrored(backbone)
     if config.trainer.channels_last:
         backbone = backbone.to(memory_format=torch.channels_last)
     if config.trainer.compile:

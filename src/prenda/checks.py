@@ -92,5 +92,15 @@ def check(config: DictConfig) -> None:
             f"data.batch_size is {config.data.batch_size} over trainer.devices={config.trainer.devices} processes: "
             "each process needs at least one image a step, so use a larger batch or fewer devices."
         )
+    if config.mirrored_scoring and not config.data.flip:
+        raise ValueError(
+            "mirrored_scoring is true, but data.flip is 0: mirroring makes another class of these images. "
+            "Leave mirrored_scoring=false."
+        )
+    if config.trainer.precision == "16-mixed" and config.trainer.gradient_clip and config.optimizer.get("fused"):
+        raise ValueError(
+            "optimizer.fused is true, which cannot clip gradients in trainer.precision=16-mixed: set it to "
+            "false, use bf16-mixed, or leave trainer.gradient_clip=null."
+        )
     if config.tracking.kind is TrackingKind.mlflow and not config.tracking.uri:
         raise ValueError("tracking.uri is null: name a store or a server, or use tracking=offline.")

@@ -60,7 +60,7 @@ class Classifier(pl.LightningModule):
         self._seen: dict[str, list[tuple[Tensor, Tensor, Tensor]]] = {split: [] for split in SPLITS}
 
     def __setattr__(self, name: str, value: Any) -> None:
-        """Takes Lightning's notes of the hook it is in, 42 a step, without asking each time whether it is a parameter."""
+        """Takes Lightning's notes of the hook it is in, 42 a step, without asking each time if it is a parameter."""
         if name == "_current_fx_name":
             self.__dict__[name] = value
         else:

@@ -189,6 +189,7 @@ class TrainConfig:
     seed: int = 0
     label_smoothing: float = 0.0
     ema: float | None = None  # decay of the weights' moving average; null trains without one
+    mirrored_scoring: bool = False  # score the mean of a picture's logits and of its mirror image's
 
 
 def register() -> None:

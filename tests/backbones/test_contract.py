@@ -8,9 +8,10 @@ import torch
 from prenda.backbones.cnn import ConvNet
 from prenda.backbones.dense import DenseNetwork
 from prenda.backbones.resnet import ResNet
+from prenda.backbones.resnet9 import ResNet9
 from prenda.backbones.torchvision import TorchvisionNet
 
-BACKBONES = [DenseNetwork, ConvNet, ResNet, TorchvisionNet]
+BACKBONES = [DenseNetwork, ConvNet, ResNet, ResNet9, TorchvisionNet]
 
 
 @pytest.mark.parametrize("backbone", BACKBONES)
@@ -33,14 +34,14 @@ def test_memory_format_does_not_change_what_is_computed(backbone):
     torch.testing.assert_close(plain, other, rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize("backbone", [DenseNetwork, ConvNet, ResNet])
+@pytest.mark.parametrize("backbone", [DenseNetwork, ConvNet, ResNet, ResNet9])
 def test_an_unknown_activation_is_refused(backbone):
     told = "backbone.activation is 'selu': choose one of relu, leaky_relu, gelu, silu, sigmoid, tanh, step."
     with pytest.raises(ValueError, match=told):
         backbone((1, 28, 28), 10, activation="selu")
 
 
-@pytest.mark.parametrize("backbone", [DenseNetwork, ConvNet, ResNet])
+@pytest.mark.parametrize("backbone", [DenseNetwork, ConvNet, ResNet, ResNet9])
 @pytest.mark.parametrize("dropout", [-0.1, 1, 1.5, "half", True])
 def test_a_dropout_that_leaves_nothing_is_refused(backbone, dropout):
     with pytest.raises(ValueError, match=r"backbone.dropout is .*: it must be a number, at least 0 and less than 1"):
