@@ -1,4 +1,4 @@
-"""Imports for a command that stay until its process ends."""
+"""Imports of large libraries, which make much that stays and no garbage."""
 
 from __future__ import annotations
 
@@ -9,20 +9,28 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def lasting() -> Iterator[None]:
-    """Spares the garbage collector what is imported within: it rests, and leaves alone for good what is there then.
-
-    torch and Lightning make 800,000 objects that stay. The collector would look through them again and again as they
-    come, and take them apart one by one when the process ends. For the start of a command, before there is garbage,
-    which would stay too.
-    """
+def resting() -> Iterator[None]:
+    """Keeps the garbage collector from looking through what is imported within, again and again as it comes."""
+    enabled = gc.isenabled()
     gc.disable()
     try:
         yield
     finally:
+        if enabled:
+            gc.enable()
+
+
+@contextmanager
+def lasting() -> Iterator[None]:
+    """As `resting`, and the collector leaves alone for good what is there then: 800,000 objects of torch and Lightning.
+
+    It would look through them in every epoch, and take them apart one by one as the process ends. For the start of a
+    command, before there is garbage, which would stay too.
+    """
+    with resting():
+        yield
         gc.freeze()
-        gc.enable()
-        atexit.register(_leave)
+    atexit.register(_leave)
 
 
 def _leave() -> None:
