@@ -10,6 +10,7 @@ import traceback
 from collections.abc import Callable, Sequence
 
 from prenda import __version__
+from prenda.imports import lasting
 
 NO_ROOM = ": make room on the disks of outputs/, mlruns/ and temporary files, then `prenda resume RUN`"
 PACKAGE = __file__.removesuffix("cli.py")
@@ -157,20 +158,23 @@ def _complete(arguments: list[str]) -> int:
 
 
 def _resume(arguments: argparse.Namespace) -> int:
-    from prenda.resume import resume
+    with lasting():
+        from prenda.resume import resume
 
     return _stoppable(lambda: resume(arguments.run))
 
 
 def _evaluate(arguments: argparse.Namespace) -> int:
-    from prenda.evaluate import evaluate_again
+    with lasting():
+        from prenda.evaluate import evaluate_again
 
     evaluate_again(arguments.run, arguments.data_dir, arguments.accelerator, arguments.any_data)
     return 0
 
 
 def _compare(arguments: argparse.Namespace) -> int:
-    from prenda.compare import compare
+    with lasting():
+        from prenda.compare import compare
 
     compare(
         arguments.runs,
@@ -183,7 +187,8 @@ def _compare(arguments: argparse.Namespace) -> int:
 
 
 def _promote(arguments: argparse.Namespace) -> int:
-    from prenda.promote import promote
+    with lasting():
+        from prenda.promote import promote
 
     print(promote(arguments.run, arguments.model, arguments.force))
     return 0

@@ -15,6 +15,7 @@ from hydra.core.plugins import Plugins
 from omegaconf import DictConfig
 
 from prenda.config import CONFIG_DIR, register, trusted_targets
+from prenda.imports import lasting
 from prenda.search.launchers import LocalLauncher, RayLauncher, SlurmLauncher
 from prenda.search.sweeper import PrendaSweeper
 
@@ -31,8 +32,9 @@ for plugin in (PrendaSweeper, LocalLauncher, RayLauncher, SlurmLauncher):
 @hydra.main(config_path=str(CONFIG_DIR), config_name="train", execution_whitelist=trusted_targets())
 def main(config: DictConfig) -> float:
     """Runs one training; returns the score that a sweep optimises."""
-    from prenda.assemble import Torchrun
-    from prenda.train import join, train
+    with lasting():
+        from prenda.assemble import Torchrun
+        from prenda.train import join, train
 
     hydra_config = HydraConfig.get()
     torchrun = Torchrun.found()

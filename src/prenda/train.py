@@ -14,7 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.callbacks import Callback, EMAWeightAveraging, Timer
 from rich.console import Console
 
-from prenda import checkpoints, console, export
+from prenda import checkpoints, console
 from prenda.assemble import Torchrun, build_classifier, build_trainer, resolve_device, settle
 from prenda.backbones.first_layer import first_layer_weights
 from prenda.bundle import BundleError
@@ -242,6 +242,8 @@ def _finished(
 
 def _bundle(run: Run, classifier: Classifier, data: ImageDataModule, scores: dict[str, float]) -> None:
     """Keeps the network as a bundle; a run that cannot have one is scored and recorded all the same."""
+    from prenda import export  # ONNX Runtime: for the end of a run, if it keeps a bundle
+
     folder = run.folder / "bundle"
     try:
         difference = export.write_run(folder, classifier, data, scores, run.id)

@@ -84,8 +84,9 @@ class ImageDataModule(pl.LightningDataModule):
         return self.channels, height, width
 
     def prepare_data(self) -> None:
-        """Fetches and verifies the files; nothing is done when they are there."""
-        sources.fetch(self.data_name, self.data_dir)
+        """Fetches and verifies the files; nothing is done when they are there, or in memory already."""
+        if not self._splits:  # Lightning calls this before each of its loops
+            sources.fetch(self.data_name, self.data_dir)
 
     def setup(self, stage: str | None = None) -> None:
         """Cuts the official training images into train and validation; leaves test whole.

@@ -7,8 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader
-
 
 @dataclass(frozen=True)
 class Table:
@@ -32,6 +30,8 @@ class Section:
 
 def write_page(path: Path, title: str, summary: str, sections: Sequence[Section]) -> None:
     """Writes the page; the pictures must be there."""
+    from jinja2 import Environment, FileSystemLoader  # for the last step of a full report
+
     environment = Environment(loader=FileSystemLoader(Path(__file__).parent), autoescape=True)
     template = environment.get_template("page.html")
     path.parent.mkdir(parents=True, exist_ok=True)

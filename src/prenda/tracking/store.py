@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from filelock import FileLock
 
 from prenda.config import home, without_passwords
+from prenda.imports import resting
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -37,7 +38,8 @@ def connect(uri: str) -> MlflowClient:
     for name in ("alembic", "mlflow.store.db.utils", "mlflow.tracking", "mlflow.system_metrics"):
         logging.getLogger(name).setLevel(logging.WARNING)
     try:
-        from mlflow import MlflowClient
+        with resting():
+            from mlflow import MlflowClient
     except ModuleNotFoundError as error:
         raise TrackingError(
             "tracking.kind is mlflow, but mlflow is not installed: install it or use tracking=offline."
@@ -50,7 +52,7 @@ def connect(uri: str) -> MlflowClient:
         database = Path(uri.removeprefix("sqlite:///"))
         database.parent.mkdir(parents=True, exist_ok=True)
         # Two processes that both create the tables would leave the database broken for good.
-        with FileLock(database.with_suffix(".lock")):
+        with FileLock(database.with_suffix(".lock")), resting():  # MLflow imports SQLAlchemy here
             client = MlflowClient(uri)
             client.search_experiments(max_results=1)
         return client

@@ -1,0 +1,39 @@
+"""Imports of large libraries, which make much that stays and no garbage."""
+
+from __future__ import annotations
+
+import atexit
+import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+@contextmanager
+def resting() -> Iterator[None]:
+    """Keeps the garbage collector from looking through what is imported within, again and again as it comes."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
+@contextmanager
+def lasting() -> Iterator[None]:
+    """As `resting`, and the collector leaves alone for good what is there then: 800,000 objects of torch and Lightning.
+
+    It would look through them in every epoch, and take them apart one by one as the process ends. For the start of a
+    command, before there is garbage, which would stay too.
+    """
+    with resting():
+        yield
+        gc.freeze()
+    atexit.register(_leave)
+
+
+def _leave() -> None:
+    """Lets go of what the command made, and leaves the libraries, whose memory goes with the process."""
+    gc.collect()
+    gc.freeze()
