@@ -20,6 +20,7 @@ from tests.conftest import configured
         ("augment.flip=2", "augment.flip is 2.0: it must be a number, at least 0 and at most 1"),
         ("augment.erase_area=0", "augment.erase_area is 0.0: it must be a number, more than 0 and at most 1"),
         ("trainer.epochs=0", "trainer.epochs is 0: it must be a number, at least 1"),
+        ("trainer.profile=-1", "trainer.profile is -1: it must be a number, at least 0"),
         ("trainer.devices=0", "trainer.devices is 0: it must be at least 1, or -1 for every GPU"),
         ("trainer.accelerator=tpu", "trainer.accelerator is 'tpu': choose one of auto, cpu, gpu, mps"),
         ("trainer.precision=64", "trainer.precision is '64': choose one of 32, bf16-mixed, 16-mixed"),

@@ -44,6 +44,8 @@ def test_a_wrong_type_or_key_is_refused():
     with pytest.raises(ConfigCompositionException, match=r"Error merging override trainer.epochs=abc") as error:
         configured("trainer.epochs=abc")
     assert "Value 'abc' of type 'str' could not be converted to Integer" in str(error.value.__cause__)
+    with pytest.raises(ConfigCompositionException, match=r"Error merging override trainer.profile=some"):
+        configured("trainer.profile=some")
     config = configured()
     with pytest.raises(ConfigAttributeError, match="epohcs"):
         config.trainer.epohcs = 3
@@ -91,7 +93,8 @@ def folder(tmp_path) -> Path:
 
 
 @pytest.mark.parametrize(
-    "override", ["tracking=offline", "report=none", "paths.home=/a", "data.dir=/b", "trainer.threads=3"]
+    "override",
+    ["tracking=offline", "report=none", "paths.home=/a", "data.dir=/b", "trainer.threads=3", "trainer.profile=20"],
 )
 def test_a_runs_folder_takes_settings_that_do_not_change_its_result(override, folder):
     check_folder(configured(override), folder)

@@ -18,6 +18,8 @@ from tests.conftest import configured
             "cnn_batch_norm-fashion_mnist-seed0",
         ),
         (["trainer.epochs=3"], "cnn_batch_norm-fashion_mnist-epochs=3-seed0"),
+        (["trainer.profile=20"], "cnn_batch_norm-fashion_mnist-seed0"),
+        (["trainer=profile"], "cnn_batch_norm-fashion_mnist-trainer=profile-seed0"),  # of one epoch
     ],
 )
 def test_a_run_is_named_by_what_differs(overrides, told):

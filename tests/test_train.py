@@ -197,10 +197,11 @@ def test_averaged_weights_are_what_is_scored_and_kept(tmp_path):
 def test_two_processes_score_the_same_as_one(tmp_path):
     settings = (*TINY, *DENSE, "augment=none", "trainer.epochs=2", "data.limit_train=512")
     one = train(configured(*settings), tmp_path / "one")
-    two = train(configured(*settings, "trainer=ddp_cpu"), tmp_path / "two")
+    two = train(configured(*settings, "trainer=ddp_cpu", "trainer.profile=2"), tmp_path / "two")
     for name, value in weights(one).items():
         torch.testing.assert_close(value, weights(two)[name], rtol=1e-3, atol=1e-5)
     assert metrics_of(one) == pytest.approx(metrics_of(two), abs=2e-3)
+    assert (tmp_path / "two/profile/trace.json.gz").is_file()
 
 
 def test_lower_precision_trains_on_the_cpu(tmp_path):

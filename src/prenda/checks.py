@@ -57,6 +57,7 @@ _RANGES = (
     _Range("trainer.epochs", 1, float("inf")),
     _Range("trainer.gradient_clip", 0, float("inf"), open_low=True),
     _Range("trainer.threads", 1, float("inf")),
+    _Range("trainer.profile", 0, float("inf")),
     _Range("workers", 1, 10_000),
     _Range("search.n_trials", 1, float("inf")),
     _Range("search.hours", 0, float("inf"), open_low=True),

@@ -124,6 +124,7 @@ class TrainerConfig:
     deterministic: bool = False  # on a GPU; a CPU run repeats to the bit anyway
     gradient_clip: float | None = None  # largest norm of all gradients together
     threads: int | None = None  # of a process; null divides the cores
+    profile: int = 0  # last training steps of the first epoch to record as a trace; 0 records none
 
 
 @dataclass
@@ -273,12 +274,13 @@ def fingerprint(config: DictConfig) -> str:
 
 
 def decisive(config: DictConfig) -> dict[str, Any]:
-    """What decides a run's result, flattened: no folders, record, report, sweep, names, number of threads."""
+    """What decides a run's result, flattened: no folders, record, report, sweep, names, threads, trace."""
     plain = as_plain(config)
     for group in ("paths", "tracking", "report", "search", "workers", "choices"):
         plain.pop(group)
     plain["data"].pop("dir")
-    plain["trainer"].pop("threads")
+    for setting in ("threads", "profile"):
+        plain["trainer"].pop(setting)
     return flatten(plain)
 
 

@@ -20,7 +20,7 @@ from prenda.search.launchers import LocalLauncher, RayLauncher, SlurmLauncher
 from prenda.search.sweeper import PrendaSweeper
 
 UNNAMED = {"hydra", "paths", "report", "tracking", "trainer"}  # groups, but for these of their settings:
-NAMED = {"trainer.epochs", "trainer.precision"}
+NAMED = {"trainer.epochs", "trainer.precision", "trainer=profile"}
 QUOTES = str.maketrans("", "", "'\" ")
 LONGEST_NAME = 100  # characters
 
@@ -63,7 +63,7 @@ def name(config: DictConfig, overrides: Sequence[str]) -> str:
     named = {"experiment", "seed"} if "experiment" in config.choices else {"backbone", "data", "seed"}
     for override in overrides:
         setting, _, value = override.lstrip("+~").partition("=")
-        unnamed = setting.partition(".")[0] in UNNAMED and setting not in NAMED
+        unnamed = setting.partition(".")[0] in UNNAMED and not {setting, override} & NAMED
         if unnamed or setting in named or setting == "data.dir":
             continue
         parts.append(f"{setting.rpartition('.')[2]}={value}".translate(QUOTES))

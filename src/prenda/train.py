@@ -25,6 +25,7 @@ from prenda.config import ReportLevel, TrainConfig, as_plain, check_folder
 from prenda.data.datamodule import ImageDataModule, Split
 from prenda.data.datamodule import from_config as data_from_config
 from prenda.evaluate import evaluate, latency
+from prenda.profile import TRACE, Trace
 from prenda.report.calibration import fit_temperature
 from prenda.report.run import Finished, describe, write_confusions, write_full, write_tables
 from prenda.report.scores import Scores
@@ -139,6 +140,9 @@ def _fit(
         callbacks.append(ConfusionOverEpochs(config.report.every_n_epochs, data.class_names, pictures))
     if config.ema is not None:
         callbacks.append(EMAWeightAveraging(decay=config.ema))
+    trace = Trace(config.trainer.profile, folder, layers=not config.trainer.compile) if config.trainer.profile else None
+    if trace is not None:
+        callbacks.append(trace)
     trainer = build_trainer(
         config,
         devices=processes,
@@ -149,6 +153,7 @@ def _fit(
         sync_batchnorm=config.trainer.sync_batchnorm,
         logger=lightning_loggers(config, folder, run_id),
         callbacks=callbacks,
+        profiler=None if trace is None else trace.spans,
         plugins=[checkpoints.AtomicCheckpointIO()],
     )
     trainer.fit(classifier, datamodule=data, ckpt_path=last if last.is_file() else None, weights_only=True)
@@ -273,7 +278,13 @@ def _show(out: Console, config: DictConfig, result: TrainResult, run: Run) -> No
         "Run folder": console.relative(result.folder),
         "Checkpoint": console.relative(result.checkpoint),
     }
-    for name, file in (("Report", "report.html"), ("Confusion matrix", "confusion/test.png"), ("Bundle", "bundle")):
+    made = {
+        "Report": "report.html",
+        "Confusion matrix": "confusion/test.png",
+        "Bundle": "bundle",
+        "Trace": TRACE.as_posix(),
+    }
+    for name, file in made.items():
         if (result.folder / file).exists():
             places[name] = console.relative(result.folder / file)
     if run.id is not None:

@@ -37,9 +37,8 @@ def result(home) -> TrainResult:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PRENDA_HOME", str(home))
         patch.setenv("MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL", "0.2")
-        config = configured(
-            *MLFLOW, "trainer.epochs=3", "tracking.system_metrics=true", "report=full", "report.every_n_epochs=2"
-        )
+        parts = ("report=full", "report.every_n_epochs=2", "trainer.profile=2")
+        config = configured(*MLFLOW, "trainer.epochs=3", "tracking.system_metrics=true", *parts)
         return train(config, home / "outputs/run")
 
 
@@ -147,6 +146,8 @@ def test_artifacts_hold_settings_matrices_and_each_checkpoint_once(home, result)
         *(f"mistakes/{file}.{kind}" for file in ("pairs", "worst") for kind in ("csv", "json", "png")),
         "training/curves.png",
         "network/first_layer.png",
+        "profile/trace.json.gz",
+        "profile/operations.txt",
         "checkpoints/best.ckpt",
         "checkpoints/last.ckpt",
     }
