@@ -33,7 +33,7 @@ from prenda.train import train
 
 NETWORKS = {  # overrides; images an epoch, epochs
     "dense": (["backbone=dense"], 12_800, 20),
-    "cnn": (["backbone=cnn"], 3_200, 12),
+    "cnn": (["backbone=cnn"], 9_600, 8),
 }
 SAME = ["augment=none", "optimizer=adam", "scheduler=constant", "trainer=cpu", "report=none"]
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 from omegaconf import DictConfig
-from pytorch_lightning.profilers import PassThroughProfiler
+from pytorch_lightning.profilers import PassThroughProfiler, Profiler
 
 from prenda.backbones.mirrored import Mirrored
 from prenda.classifier import Classifier
@@ -140,7 +140,7 @@ class _Unmeasured(PassThroughProfiler):
 _NOTHING = nullcontext()
 
 
-def build_trainer(config: DictConfig, **settings: Any) -> pl.Trainer:
+def build_trainer(config: DictConfig, profiler: Profiler | None = None, **settings: Any) -> pl.Trainer:
     """Lightning's Trainer without what we do ourselves: its summary, its first check of validation, its folder."""
     device, _ = resolve_device(config)
     return pl.Trainer(
@@ -151,6 +151,6 @@ def build_trainer(config: DictConfig, **settings: Any) -> pl.Trainer:
         enable_model_summary=False,
         log_every_n_steps=0,  # figures come once an epoch
         use_distributed_sampler=False,  # the datamodule's own samplers know the processes
-        profiler=_Unmeasured(),
+        profiler=profiler or _Unmeasured(),
         **settings,
     )
