@@ -31,7 +31,7 @@ class MuonWithAdamW(Optimizer):
         vectors = [param for param in params if param.ndim < 2]
         self._parts: list[Optimizer] = [Muon(self._matrices, lr=lr, momentum=momentum, weight_decay=weight_decay)]
         if vectors:
-            self._parts.append(AdamW(vectors, lr=adamw_lr, weight_decay=weight_decay))
+            self._parts.append(AdamW(vectors, lr=adamw_lr, weight_decay=weight_decay, fused=True))
         super().__init__(params, {})
         # The parts' own groups, so that a scheduler that sets a rate here sets it there.
         self.param_groups = [group for part in self._parts for group in part.param_groups]
