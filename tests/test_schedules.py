@@ -29,6 +29,12 @@ def test_one_cycle_rises_to_the_rate_and_falls_to_nothing():
     assert seen[-1] < 1e-4
 
 
+@pytest.mark.parametrize("steps", [1, 2, 3, 4, 5, 6, 10])
+@pytest.mark.parametrize("warmup", [0.1, 0.2, 0.25, 0.5, 0.99])
+def test_one_cycle_fits_the_shortest_runs(steps, warmup):
+    assert all(0 <= rate <= 1 for rate in rates(one_cycle, steps, warmup=warmup))
+
+
 def test_cosine_falls_to_its_last_part():
     seen = rates(cosine, final=0.1)
     assert seen[0] == 1.0
