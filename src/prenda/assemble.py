@@ -133,7 +133,7 @@ def _try_optimizer(config: DictConfig, classifier: Classifier) -> None:
 class _Unmeasured(PassThroughProfiler):
     """Lightning's own profiler that does nothing, without a generator for each of the 55 things that a step does."""
 
-    def profile(self, action_name: str) -> nullcontext[None]:  # type: ignore[override]
+    def profile(self, action_name: str) -> nullcontext[None]:  # type: ignore[override]  # declared as a generator
         return _NOTHING
 
 

@@ -127,5 +127,5 @@ def _short(action: str) -> str:
 
 def _activities(device: str) -> list[ProfilerActivity]:
     """What torch can record of this device: the CPU always, CUDA or XPU where training is."""
-    known = supported_activities()  # type: ignore[no-untyped-call]
+    known = supported_activities()  # type: ignore[no-untyped-call]  # torch leaves it without types
     return [each for each in known if each.name.lower() in ("cpu", device)]

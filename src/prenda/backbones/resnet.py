@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from prenda.backbones.activations import activation as activation_named
-from prenda.backbones.settings import counts, probability
+from prenda.backbones.settings import halved, probability, stages
 
 
 class ResidualBlock(nn.Module):
@@ -59,20 +59,10 @@ class ResNet(nn.Module):
         dropout: float = 0.0,
     ) -> None:
         super().__init__()
-        widths, blocks = counts("backbone.widths", widths), counts("backbone.blocks", blocks)
-        if len(widths) != len(blocks):
-            raise ValueError(
-                f"backbone.blocks is {blocks} for backbone.widths={widths}: give both one number for each stage."
-            )
-        channels, height, width = image_shape
-        smallest = 2 ** (len(widths) - 1)
-        if min(height, width) < smallest:
-            raise ValueError(
-                f"backbone.widths has {len(widths)} stages, which need images of at least {smallest} pixels a side, "
-                f"but they are {height}x{width}: give fewer stages or a larger data.image_size."
-            )
+        widths, blocks = stages(widths, "backbone.blocks", blocks)
+        halved(image_shape, len(widths), times=len(widths) - 1)
         self.stem = nn.Sequential(
-            nn.Conv2d(channels, widths[0], 3, padding=1, bias=False),
+            nn.Conv2d(image_shape[0], widths[0], 3, padding=1, bias=False),
             nn.BatchNorm2d(widths[0]),
             activation_named(activation),
         )

@@ -8,7 +8,7 @@ from itertools import pairwise
 from torch import Tensor, nn
 
 from prenda.backbones.activations import activation as activation_named
-from prenda.backbones.settings import counts, flag, probability
+from prenda.backbones.settings import flag, halved, probability, stages
 
 
 class _Residual(nn.Module):
@@ -53,20 +53,11 @@ class ResNet9(nn.Module):
         dropout: float = 0.0,
     ) -> None:
         super().__init__()
-        widths, depths = counts("backbone.widths", widths), counts("backbone.depths", depths, least=0)
-        if len(widths) != len(depths):
-            raise ValueError(
-                f"backbone.depths is {depths} for backbone.widths={widths}: give both one number for each stage."
-            )
-        channels, height, width = image_shape
-        poolings = len(widths) - 1 + flag("backbone.stem_pooling", stem_pooling)
-        if min(height, width) < 2**poolings:
-            raise ValueError(
-                f"backbone.widths has {len(widths)} stages, which need images of at least {2**poolings} pixels a side, "
-                f"but they are {height}x{width}: give fewer stages or a larger data.image_size."
-            )
+        widths, depths = stages(widths, "backbone.depths", depths, least=0)
+        halved(image_shape, len(widths), times=len(widths) - 1 + flag("backbone.stem_pooling", stem_pooling))
         self.stages = nn.Sequential()
-        for stage, ((inputs, outputs), depth) in enumerate(zip(pairwise([channels, *widths]), depths, strict=True)):
+        channels = pairwise([image_shape[0], *widths])
+        for stage, ((inputs, outputs), depth) in enumerate(zip(channels, depths, strict=True)):
             self.stages.extend(_convolution(inputs, outputs, activation, pooling=stage > 0 or stem_pooling))
             if depth:
                 self.stages.append(_Residual(outputs, depth, activation))

@@ -32,6 +32,34 @@ def count(setting: str, value: Any, *, least: int = 1) -> int:
     return int(value)
 
 
+def stages(
+    widths: Sequence[Any], setting: str, values: Sequence[Any], *, least: int = 1
+) -> tuple[list[int], list[int]]:
+    """The widths and another setting of the stages as lists, if both are whole numbers and as many.
+
+    Raises:
+        ValueError: Naming both settings and their values.
+    """
+    checked, others = counts("backbone.widths", widths), counts(setting, values, least=least)
+    if len(checked) != len(others):
+        raise ValueError(f"{setting} is {others} for backbone.widths={checked}: give both one number for each stage.")
+    return checked, others
+
+
+def halved(image_shape: tuple[int, int, int], count: int, times: int) -> None:
+    """Checks that images can be halved so many times by so many stages.
+
+    Raises:
+        ValueError: Naming the setting and the size of the images.
+    """
+    _, height, width = image_shape
+    if min(height, width) < 2**times:
+        raise ValueError(
+            f"backbone.widths has {count} stages, which need images of at least {2**times} pixels a side, but they are "
+            f"{height}x{width}: give fewer stages or a larger data.image_size."
+        )
+
+
 def probability(setting: str, value: Any) -> float:
     """The value, if dropping that part of the units leaves some.
 
