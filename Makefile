@@ -35,7 +35,7 @@ types: $(READY)
 
 smoke: $(READY) ## The shortest real run of every backbone, under a minute
 	@folder=$$(mktemp -d) && trap "rm -rf $$folder" EXIT && $(VENV)/bin/prenda train -m \
-		backbone=dense,cnn,resnet,torchvision $(SMOKE) hydra.sweep.dir=$$folder $(ARGS)
+		backbone=dense,cnn,resnet,resnet9,torchvision $(SMOKE) hydra.sweep.dir=$$folder $(ARGS)
 
 bench: $(READY) ## Times an epoch, and a run around its epochs; ARGS="--rounds 1" goes to benchmarks/epochs.py
 	$(VENV)/bin/python benchmarks/epochs.py $(ARGS)
