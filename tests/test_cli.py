@@ -38,7 +38,7 @@ def test_help_imports_nothing_heavy(command):
 
 def test_train_help_explains_groups_and_shows_examples(prenda):
     printed = prenda("train", "--help").stdout
-    assert "backbone: cnn, cnn_batch_norm, dense, resnet, torchvision" in printed
+    assert "backbone: cnn, cnn_batch_norm, dense, resnet, resnet9, torchvision" in printed
     assert "trainer: auto, cpu, ddp, ddp_cpu, gpu, mps" in printed
     assert "prenda train -m backbone=dense,cnn seed=0,1,2" in printed
 
