@@ -22,6 +22,8 @@ from torchmetrics.classification import (
     MulticlassRecall,
 )
 
+from prenda.seen import Seen
+
 SPLITS = ("train", "val", "test")
 MakeOptimizer = Callable[[Iterable[nn.Parameter]], Optimizer]
 MakeScheduler = Callable[[Optimizer, int], LRScheduler]
@@ -57,7 +59,7 @@ class Classifier(pl.LightningModule):
         # Filled, computed and emptied at the end of each epoch of each split, so one set serves all of them.
         # A NaN stays one, to be seen; torchmetrics would drop it, and with nan_strategy="disable" drops the weights.
         self._loss, self._metrics = MeanMetric(nan_strategy=float("nan")), _metrics(num_classes)
-        self._seen: dict[str, list[tuple[Tensor, Tensor, Tensor]]] = {split: [] for split in SPLITS}
+        self._seen = {split: Seen() for split in SPLITS}
 
     def __setattr__(self, name: str, value: Any) -> None:
         """Takes Lightning's notes of the hook it is in, 42 a step, without asking each time if it is a parameter."""
@@ -136,16 +138,15 @@ class Classifier(pl.LightningModule):
         logits = self(images)
         loss = cross_entropy(logits, labels, label_smoothing=label_smoothing)
         # Kept, and given to the metrics once an epoch: an update each step costs a tenth of a dense network's step.
-        self._seen[split].append((logits.detach(), labels, loss.detach()))
+        self._seen[split].add(logits.detach(), labels, loss.detach())
         return loss
 
     def _log_epoch(self, split: str) -> None:
-        seen, self._seen[split] = self._seen[split], []
+        seen, self._seen[split] = self._seen[split], Seen()
         if seen:  # a process may have got none of a small part
-            parts, part_labels, losses = zip(*seen, strict=True)
-            sizes = torch.tensor([len(part) for part in part_labels], device=self.device)
-            self._loss.update(torch.stack(losses).float(), sizes)
-            self._metrics.update(torch.cat(parts).argmax(1), torch.cat(part_labels))
+            logits, labels, losses, sizes = seen.all()
+            self._loss.update(losses.float(), sizes)
+            self._metrics.update(logits.argmax(1), labels)
         scores = self._metrics.compute() | {"loss": self._loss.compute()}
         self._check_finite(split, scores["loss"])
         self.confusion[split] = scores.pop("confusion").cpu()

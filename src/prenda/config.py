@@ -97,7 +97,7 @@ class DataConfig:
     normalize: Normalize = Normalize.standard
     flip: float = 0.0  # how often `augment` mirrors these images; 0 where that makes another class of them
     batch_size: int = 128  # images a step, over all processes together
-    eval_batch_size: int = 500
+    eval_batch_size: int = 250
 
 
 @dataclass

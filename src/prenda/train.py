@@ -25,6 +25,7 @@ from prenda.config import ReportLevel, TrainConfig, as_plain, check_folder
 from prenda.data.datamodule import ImageDataModule, Split
 from prenda.data.datamodule import from_config as data_from_config
 from prenda.evaluate import evaluate, latency
+from prenda.memory import give_back
 from prenda.profile import TRACE, Trace
 from prenda.report.calibration import fit_temperature
 from prenda.report.run import Finished, describe, write_confusions, write_full, write_tables
@@ -247,6 +248,7 @@ def _finished(
 
 def _bundle(run: Run, classifier: Classifier, data: ImageDataModule, scores: dict[str, float]) -> None:
     """Keeps the network as a bundle; a run that cannot have one is scored and recorded all the same."""
+    give_back()  # of training and scoring: exporting takes its own
     from prenda import export  # ONNX Runtime: for the end of a run, if it keeps a bundle
 
     folder = run.folder / "bundle"

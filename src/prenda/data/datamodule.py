@@ -60,7 +60,7 @@ class ImageDataModule(pl.LightningDataModule):
         channels: int = 1,
         normalize: Literal["standard", "unit"] = "standard",
         batch_size: int = 128,
-        eval_batch_size: int = 500,
+        eval_batch_size: int = 250,
         augment: Callable[[Tensor], Tensor] | None = None,
         seed: int = 0,
         channels_last: bool = False,
