@@ -25,7 +25,10 @@ NO_SERVICES = Path("/usr/sbin/policy-rc.d")
 
 
 def unavailable(reason: str) -> NoReturn:
-    """Skips; or fails where PRENDA_CLUSTER=1 says that these checks must run."""
+    """Skips; or fails where PRENDA_CLUSTER=1 says that these checks must run, as `.ci/run` does.
+
+    They need Slurm, PostgreSQL and Ray, and root to install them from Debian: a contributor's laptop may have neither.
+    """
     if os.environ.get("PRENDA_CLUSTER") == "1":
         pytest.fail(reason)
     pytest.skip(f"{reason} (PRENDA_CLUSTER=1 makes this a failure)")

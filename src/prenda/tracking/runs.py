@@ -32,7 +32,8 @@ PRUNED = "pruned.txt"  # in the folder of a run that a sweep gave up: why
 LONGEST_PARAMETER = 6000  # characters, MLflow's own limit
 
 
-class Pruned(Exception):  # noqa: N818  # ends a run on purpose, so it is no …Error
+# The rule wants …Error. Nothing has gone wrong here: it carries a decision up the stack, as Optuna's TrialPruned does.
+class Pruned(Exception):  # noqa: N818
     """A sweep gave the run up. Not a failure: MLflow, which has no word for it, shows KILLED and the tag `pruned`."""
 
 
