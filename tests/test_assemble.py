@@ -5,7 +5,9 @@ import os
 import pytest
 import torch
 
-from prenda.assemble import settle
+from prenda.assemble import build_classifier, settle
+from prenda.backbones.views import Views
+from prenda.data.datamodule import from_config as data_from_config
 from tests.conftest import configured
 
 
@@ -33,3 +35,16 @@ def test_a_step_on_the_cpu_does_not_look_for_a_gpu(monkeypatch):
     monkeypatch.setenv("PYTORCH_NVML_BASED_CUDA_CHECK", "1")
     settle(configured("trainer=cpu"), processes=1)
     assert "PYTORCH_NVML_BASED_CUDA_CHECK" not in os.environ
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_what_moved_views_uncover_is_black(channels):
+    config = configured("data=generated", f"data.channels={channels}", "shifted_scoring=1")
+    data = data_from_config(config)
+    data.prepare_data()
+    data.setup()
+    views = build_classifier(config, data).backbone
+    assert isinstance(views, Views)
+    black = data.normalized(torch.zeros(2, 1, 28, 28, dtype=torch.uint8))
+    torch.testing.assert_close(views.background.expand_as(black), black)
+    assert (views.mirrored, views.shift) == (False, 1)

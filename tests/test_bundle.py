@@ -18,6 +18,7 @@ from prenda.backbones.cnn import ConvNet
 from prenda.backbones.dense import DenseNetwork
 from prenda.backbones.resnet import ResNet
 from prenda.backbones.torchvision import TorchvisionNet
+from prenda.backbones.views import Views
 from prenda.bundle import BundleError
 from prenda.data.generated import generate
 from prenda.data.sources import GARMENTS
@@ -75,6 +76,7 @@ NETWORKS = {
     "convolutions": lambda: ConvNet(SHAPE, 10, filters=[4, 4]),
     "batch norm": lambda: ConvNet(SHAPE, 10, filters=[4], batch_norm=True, pooling="average"),
     "resnet": lambda: ResNet(SHAPE, 10, widths=[4, 8], blocks=[1, 1]),
+    "views": lambda: Views(ConvNet(SHAPE, 10, filters=[4]), torch.tensor([[[-0.5]]]), mirrored=True, shift=1),
     "torchvision": lambda: TorchvisionNet(SHAPE, 10, model="squeezenet1_1"),
 }
 

@@ -11,6 +11,7 @@ from tests.conftest import configured
     [
         ("seed=-1", "seed is -1: it must be a number, at least 0"),
         ("label_smoothing=1", "label_smoothing is 1.0: it must be a number, at least 0 and less than 1"),
+        ("shifted_scoring=-1", "shifted_scoring is -1: it must be a number, at least 0"),
         ("ema=1", "ema is 1.0: it must be a number, more than 0 and less than 1"),
         ("optimizer.lr=0", "optimizer.lr is 0: it must be a number, more than 0"),
         ("optimizer.lr=fast", "optimizer.lr is 'fast': it must be a number, more than 0"),

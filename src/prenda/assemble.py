@@ -14,7 +14,7 @@ import torch
 from omegaconf import DictConfig
 from pytorch_lightning.profilers import PassThroughProfiler, Profiler
 
-from prenda.backbones.mirrored import Mirrored
+from prenda.backbones.views import Views
 from prenda.classifier import Classifier
 from prenda.config import as_plain, build, refused
 from prenda.data.datamodule import ImageDataModule
@@ -97,8 +97,9 @@ def build_classifier(config: DictConfig, data: ImageDataModule) -> Classifier:
         ValueError: If a setting of backbone, optimizer or scheduler cannot work, by its dotted name.
     """
     backbone = build(config, "backbone", image_shape=data.image_shape, num_classes=len(data.class_names))
-    if config.mirrored_scoring:
-        backbone = Mirrored(backbone)
+    if config.mirrored_scoring or config.shifted_scoring:
+        background = data.normalized(torch.zeros(1, 1, 1, 1, dtype=torch.uint8))  # (1, C, 1, 1)
+        backbone = Views(backbone, background, config.mirrored_scoring, config.shifted_scoring)
     if config.trainer.channels_last:
         backbone = backbone.to(memory_format=torch.channels_last)
     if config.trainer.compile:

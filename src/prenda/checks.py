@@ -40,6 +40,7 @@ class _Range:
 _RANGES = (
     _Range("seed", 0, 2**32 - 1),
     _Range("label_smoothing", 0, 1, open_high=True),
+    _Range("shifted_scoring", 0, 4096),
     _Range("ema", 0, 1, open_low=True, open_high=True),
     _Range("optimizer.lr", 0, float("inf"), open_low=True),
     _Range("optimizer.weight_decay", 0, float("inf")),

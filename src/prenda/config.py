@@ -191,6 +191,7 @@ class TrainConfig:
     label_smoothing: float = 0.0
     ema: float | None = None  # decay of the weights' moving average; null trains without one
     mirrored_scoring: bool = False  # score the mean of a picture's logits and of its mirror image's
+    shifted_scoring: int = 0  # and of the picture moved by so many pixels, down to the right and up to the left
 
 
 def register() -> None:

@@ -76,7 +76,8 @@ def write_experiment(sweep: Sweep, trial: FrozenTrial, path: Path) -> None:
     config = OmegaConf.load(sweep.folder / trial.user_attrs["folder"] / "config.yaml")
     assert isinstance(config, DictConfig)
     choices = {group: choice for group, choice in config.choices.items() if group in REPEATED}
-    settings = {name: config[name] for name in (*REPEATED, "seed", "label_smoothing", "ema", "mirrored_scoring")}
+    whole_run = ("seed", "label_smoothing", "ema", "mirrored_scoring", "shifted_scoring")
+    settings = {name: config[name] for name in (*REPEATED, *whole_run)}
     body: dict[str, Any] = {
         "defaults": [{f"override /{group}": choice} for group, choice in choices.items()],
         **settings,
