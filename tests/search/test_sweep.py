@@ -51,12 +51,12 @@ def test_a_grid_is_run_recorded_and_not_run_again(sweeps: Sweeps):
     command = ("optimizer.lr=1e-3,1e-2", "seed=range(2)", *MLFLOW)
     printed = sweeps.run(*command)
     assert "4 trials, 0 done, 1 at a time" in printed
-    assert "experiment=best" in printed
+    assert "experiment=best_trial" in printed
     assert sweeps.states() == ["finished"] * 4
     assert {(row["optimizer.lr"], row["seed"]) for row in sweeps.trials()} == {
         (a, b) for a in (1e-3, 1e-2) for b in (0, 1)
     }
-    for name in ("sweep.html", "history.png", "parallel.png", "trials.csv", "experiment/best.yaml", "sweep.yaml"):
+    for name in ("sweep.html", "history.png", "parallel.png", "trials.csv", "experiment/best_trial.yaml", "sweep.yaml"):
         assert (sweeps.folder / "summary" / name).is_file(), name
     recorded = runs(sweeps.home)
     (parent,) = (run for run in recorded if run.data.tags.get("prenda.kind") == "sweep")
@@ -83,7 +83,7 @@ def test_the_best_trial_comes_again_to_the_bit(sweeps: Sweeps, prenda):
     (trial,) = (sweeps.folder / "trials").glob(f"{number:04d}-*")
     again = sweeps.home / "again"
     done = prenda(
-        "train", "--config-dir", str(sweeps.folder / "summary"), "experiment=best", "tracking=offline",
+        "train", "--config-dir", str(sweeps.folder / "summary"), "experiment=best_trial", "tracking=offline",
         f"hydra.run.dir={again}", "report=none",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr

@@ -43,7 +43,7 @@ def finish(sweep: Sweep, stopped: bool) -> None:
     (folder / KEPT).write_text((sweep.folder / KEPT).read_text(encoding="utf-8"), encoding="utf-8")
     best = best_trials(sweep.study)
     for place, trial in enumerate(best):
-        name = "best" if place == 0 else f"best_{trial.number}"
+        name = "best_trial" if place == 0 else f"best_trial_{trial.number}"  # conf/experiment/ has a `best` of its own
         write_experiment(sweep, trial, folder / "experiment" / f"{name}.yaml")
     try:
         sweep.record.log_description(markdown(swept))
@@ -136,7 +136,7 @@ def _show(sweep: Sweep, swept: Swept, best: list[FrozenTrial], folder: Path) -> 
         lines.append(f"Best: trial {trial.number}  {scores}  {chosen}")
     places = {"Sweep": str(folder / "sweep.html")}
     if best:
-        places["Again"] = f"prenda train --config-dir {folder} experiment=best"
+        places["Again"] = f"prenda train --config-dir {folder} experiment=best_trial"
     if sweep.record.id is not None:
         places["MLflow run"] = f"{sweep.record.id} in {sweep.plan.config.tracking.uri}"
     show_end(sweep.counts, lines, places)
