@@ -8,7 +8,7 @@ from torch import Tensor, nn
 class Views(nn.Module):
     """In training the network as it is; in scoring the mean of its logits over several views of a picture.
 
-    The views of Jordan's networks for CIFAR-10 (arXiv 2404.00498, section 3.5): the picture, its mirror image, and both
+    The views of Jordan's networks for CIFAR-10 (arXiv 2404.00498): the picture, its mirror image, and both
     moved by some pixels down to the right and up to the left. Background fills what is uncovered, as in training.
 
     Shapes:
