@@ -78,7 +78,7 @@ def test_a_grid_is_run_recorded_and_not_run_again(sweeps: Sweeps):
 
 
 def test_the_best_trial_comes_again_to_the_bit(sweeps: Sweeps, prenda):
-    sweeps.run("optimizer.lr=1e-3,1e-2", "trainer.epochs=3", "workers=2")
+    sweeps.run("optimizer.lr=1e-3,1e-2", "trainer.epochs=3", "shifted_scoring=1", "workers=2")
     (number,) = {row["number"] for row in sweeps.trials()} & {sweeps.study().best_trial.number}
     (trial,) = (sweeps.folder / "trials").glob(f"{number:04d}-*")
     again = sweeps.home / "again"
