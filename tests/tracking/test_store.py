@@ -2,7 +2,10 @@ from __future__ import annotations
 
 import multiprocessing
 import re
+import signal
+import sqlite3
 import sys
+from contextlib import closing, suppress
 
 import pytest
 
@@ -18,6 +21,23 @@ def _open_store(folder: str) -> str:
 def test_processes_that_use_a_new_store_at_once_do_not_harm_it(tmp_path):
     with multiprocessing.get_context("spawn").Pool(3) as pool:
         assert len(set(pool.map(_open_store, [str(tmp_path)] * 3))) == 1
+
+
+def test_a_store_whose_creation_was_killed_is_made_anew(tmp_path):
+    """Some of the migrations are done when SIGKILL comes, from which MLflow could not go on."""
+    process = multiprocessing.get_context("spawn").Process(target=_open_store, args=[str(tmp_path)])
+    process.start()
+    tables = 0
+    while process.is_alive() and tables < 20:
+        for database in (tmp_path / "mlruns").glob("mlflow.*"):
+            if database.suffix not in (".db", ".unfinished"):
+                continue
+            with suppress(sqlite3.OperationalError), closing(sqlite3.connect(database)) as connection:
+                (tables,) = connection.execute("SELECT count(*) FROM sqlite_master WHERE type = 'table'").fetchone()
+    process.kill()
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
+    assert _open_store(str(tmp_path))
 
 
 def test_a_file_that_is_no_store_is_told_and_left(tmp_path):

@@ -53,6 +53,8 @@ def connect(uri: str) -> MlflowClient:
         database.parent.mkdir(parents=True, exist_ok=True)
         # Two processes that both create the tables would leave the database broken for good.
         with FileLock(database.with_suffix(".lock")), resting():  # MLflow imports SQLAlchemy here
+            if not database.exists():
+                _create(database)
             client = MlflowClient(uri)
             client.search_experiments(max_results=1)
         return client
@@ -62,6 +64,22 @@ def connect(uri: str) -> MlflowClient:
             f"tracking.uri is {without_passwords(uri)!r}, which cannot be used ({reason}): "
             "start the server or mend the store, name another with tracking.uri=…, or use tracking=offline."
         ) from error
+
+
+def _create(database: Path) -> None:
+    """Makes the tables in a file of its own and gives it its name when all are there.
+
+    MLflow migrates a new database through its whole history: a process that is killed on the way would leave tables
+    that no later one can finish.
+    """
+    from mlflow.store.tracking import DEFAULT_LOCAL_FILE_AND_ARTIFACT_PATH
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
+    unfinished = database.with_suffix(".unfinished")
+    for left in database.parent.glob(f"{unfinished.name}*"):  # with its journal
+        left.unlink()
+    SqlAlchemyStore(f"sqlite:///{unfinished}", DEFAULT_LOCAL_FILE_AND_ARTIFACT_PATH).engine.dispose()
+    unfinished.rename(database)
 
 
 def experiment_id(client: MlflowClient, name: str, artifacts: str | None) -> str:
