@@ -10,8 +10,11 @@ from tests.conftest import TINY
 
 FIRST_STEP = """
 import gc, sys
-from prenda.classifier import Classifier
 from prenda.cli import main
+from prenda.imports import without_signal_processing
+
+with without_signal_processing():
+    from prenda.classifier import Classifier
 
 def step(self, batch, batch_idx):
     print("FROZEN", gc.isenabled() and gc.get_freeze_count() > 100_000)
@@ -22,7 +25,7 @@ Classifier.training_step = step
 sys.exit(main({arguments}))
 """
 LATER = {"onnxruntime", "onnx", "onnxscript", "safetensors", "jinja2", "prenda.export"}  # a report's and a bundle's
-ELSEWHERE = {"mlflow", "sqlalchemy", "pandas", "optuna", "sklearn", "tensorboard", "ray", "submitit"}
+ELSEWHERE = {"scipy.signal", "mlflow", "sqlalchemy", "pandas", "optuna", "sklearn", "tensorboard", "ray", "submitit"}
 
 
 def at_first_step(tmp_path, *arguments: str) -> dict[str, list[str]]:
@@ -58,3 +61,16 @@ def test_the_collector_stays_off_where_it_was_off():
         assert not gc.isenabled()
     finally:
         gc.enable()
+
+
+def test_scipy_signal_can_be_imported_after_what_torchmetrics_made_of_it():
+    script = (
+        "from prenda.imports import lasting\n"
+        "with lasting():\n"
+        "    import prenda.train\n"
+        "import scipy, scipy.signal\n"
+        "from scipy.signal.windows import hamming\n"
+        "print(len(scipy.signal.get_window('hann', 8)), hamming(3)[1])"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120)
+    assert done.stdout.split() == ["8", "1.0"], done.stderr
