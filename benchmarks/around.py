@@ -4,10 +4,11 @@
     python benchmarks/around.py backbone=dense      another run
 
 Each runs `prenda train` in a process and a terminal of its own; all share one new $PRENDA_HOME, so the first one, which
-is listed apart, also makes MLflow's store. Memory is that of three more, which nothing watches. Around the epochs is everything but their steps: the start, the end, and
-between epochs validation, checkpoints and records. It is told for a run of the default number of epochs too, beside the
-seconds of `prenda --help` and `prenda train --help`. Prints the table and leaves it in benchmarks/results/around.md and
-every run in around.json. Run it on a machine that does nothing else.
+is listed apart, also makes MLflow's store. Memory is that of three more runs, which nothing watches. Around the epochs
+is everything but their steps: the start, the end, and between epochs validation, checkpoints and records. It is told
+for a run of the default number of epochs too, beside the seconds of `prenda --help` and `prenda train --help`. Prints
+the table and leaves it in benchmarks/results/around.md and every run in around.json. Run it on a machine that does
+nothing else.
 """
 
 from __future__ import annotations
