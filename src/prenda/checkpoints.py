@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -13,11 +12,13 @@ import torch
 from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 
+from prenda.files import write_whole
+
 MONITOR = "val/accuracy"
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
-    """Writes beside the old file and takes its place when everything is on the disk.
+    """Writes a checkpoint whole or not at all.
 
     Lightning's own goes through the system's temporary folder, from where a move to another disk is a copy.
     """
@@ -26,21 +27,14 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         """Raises: OSError: If the disk is full or the folder cannot be written; the old file is then untouched."""
         target = Path(path)
         target.parent.mkdir(parents=True, exist_ok=True)
-        part = target.with_name(target.name + ".part")
         content = io.BytesIO()
         torch.save(checkpoint, content)  # into memory: torch does not say what is wrong with a disk
         try:
-            with part.open("wb") as file:
-                file.write(content.getbuffer())
-                file.flush()
-                os.fsync(file.fileno())
-            part.replace(target)
+            write_whole(target, content.getbuffer())
         except OSError as error:
             raise OSError(
                 error.errno, f"{error.strerror}: the checkpoint cannot be kept, make room for", str(target)
             ) from error
-        finally:
-            part.unlink(missing_ok=True)
 
 
 class ModelCheckpoint(pl.callbacks.ModelCheckpoint):

@@ -25,6 +25,7 @@ from prenda.config import ReportLevel, TrainConfig, as_plain, check_folder
 from prenda.data.datamodule import ImageDataModule, Split
 from prenda.data.datamodule import from_config as data_from_config
 from prenda.evaluate import evaluate, latency
+from prenda.files import write_whole
 from prenda.memory import give_back
 from prenda.profile import TRACE, Trace
 from prenda.report.calibration import fit_temperature
@@ -85,7 +86,7 @@ def train(config: DictConfig, folder: Path, callbacks: Sequence[Callback] = ()) 
     console.show_config(out, as_plain(config), f"prenda train: {run_name(config)}")
     console.show_network(out, classifier, data.image_shape)
     folder.mkdir(parents=True, exist_ok=True)
-    OmegaConf.save(config, folder / "config.yaml", resolve=True)
+    write_whole(folder / "config.yaml", OmegaConf.to_yaml(config, resolve=True))
     with stopping(), recorded(config, folder) as run:
         run.log_tags({"device": device})
         run.log_data(_data_used(data))

@@ -42,7 +42,7 @@ class Sweeps:
         with redirect_stdout(out), redirect_stderr(errors):
             ended = main(["train", "-m", *SWEPT, *arguments])
         printed = out.getvalue() + errors.getvalue()
-        assert ended == code, printed
+        assert ended == code, "\n".join([printed, *self.notes()])
         return printed
 
     @property
@@ -57,6 +57,12 @@ class Sweeps:
     def trials(self) -> list[dict[str, Any]]:
         """The rows of the sweep's table."""
         return json.loads((self.folder / "summary/trials.json").read_text())
+
+    def notes(self) -> list[str]:
+        """Why trials did not finish: an earlier start of the sweep may have said so, to nobody."""
+        failed = [trial for trial in self.study().trials if "note" in trial.user_attrs]
+        errors = [path.read_text(encoding="utf-8") for path in self.folder.rglob("error.txt")]
+        return [*(f"trial {trial.number}: {trial.user_attrs['note']}" for trial in failed), *errors]
 
     def states(self) -> list[str]:
         return [row["state"] for row in sorted(self.trials(), key=lambda row: row["number"])]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import hashlib
-import os
 import shutil
 import socket
 import subprocess
@@ -21,6 +20,7 @@ from filelock import FileLock
 from torch import Tensor
 
 from prenda.data.generated import generate
+from prenda.files import write_whole
 
 NETWORK_TIMEOUT = 20  # seconds without an answer
 PACKAGE_TIMEOUT = 300  # seconds for apt-get, which may have to read its lists first
@@ -239,12 +239,7 @@ def _take(source: Source, index: int, found: Path, folder: Path) -> None:
     if content is None:
         return
     target = folder / source.file_name(index)
-    part = target.with_name(target.name + ".part")
-    with part.open("wb") as file:
-        file.write(found.with_name(target.name).read_bytes() if source.compressed else content)
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(target)
+    write_whole(target, found.with_name(target.name).read_bytes() if source.compressed else content)
 
 
 @contextmanager

@@ -17,6 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from prenda.config import TrainConfig, decisive, differences, fingerprint, without_passwords
+from prenda.files import write_whole
 from prenda.search.space import VARIABLES, Parameter, Space, Value, parse, text
 
 KEPT = "sweep.yaml"  # in a sweep's folder: what it was started with
@@ -126,9 +127,7 @@ def keep(plan: Plan, folder: Path) -> None:
     record = plan.record()
     if not path.is_file():
         folder.mkdir(parents=True, exist_ok=True)
-        part = path.with_suffix(".part")
-        part.write_text(OmegaConf.to_yaml(OmegaConf.create(record)), encoding="utf-8")
-        part.replace(path)
+        write_whole(path, OmegaConf.to_yaml(OmegaConf.create(record)))
         return
     kept: Any = OmegaConf.to_container(OmegaConf.load(path))
     here: Any = OmegaConf.to_container(OmegaConf.create(record))

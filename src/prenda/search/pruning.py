@@ -12,6 +12,7 @@ from optuna.exceptions import StorageInternalError
 from pytorch_lightning.callbacks import Callback
 
 from prenda.config import build
+from prenda.files import write_whole
 from prenda.search.job import TrialAddress
 from prenda.search.study import open_storage
 from prenda.tracking.runs import PRUNED
@@ -46,7 +47,7 @@ class Pruning(Callback):
             if trainer.is_global_zero:
                 pruner = self.address.pruner["_target_"].rpartition(".")[2]
                 told = f"epoch {epoch}: {self.metric} {score:.4f} is not enough for the {pruner}"
-                (self.folder / PRUNED).write_text(told, encoding="utf-8")
+                write_whole(self.folder / PRUNED, told)
             trainer.should_stop = True
 
     def _given_up(self, score: float, epoch: int, epochs: int) -> bool:

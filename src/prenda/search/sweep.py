@@ -19,6 +19,7 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from prenda.config import TrainConfig, as_plain
+from prenda.files import write_whole
 from prenda.launch import name as run_name
 from prenda.search.job import LOG, Job, TrialAddress
 from prenda.search.launchers import Ended, TrialLauncher
@@ -307,7 +308,7 @@ def take_count(plan: Plan, folder: Path) -> Study:
     kept = folder / STUDY
     name = kept.read_text(encoding="utf-8") if kept.is_file() else f"{plan.name}-{uuid4().hex[:6]}"
     study = open_study(plan.config, _storage(plan, folder), name)
-    kept.write_text(name, encoding="utf-8")
+    write_whole(kept, name)
     return study
 
 

@@ -18,6 +18,7 @@ from prenda.checks import check
 from prenda.config import TrainConfig, register
 from prenda.data.datamodule import ImageDataModule
 from prenda.data.datamodule import from_config as data_from_config
+from prenda.files import write_whole
 from prenda.search.job import LOG, Job
 from prenda.search.pruning import Pruning
 from prenda.signals import Stopped
@@ -52,7 +53,7 @@ def _note(config: DictConfig, folder: Path, error: Exception) -> None:
             record_failure(config, folder, error)
         except Exception:  # the store or the disk is what failed
             traceback.print_exc()
-            (folder / STATUS).write_text("FAILED", encoding="utf-8")
+            write_whole(folder / STATUS, "FAILED")
     path = folder / "error.txt"
     if not path.is_file():
         path.write_text("".join(traceback.format_exception(error)), encoding="utf-8")

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from omegaconf import DictConfig
 
 from prenda.config import REPOSITORY, TrackingKind, as_plain, flatten, target_name
+from prenda.files import write_whole
 from prenda.signals import held
 from prenda.tracking.registry import log_bundle
 from prenda.tracking.store import connect, experiment_id
@@ -97,9 +98,10 @@ class MlflowRun(Run):
             client.update_run(self._id, status="RUNNING")
             self.log_tags(tags)
         else:
-            self.id = self._id = client.create_run(experiment_id, run_name=name, tags=tags).info.run_id
-            folder.mkdir(parents=True, exist_ok=True)
-            known.write_text(self._id, encoding="utf-8")
+            with held():  # a run that its folder does not know would stay open for ever
+                self.id = self._id = client.create_run(experiment_id, run_name=name, tags=tags).info.run_id
+                folder.mkdir(parents=True, exist_ok=True)
+                write_whole(known, self._id)
         self._models: set[Path] = set()
         self._monitor: Any = None
 
@@ -284,7 +286,7 @@ def _close(run: Run, status: str) -> None:
         run.end("FAILED" if status == "FINISHED" else status)
         raise
     run.end(status)
-    (run.folder / STATUS).write_text(status, encoding="utf-8")
+    write_whole(run.folder / STATUS, status)
 
 
 def _git_tags() -> dict[str, str]:

@@ -1,0 +1,23 @@
+"""Files that are there whole or not at all, whenever the process that writes them is killed."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+
+def write_whole(path: Path, content: str | bytes | memoryview) -> None:
+    """Writes beside the old file and takes its place when everything is on the disk. Text is UTF-8.
+
+    Raises:
+        OSError: If the disk is full or the folder cannot be written; the old file is then untouched.
+    """
+    part = path.with_name(path.name + ".part")
+    try:
+        with part.open("wb") as file:
+            file.write(content.encode() if isinstance(content, str) else content)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)

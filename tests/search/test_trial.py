@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+import builtins
+import io
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+from prenda.config import as_plain
+from prenda.report.tables import read_history
+from prenda.search import trial
+from prenda.search.job import LOG, Job
+from prenda.search.launchers import ready_processes
+from prenda.tracking.runs import status
+from prenda.tracking.store import connect
+from tests.conftest import TINY, configured
+
+
+def run_until(job: Job, name: str) -> None:
+    """Runs the trial in a process that is killed when it has opened a file of this name for writing."""
+    whole = io.open
+
+    def opened(file: Any, mode: str = "r", *rest: Any, **options: Any) -> Any:
+        found = whole(file, mode, *rest, **options)
+        if "w" in mode and Path(str(file)).name.startswith(name):
+            os.kill(os.getpid(), signal.SIGKILL)
+        return found
+
+    io.open = builtins.open = opened
+    trial.run(job)
+
+
+def test_a_trial_goes_on_from_whichever_file_it_was_killed_in(tmp_path):
+    """Half a configuration would look like that of another run; half a run id like a run that is not there."""
+    store = f"sqlite:///{tmp_path}/mlflow.db"
+    connect(store)
+    mlflow = ("tracking=mlflow", f"tracking.uri={store}", "tracking.system_metrics=false")
+    config = as_plain(configured(*TINY, *mlflow, "backbone=dense", "backbone.units=[16]", "trainer.epochs=2"))
+    job = Job(0, tmp_path / "trial", {name: config[name] for name in config.keys() - {"search", "workers"}})
+    for name in ("config.yaml", ".run_id", "metrics.csv", "best.ckpt", "last.ckpt", "scores.json", ".status"):
+        process = ready_processes().Process(target=run_until, args=(job, name))
+        process.start()
+        process.join()
+        assert process.exitcode == -signal.SIGKILL, (name, (job.folder / LOG).read_text())
+    trial.run(job)
+    assert status(job.folder) == "FINISHED"
+    assert set(read_history(job.folder / "metrics/metrics.csv")["train/loss"]) == {1, 2}
+    runs = connect(store).search_runs(["1"])
+    assert [run.info.run_id for run in runs if run.info.status == "FINISHED"] == [
+        (job.folder / ".run_id").read_text(encoding="utf-8")
+    ]
