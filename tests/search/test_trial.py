@@ -7,12 +7,15 @@ import signal
 from pathlib import Path
 from typing import Any
 
+from omegaconf import OmegaConf
+
 from prenda.config import as_plain
 from prenda.report.tables import read_history
 from prenda.search import trial
 from prenda.search.job import LOG, Job
 from prenda.search.launchers import ready_processes
-from prenda.tracking.runs import status
+from prenda.search.outcome import judge
+from prenda.tracking.runs import STATUS, status
 from prenda.tracking.store import connect
 from tests.conftest import TINY, configured
 
@@ -31,13 +34,16 @@ def run_until(job: Job, name: str) -> None:
     trial.run(job)
 
 
+def job_in(folder: Path, *overrides: str) -> Job:
+    config = as_plain(configured(*TINY, "backbone=dense", "backbone.units=[16]", "trainer.epochs=2", *overrides))
+    return Job(0, folder, {name: config[name] for name in config.keys() - {"search", "workers"}})
+
+
 def test_a_trial_goes_on_from_whichever_file_it_was_killed_in(tmp_path):
     """Half a configuration would look like that of another run; half a run id like a run that is not there."""
     store = f"sqlite:///{tmp_path}/mlflow.db"
     connect(store)
-    mlflow = ("tracking=mlflow", f"tracking.uri={store}", "tracking.system_metrics=false")
-    config = as_plain(configured(*TINY, *mlflow, "backbone=dense", "backbone.units=[16]", "trainer.epochs=2"))
-    job = Job(0, tmp_path / "trial", {name: config[name] for name in config.keys() - {"search", "workers"}})
+    job = job_in(tmp_path / "trial", "tracking=mlflow", f"tracking.uri={store}", "tracking.system_metrics=false")
     for name in ("config.yaml", ".run_id", "metrics.csv", "best.ckpt", "last.ckpt", "scores.json", ".status"):
         process = ready_processes().Process(target=run_until, args=(job, name))
         process.start()
@@ -50,3 +56,12 @@ def test_a_trial_goes_on_from_whichever_file_it_was_killed_in(tmp_path):
     assert [run.info.run_id for run in runs if run.info.status == "FINISHED"] == [
         (job.folder / ".run_id").read_text(encoding="utf-8")
     ]
+
+
+def test_a_failure_is_told_though_the_trial_had_been_stopped_before(tmp_path):
+    (tmp_path / STATUS).write_text("KILLED")
+    OmegaConf.save(job_in(tmp_path, "seed=1").config, tmp_path / "config.yaml")
+    trial.run(job_in(tmp_path))
+    told = judge(tmp_path, ["val/accuracy"])
+    assert told.state == "failed"
+    assert "holds a run of other settings (seed 1 there, 0 here)" in told.note

@@ -35,6 +35,7 @@ def run(job: Job) -> None:
     with FileLock(job.folder / ".lock"), _printing_to(job.folder / LOG):
         if status(job.folder) in ("FINISHED", "PRUNED"):
             return
+        (job.folder / STATUS).unlink(missing_ok=True)  # of a start that was interrupted: this one ends in its own way
         config = configuration(job.config)
         callbacks = [] if job.address is None else [Pruning(job.address, job.metric, job.folder)]
         try:
