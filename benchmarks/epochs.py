@@ -9,10 +9,11 @@
     template  plain Lightning, a picture at a time
     keras     Keras' own fit on arrays in memory (`make bench-peers` sets it up)
 
-All train the same network on the same images with Adam in batches of 128, on the CPU, with as many threads. A sample
-is a process of its own that trains one epoch to warm up and some that count; the participants take turns. Compared are
-the steps of an epoch, without what comes between epochs. Prints the table and leaves it in benchmarks/results/epochs.md
-and every sample in epochs.json. Run it on a machine that does nothing else.
+All train the same network on the same images with Adam in batches of 128, on the CPU, with as many threads, in the same
+precision. A sample is a process of its own that trains one epoch to warm up and some that count; the participants take
+turns. Compared are the steps of an epoch, without what comes between epochs. Prints the table and leaves it in
+benchmarks/results/epochs.md and every sample in epochs.json (epochs-bf16-mixed, with --precision bf16-mixed). Run it on
+a machine that does nothing else.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ REPOSITORY = Path(__file__).parents[1]
 MODULES = {"bare": "bare", "prenda": "command", "template": "template", "keras": "keras_peer"}
 IMAGES = {"dense": 55000, "cnn": 12800, "residual": 3840}  # an epoch
 TEMPLATE_IMAGES = {"dense": 11000}  # its seconds are scaled
-EPOCHS = {"dense": 4, "cnn": 2, "residual": 2}  # that count
+EPOCHS = {"dense": 16, "cnn": 2, "residual": 2}  # that count: the machine may keep a speed for seconds
 
 
 def one(participant: str, task: Task) -> Sample:
@@ -91,6 +92,7 @@ def _task(asked: argparse.Namespace, network: str, participant: str) -> Task:
         data=asked.data,
         batch_size=asked.batch_size,
         workers=asked.workers,
+        precision=asked.precision,
     )
 
 
@@ -105,7 +107,8 @@ def report(samples: Sequence[Sample], asked: argparse.Namespace) -> tuple[dict[s
     text = "\n\n".join(
         [
             "# An epoch",
-            f"{today}, `python benchmarks/epochs.py`, rounds: {asked.rounds}, images an epoch: "
+            f"{today}, `python benchmarks/epochs.py`, precision: {asked.precision}, rounds: {asked.rounds}, "
+            "images an epoch: "
             + ", ".join(f"{network} {asked.images[network]:,}" for network in asked.networks)
             + f".\n{told(where)}",
             comparison.figures(samples),
@@ -137,6 +140,7 @@ def _options(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
     parser.add_argument("--threads", type=int, default=cores(), help="of each participant (default: all cores)")
     parser.add_argument("--workers", type=int, default=0, help="of the template's loader (default: %(default)s)")
     parser.add_argument("--batch-size", type=int, default=128)
+    parser.add_argument("--precision", choices=["32", "bf16-mixed"], default="32", help="(default: %(default)s)")
     parser.add_argument("--data", default="fashion_mnist", help="a file of conf/data")
     parser.add_argument("--data-dir", default=str(REPOSITORY / "data"))
     return parser
@@ -182,7 +186,7 @@ def main_one(arguments: Sequence[str]) -> None:
 def main(arguments: Sequence[str]) -> None:
     asked = _parse(arguments)
     content, text = report(compare(asked, _present(asked.participants)), asked)
-    write("epochs", content, text, asked.results)
+    write("epochs" if asked.precision == "32" else f"epochs-{asked.precision}", content, text, asked.results)
     print(f"\n{text}")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from contextlib import nullcontext
 
 import torch
 from torch import Tensor, nn
@@ -29,7 +30,7 @@ def measure(task: Task) -> Measured:
     scheduler = build(config, "scheduler")(optimizer, steps)
     starts, ends = [time.perf_counter()], []
     for _ in range(config.trainer.epochs):
-        train_epoch(network, optimizer, scheduler, images, split.labels, task.batch_size)
+        train_epoch(network, optimizer, scheduler, images, split.labels, task.batch_size, task.precision)
         ends.append(time.perf_counter())
         starts.append(ends[-1])
     return Measured.between(trainable(network), starts, ends)
@@ -42,9 +43,12 @@ def train_epoch(
     images: Tensor,
     labels: Tensor,
     batch_size: int,
+    precision: str = "32",
 ) -> None:
+    mixed = nullcontext() if precision == "32" else torch.autocast("cpu", torch.bfloat16)
     for index in torch.randperm(len(labels)).split(batch_size):
-        loss = cross_entropy(network(images.index_select(0, index)), labels.index_select(0, index))
+        with mixed:
+            loss = cross_entropy(network(images.index_select(0, index)), labels.index_select(0, index))
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         optimizer.step()

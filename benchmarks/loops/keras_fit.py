@@ -82,6 +82,8 @@ def main() -> None:
     tf.config.threading.set_intra_op_parallelism_threads(task["threads"])
     tf.config.threading.set_inter_op_parallelism_threads(task["threads"])
     keras.utils.set_random_seed(0)
+    if task["precision"] == "bf16-mixed":
+        keras.mixed_precision.set_global_policy("mixed_bfloat16")
     train, val = (
         [np.load(folder / f"{split}_{name}.npy") for name in ("images", "labels")] for split in ("train", "val")
     )

@@ -20,7 +20,7 @@ WARM_UP = 1  # epochs that are not counted
 
 @dataclass(frozen=True)
 class Task:
-    """Adam at a constant rate of 1e-3, float32, no augmentation."""
+    """Adam at a constant rate of 1e-3, no augmentation."""
 
     network: str
     images: int  # an epoch
@@ -30,6 +30,7 @@ class Task:
     data: str = "fashion_mnist"
     batch_size: int = 128
     workers: int = 0  # of the template's loader
+    precision: str = "32"  # or bf16-mixed, as Lightning names them
 
     def overrides(self) -> list[str]:
         """The task as `prenda train` takes it."""
@@ -42,6 +43,7 @@ class Task:
             "report=none",
             "trainer=cpu",
             f"trainer.threads={self.threads}",
+            f"trainer.precision={self.precision}",
             f"trainer.epochs={WARM_UP + self.epochs}",
             f"data={self.data}",
             f"data.dir={self.data_dir}",

@@ -74,6 +74,7 @@ def measure(task: Task) -> Measured:
     with tempfile.TemporaryDirectory() as folder:
         trainer = pl.Trainer(
             accelerator="cpu",
+            precision=task.precision,
             max_epochs=WARM_UP + task.epochs,
             logger=CSVLogger(folder),
             callbacks=[ModelCheckpoint(monitor="val/accuracy", mode="max", save_last=True), watch],

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import logging
 import sys
+from itertools import product
 
 import pytest
 
@@ -15,8 +16,9 @@ from loops.terminal import run
 from written import table
 
 
-def tiny(network: str) -> Task:
-    return Task(network, images=64, epochs=1, threads=1, data_dir="nowhere", data="generated", batch_size=32)
+def tiny(network: str, precision: str) -> Task:
+    small = {"images": 64, "epochs": 1, "threads": 1, "batch_size": 32}
+    return Task(network, **small, data_dir="nowhere", data="generated", precision=precision)
 
 
 def made_up(participant: str, taken: list[float], **more) -> list[dict]:
@@ -44,9 +46,10 @@ def _as_it_was(monkeypatch):
 
 @pytest.mark.usefixtures("_as_it_was")
 @pytest.mark.filterwarnings("ignore:.*smaller than the logging interval")
-@pytest.mark.parametrize("network", BACKBONES)
-def test_participants_train_the_same_network_and_tell_what_the_table_needs(network):
-    task = tiny(network)
+@pytest.mark.filterwarnings("ignore:.*not supported by the model summary")
+@pytest.mark.parametrize(("network", "precision"), [*product(BACKBONES, ["32"]), ("cnn", "bf16-mixed")])
+def test_participants_train_the_same_network_and_tell_what_the_table_needs(network, precision):
+    task = tiny(network, precision)
     found = {
         "bare": bare.measure(task),
         "prenda": command.measure(task, "tracking=offline"),
