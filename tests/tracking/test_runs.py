@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from prenda.data.sources import GARMENTS
-from prenda.signals import Stopped
+from prenda.signals import Stopped, stopping
 from prenda.tracking import runs
 from prenda.tracking.runs import recorded
 from prenda.tracking.store import TrackingError, connect
@@ -212,6 +212,24 @@ def test_a_signal_is_recorded_as_killed(tmp_path, signum, processes):
     assert process.returncode == 128 + signum, printed
     (run,) = client(tmp_path / "home").search_runs(["1"])
     assert run.info.status == "KILLED"
+
+
+def test_a_signal_while_the_record_is_opened_leaves_it_whole_and_killed(tmp_path, monkeypatch):
+    write = runs.write_whole
+
+    def stopped(path: Path, content: str) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+        write(path, content)
+
+    config = configured(*MLFLOW)
+    with monkeypatch.context() as patch:
+        patch.setattr(runs, "write_whole", stopped)
+        with pytest.raises(Stopped), stopping(), recorded(config, tmp_path / "run"):
+            raise AssertionError("not reached")
+    (run,) = connect(config.tracking.uri).search_runs(["1"])
+    assert run.info.status == "KILLED"
+    assert run.info.run_id == (tmp_path / "run/.run_id").read_text()
+    assert run.data.params["seed"] == "0"
 
 
 def test_a_server_that_does_not_answer_is_told(tmp_path):

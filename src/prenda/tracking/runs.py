@@ -98,10 +98,9 @@ class MlflowRun(Run):
             client.update_run(self._id, status="RUNNING")
             self.log_tags(tags)
         else:
-            with held():  # a run that its folder does not know would stay open for ever
-                self.id = self._id = client.create_run(experiment_id, run_name=name, tags=tags).info.run_id
-                folder.mkdir(parents=True, exist_ok=True)
-                write_whole(known, self._id)
+            self.id = self._id = client.create_run(experiment_id, run_name=name, tags=tags).info.run_id
+            folder.mkdir(parents=True, exist_ok=True)
+            write_whole(known, self._id)
         self._models: set[Path] = set()
         self._monitor: Any = None
 
@@ -264,16 +263,18 @@ def _open(config: DictConfig, folder: Path) -> Run:
         **{f"version.{name}": version(name) for name in VERSIONED},
         **({"mlflow.parentRunId": tracking.parent} if tracking.parent else {}),
     }
-    run = MlflowRun(
-        folder, client, experiment_id(client, tracking.experiment, tracking.artifacts), run_name(config), tags
-    )
+    experiment = experiment_id(client, tracking.experiment, tracking.artifacts)
+    run: MlflowRun | None = None
     try:
-        if not run.continued:
-            run.log_parameters(parameters(config))
+        with held():  # a run that its folder does not know would stay open for ever, one without parameters too
+            run = MlflowRun(folder, client, experiment, run_name(config), tags)
+            if not run.continued:
+                run.log_parameters(parameters(config))
         if tracking.system_metrics:
             run.start_system_metrics()
     except BaseException as error:
-        _close(run, "FAILED" if isinstance(error, Exception) else "KILLED")
+        if run is not None:
+            _close(run, "FAILED" if isinstance(error, Exception) else "KILLED")
         raise
     return run
 

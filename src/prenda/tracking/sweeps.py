@@ -9,6 +9,7 @@ from typing import Any
 from omegaconf import DictConfig
 
 from prenda.config import TrackingKind
+from prenda.signals import held
 from prenda.tracking.runs import MlflowRun, Run
 from prenda.tracking.store import connect, experiment_id
 
@@ -25,9 +26,11 @@ def open_sweep(config: DictConfig, folder: Path, name: str, command: str, parame
         return Run(folder)
     client = connect(tracking.uri)
     tags = {"prenda.kind": "sweep", "prenda.command": command, "mlflow.source.name": "prenda train -m"}
-    run = MlflowRun(folder, client, experiment_id(client, tracking.experiment, tracking.artifacts), name, tags)
-    if not run.continued:
-        run.log_parameters(parameters)
+    experiment = experiment_id(client, tracking.experiment, tracking.artifacts)
+    with held():  # a run that its folder does not know would stay open for ever
+        run = MlflowRun(folder, client, experiment, name, tags)
+        if not run.continued:
+            run.log_parameters(parameters)
     return run
 
 
