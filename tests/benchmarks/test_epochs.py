@@ -3,9 +3,14 @@ from __future__ import annotations
 import json
 import logging
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import product
 
 import pytest
+import torch
+from torch import nn
+from torch.nn.modules.module import register_module_forward_hook
 
 import comparison
 import epochs
@@ -31,6 +36,26 @@ def made_up(participant: str, taken: list[float], **more) -> list[dict]:
     ]
 
 
+def offline(task: Task) -> Measured:
+    return command.measure(task, "tracking=offline")
+
+
+@contextmanager
+def outputs() -> Iterator[set[torch.dtype]]:
+    """What dense layers give in training."""
+    kinds: set[torch.dtype] = set()
+
+    def look(layer: nn.Module, _: object, output: torch.Tensor) -> None:
+        if layer.training and isinstance(layer, nn.Linear):
+            kinds.add(output.dtype)
+
+    hook = register_module_forward_hook(look)
+    try:
+        yield kinds
+    finally:
+        hook.remove()
+
+
 @pytest.fixture
 def _as_it_was(monkeypatch):
     """Participants, which have a process of their own elsewhere, set arguments, variables and logging."""
@@ -50,11 +75,12 @@ def _as_it_was(monkeypatch):
 @pytest.mark.parametrize(("network", "precision"), [*product(BACKBONES, ["32"]), ("cnn", "bf16-mixed")])
 def test_participants_train_the_same_network_and_tell_what_the_table_needs(network, precision):
     task = tiny(network, precision)
-    found = {
-        "bare": bare.measure(task),
-        "prenda": command.measure(task, "tracking=offline"),
-        "template": template.measure(task),
-    }
+    measures = {"bare": bare.measure, "prenda": offline, "template": template.measure}
+    found = {}
+    for participant, measure in measures.items():
+        with outputs() as kinds:
+            found[participant] = measure(task)
+        assert kinds == {torch.float32 if precision == "32" else torch.bfloat16}, participant
     samples = [
         epochs.named(participant, task, each) | {"round": 1, "epoch_images": 64} for participant, each in found.items()
     ]
