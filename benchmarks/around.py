@@ -27,8 +27,8 @@ from typing import Any
 
 from loops.terminal import run
 from machine import machine
-from prenda.config import TrainerConfig
-from prenda.imports import lasting
+from prenda.config.schema import TrainerConfig
+from prenda.system.startup import lasting
 from written import RESULTS, table, told, write
 
 DATA = Path(__file__).parents[1] / "data"
@@ -42,14 +42,14 @@ HELP = (["--help"], ["train", "--help"])
 def inside(output: Path, arguments: list[str]) -> None:
     """Runs `prenda …` in this process and leaves the moments and durations that it went through."""
     with lasting():  # as prenda itself does
-        import prenda.train
         from loops import command
         from loops.watch import Watch
+        from prenda.training import finish, train
 
     watch, durations, called = Watch(time.time), dict[str, float](), list[float]()
-    for name in ("evaluate", "_bundle", "_score"):
-        setattr(prenda.train, name, _timed(getattr(prenda.train, name), durations))
-    prenda.train.check = _noted(prenda.train.check, called)  # the first thing that a run does
+    for module, name in ((finish, "evaluate"), (finish, "_bundle"), (train, "finish")):
+        setattr(module, name, _timed(getattr(module, name), durations))
+    train.check = _noted(train.check, called)  # the first thing that a run does
     command.run(arguments, watch)
     moments = {"called": called[0], "starts": watch.starts, "ends": watch.ends, "returned": time.time()}
     output.write_text(json.dumps(moments | {"durations": durations}), encoding="utf-8")
@@ -100,9 +100,9 @@ def parts(seen: dict[str, Any], started: float, ended: float) -> dict[str, Any]:
         "imports and settings": seen["called"] - started,
         "data, network, record": starts[0] - seen["called"],
         "scoring": took["evaluate"],
-        "report": took["_score"] - took["evaluate"] - took["_bundle"],
+        "report": took["finish"] - took["evaluate"] - took["_bundle"],
         "bundle": took["_bundle"],
-        "copying the record": seen["returned"] - starts[-1] - took["_score"],
+        "copying the record": seen["returned"] - starts[-1] - took["finish"],
         "exit": ended - seen["returned"],
     }
 

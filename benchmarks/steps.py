@@ -26,8 +26,10 @@ from omegaconf import DictConfig
 from loops.bare import train_epoch
 from loops.task import Task
 from loops.watch import Watch
-from prenda.config import CONFIG_DIR, build, register
-from prenda.train import train
+from prenda.config.instantiate import build
+from prenda.config.paths import CONFIG_DIR
+from prenda.config.schema import register
+from prenda.training.train import train
 
 IMAGES = {"dense": 51_200, "cnn": 6_400}  # an epoch
 DATA = Path(__file__).parents[1] / "data"

@@ -12,7 +12,8 @@ import torch
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 
-from prenda.config import CONFIG_DIR, REPOSITORY, register
+from prenda.config.paths import CONFIG_DIR, REPOSITORY
+from prenda.config.schema import register
 from prenda.data.sources import SOURCES, _absent
 
 # The least that trains: 200 generated pictures, one epoch, no MLflow, no pictures.

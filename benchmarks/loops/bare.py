@@ -13,7 +13,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from loops.task import Measured, Task, prepared, trainable
-from prenda.config import build
+from prenda.config.instantiate import build
 
 
 def measure(task: Task) -> Measured:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pytorch_lightning.callbacks import Callback
 
-import prenda.train
+import prenda.training.train as training
 from loops.task import Measured, Task
 from loops.watch import Watch
 from prenda.cli import main
@@ -23,11 +23,11 @@ def run(arguments: list[str], *callbacks: Callback) -> None:
     Raises:
         SystemExit: If it ends with another code than 0; it has then told why.
     """
-    train = prenda.train.train
-    prenda.train.train = lambda config, folder: train(config, folder, callbacks)
+    train = training.train
+    training.train = lambda config, folder: train(config, folder, callbacks)
     try:
         code = main(arguments)
     finally:
-        prenda.train.train = train
+        training.train = train
     if code:
         raise SystemExit(code)

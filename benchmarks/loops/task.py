@@ -83,9 +83,10 @@ def prepared(task: Task) -> tuple[DictConfig, ImageDataModule]:
     """The configuration and the images that `prenda train` would have; seeds and threads are set as it sets them."""
     from hydra import compose, initialize_config_dir
 
-    from prenda.assemble import settle
-    from prenda.config import CONFIG_DIR, register
+    from prenda.config.paths import CONFIG_DIR
+    from prenda.config.schema import register
     from prenda.data.datamodule import from_config
+    from prenda.training.build import settle
 
     register()
     with initialize_config_dir(str(CONFIG_DIR)):

@@ -17,7 +17,7 @@ from torchvision import transforms
 
 from loops.task import WARM_UP, Measured, Task, prepared
 from loops.watch import Watch
-from prenda.config import build
+from prenda.config.instantiate import build
 from prenda.data.batches import InMemory
 from prenda.data.datamodule import ImageDataModule, Split
 

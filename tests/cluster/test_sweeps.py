@@ -14,7 +14,7 @@ import pytest
 from mlflow import MlflowClient
 
 from prenda.report.tables import read_history
-from prenda.train import train
+from prenda.training.train import train
 from tests.conftest import TINY, configured
 from tests.search.conftest import Sweeps
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from prenda.report import figures
-from prenda.report.calibration import reliability
-from prenda.report.scores import confused_pairs
+from prenda.scoring.calibration import reliability
+from prenda.scoring.scores import confused_pairs
 
 
 def test_the_picture_names_classes_on_both_axes_and_counts_in_the_cells():

@@ -4,8 +4,8 @@ import json
 
 import numpy as np
 
-from prenda.report.scores import class_scores
 from prenda.report.tables import read_history, write_confusion, write_predictions, write_rows
+from prenda.scoring.scores import class_scores
 
 
 def test_a_confusion_matrix_says_what_its_rows_are(tmp_path):

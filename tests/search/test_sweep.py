@@ -13,12 +13,12 @@ import psutil
 import pytest
 from optuna.trial import TrialState
 
-from prenda import checkpoints
 from prenda.cli import main
 from prenda.report.tables import read_history
 from prenda.tracking.store import connect
+from prenda.training import checkpoints
 from tests.search.conftest import Sweeps
-from tests.test_train import wait_for
+from tests.training.test_train import wait_for
 
 LONG = "trainer.epochs=60"
 MLFLOW = ("tracking=mlflow", "tracking.system_metrics=false")
@@ -341,12 +341,12 @@ def test_what_cannot_work_is_told_before_the_first_trial(sweeps: Sweeps, argumen
 
 @pytest.mark.parametrize(("launcher", "package"), [("ray", "ray"), ("slurm", "submitit")])
 def test_a_launcher_without_its_package_says_which(launcher, package, monkeypatch):
-    from prenda.search import launchers
+    from prenda.search.launchers import base, ray, slurm
 
-    monkeypatch.setattr(launchers.importlib.util, "find_spec", lambda _: None)
+    monkeypatch.setattr(base.importlib.util, "find_spec", lambda _: None)
     make = {
-        "ray": lambda: launchers.RayLauncher(1, 1, 0, {}),
-        "slurm": lambda: launchers.SlurmLauncher(1, 1),
+        "ray": lambda: ray.RayLauncher(1, 1, 0, {}),
+        "slurm": lambda: slurm.SlurmLauncher(1, 1),
     }[launcher]
     with pytest.raises(
         ValueError, match=f"needs the package {package}, which is not installed: run pip install 'prenda"

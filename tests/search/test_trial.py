@@ -9,11 +9,11 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
-from prenda.config import as_plain
+from prenda.config.plain import as_plain
 from prenda.report.tables import read_history
 from prenda.search import trial
 from prenda.search.job import LOG, Job
-from prenda.search.launchers import ready_processes
+from prenda.search.launchers.base import ready_processes
 from prenda.search.outcome import judge
 from prenda.tracking.runs import STATUS, status
 from prenda.tracking.store import connect

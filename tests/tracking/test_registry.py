@@ -7,11 +7,11 @@ import mlflow
 import numpy as np
 import pytest
 
-from prenda import export
-from prenda.bundle import BundleError
+from prenda.bundle import export
+from prenda.bundle.format import BundleError
 from prenda.tracking.registry import LONGEST_DESCRIPTION, Registry, log_bundle
 from prenda.tracking.store import TrackingError, connect, experiment_id
-from tests.test_bundle import DESCRIPTION, dense, logits, pictures
+from tests.bundle.test_bundle import DESCRIPTION, dense, logits, pictures
 
 
 @pytest.fixture(scope="module")

@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 
 from prenda.data.sources import GARMENTS
-from prenda.signals import Stopped, stopping
+from prenda.system.signals import Stopped, stopping
 from prenda.tracking import runs
 from prenda.tracking.runs import recorded
 from prenda.tracking.store import TrackingError, connect
-from prenda.train import TrainResult, train
+from prenda.training.train import TrainResult, train
 from tests.conftest import TINY, configured
-from tests.test_train import DENSE, wait_for
+from tests.training.test_train import DENSE, wait_for
 
 MLFLOW = (*TINY, *DENSE, "tracking=mlflow", "tracking.system_metrics=false")
 

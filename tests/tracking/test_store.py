@@ -9,7 +9,7 @@ from contextlib import closing, suppress
 
 import pytest
 
-from prenda.config import REPOSITORY
+from prenda.config.paths import REPOSITORY
 from prenda.tracking.store import TrackingError, connect, experiment_id
 
 

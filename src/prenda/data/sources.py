@@ -20,7 +20,7 @@ from filelock import FileLock
 from torch import Tensor
 
 from prenda.data.generated import generate
-from prenda.files import write_whole
+from prenda.system.atomic_write import write_whole
 
 NETWORK_TIMEOUT = 20  # seconds without an answer
 PACKAGE_TIMEOUT = 300  # seconds for apt-get, which may have to read its lists first

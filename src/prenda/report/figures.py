@@ -13,8 +13,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from prenda.report.calibration import BINS, Reliability
-from prenda.report.scores import Row
+from prenda.scoring.calibration import BINS, Reliability
+from prenda.scoring.scores import Row
 
 BLUE, ORANGE = "#0072b2", "#d55e00"  # apart for every kind of colour vision (Okabe and Ito)
 Images = NDArray[np.uint8]

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from prenda.report.scores import Row
+from prenda.scoring.scores import Row
 
 
 def write_json(content: Any, path: Path) -> None:

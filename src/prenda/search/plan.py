@@ -16,9 +16,11 @@ from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from prenda.config import TrainConfig, decisive, differences, fingerprint, without_passwords
-from prenda.files import write_whole
+from prenda.config.identity import decisive, differences, fingerprint
+from prenda.config.schema import TrainConfig
 from prenda.search.space import VARIABLES, Parameter, Space, Value, parse, text
+from prenda.system.atomic_write import write_whole
+from prenda.system.redaction import without_passwords
 
 KEPT = "sweep.yaml"  # in a sweep's folder: what it was started with
 # How long, where and how closely watched: the same sweep goes on when these change.

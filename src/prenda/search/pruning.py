@@ -11,10 +11,10 @@ from omegaconf import OmegaConf
 from optuna.exceptions import StorageInternalError
 from pytorch_lightning.callbacks import Callback
 
-from prenda.config import build
-from prenda.files import write_whole
+from prenda.config.instantiate import build
 from prenda.search.job import TrialAddress
 from prenda.search.study import open_storage
+from prenda.system.atomic_write import write_whole
 from prenda.tracking.runs import PRUNED
 
 

@@ -13,8 +13,9 @@ from optuna.samplers import BaseSampler
 from optuna.storages import RDBStorage
 from optuna.study import Study
 
-from prenda.config import build, without_passwords
+from prenda.config.instantiate import build
 from prenda.search.outcome import LARGER_IS_BETTER
+from prenda.system.redaction import without_passwords
 
 WAIT = 60  # seconds for a lock of a database that is a file
 

@@ -9,8 +9,8 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
-from prenda.checks import check
-from prenda.search.launchers import TrialLauncher
+from prenda.config.validation import check
+from prenda.search.launchers.base import TrialLauncher
 
 
 class PrendaSweeper(Sweeper):
@@ -41,6 +41,6 @@ class PrendaSweeper(Sweeper):
 
     def sweep(self, arguments: list[str]) -> Any:
         """Raises: SystemExit: If trials failed or the sweep gave up (1), or it was stopped by signal N (128 + N)."""
-        from prenda.search.command import run_command
+        from prenda.search.sweep import run_command
 
         run_command(self._config, self._loader, self._launcher, self.params, arguments)

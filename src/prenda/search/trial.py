@@ -13,17 +13,17 @@ from typing import Any
 from filelock import FileLock
 from omegaconf import DictConfig, OmegaConf
 
-from prenda.assemble import build_classifier, resolve_device
-from prenda.checks import check
-from prenda.config import TrainConfig, register
+from prenda.config.schema import TrainConfig, register
+from prenda.config.validation import check
 from prenda.data.datamodule import ImageDataModule
 from prenda.data.datamodule import from_config as data_from_config
-from prenda.files import write_whole
 from prenda.search.job import LOG, Job
 from prenda.search.pruning import Pruning
-from prenda.signals import Stopped
+from prenda.system.atomic_write import write_whole
+from prenda.system.signals import Stopped
 from prenda.tracking.runs import STATUS, Pruned, record_failure, status
-from prenda.train import train
+from prenda.training.build import build_classifier, resolve_device
+from prenda.training.train import train
 
 
 def run(job: Job) -> None:

@@ -11,7 +11,7 @@ from PIL import Image
 from pytorch_lightning.loggers import CSVLogger, Logger, MLFlowLogger
 from pytorch_lightning.loggers.csv_logs import ExperimentWriter
 
-from prenda.signals import held
+from prenda.system.signals import held
 
 
 class RunLogger(MLFlowLogger):

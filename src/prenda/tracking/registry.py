@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 
 from filelock import FileLock
 
-from prenda import bundle
-from prenda.bundle import NETWORK
+from prenda.bundle import format as bundle
+from prenda.bundle.format import NETWORK
 from prenda.tracking.lookup import fetch, find, reach
 from prenda.tracking.store import TrackingError
 

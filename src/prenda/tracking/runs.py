@@ -18,9 +18,11 @@ from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig
 
-from prenda.config import REPOSITORY, TrackingKind, as_plain, flatten, target_name
-from prenda.files import write_whole
-from prenda.signals import held
+from prenda.config.identity import backbone_name, parameters, run_name
+from prenda.config.paths import REPOSITORY
+from prenda.config.schema import TrackingKind
+from prenda.system.atomic_write import write_whole
+from prenda.system.signals import held
 from prenda.tracking.registry import log_bundle
 from prenda.tracking.store import connect, experiment_id
 
@@ -222,29 +224,6 @@ def status(folder: Path) -> str | None:
 def is_finished(folder: Path) -> bool:
     """Whether the folder's run came to its end: trained, scored, reported and recorded."""
     return status(folder) == "FINISHED"
-
-
-def run_name(config: DictConfig) -> str:
-    """`tracking.run_name`, else backbone, data and seed."""
-    return config.tracking.run_name or f"{backbone_name(config)}-{config.data.name}-seed{config.seed}"
-
-
-def backbone_name(config: DictConfig) -> str:
-    """The file of conf/backbone that was chosen, else the short name of the target."""
-    return config.choices.get("backbone") or target_name(config.backbone)
-
-
-def parameters(config: DictConfig) -> dict[str, Any]:
-    """What MLflow compares runs by: the choice of each group, and the flattened settings under their dotted names.
-
-    Folders, the record itself, the sweep and targets (which the choices stand for) are left to `config.yaml`.
-    """
-    plain = as_plain(config)
-    chosen = {group: choice for group, choice in plain.pop("choices").items() if not group.startswith("search")}
-    choices: dict[str, Any] = {"backbone": backbone_name(config), "data": config.data.name, **chosen}
-    left = ("paths", "tracking", "search", "workers")
-    settings = flatten({group: value for group, value in plain.items() if group not in left})
-    return choices | {name: value for name, value in settings.items() if not name.rpartition(".")[2].startswith("_")}
 
 
 def _open(config: DictConfig, folder: Path) -> Run:

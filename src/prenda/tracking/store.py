@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 from filelock import FileLock
 
-from prenda.config import home, without_passwords
-from prenda.imports import resting
+from prenda.config.paths import home
+from prenda.system.redaction import without_passwords
+from prenda.system.startup import resting
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

@@ -8,8 +8,8 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from prenda.config import TrackingKind
-from prenda.signals import held
+from prenda.config.schema import TrackingKind
+from prenda.system.signals import held
 from prenda.tracking.runs import MlflowRun, Run
 from prenda.tracking.store import connect, experiment_id
 

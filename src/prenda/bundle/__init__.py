@@ -1,0 +1,1 @@
+"""Bundles, models on disk: `format` reads and verifies one, `export` writes one."""

@@ -1,0 +1,27 @@
+"""`prenda evaluate`: score a finished run again."""
+
+from __future__ import annotations
+
+import argparse
+
+from prenda.commands.shared import Subparsers
+from prenda.system.startup import lasting
+
+
+def add_parser(subparsers: Subparsers) -> None:
+    """Add the command to the parser of `prenda`."""
+    parser = subparsers.add_parser("evaluate", help="score a finished run again, from its own recorded settings")
+    parser.add_argument("run", metavar="RUN|CHECKPOINT", help="id or name of a run, or the path of a checkpoint")
+    parser.add_argument("--data-dir", help="where the data set is now (default: where it was)")
+    parser.add_argument("--accelerator", choices=["auto", "cpu", "gpu", "mps"], help="device (default: the run's)")
+    parser.add_argument("--any-data", action="store_true", help="score on other images than the run's, too")
+    parser.set_defaults(run_command=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Score a run and show the figures."""
+    with lasting():
+        from prenda.training.evaluation import evaluate_again
+
+    evaluate_again(arguments.run, arguments.data_dir, arguments.accelerator, arguments.any_data)
+    return 0

@@ -1,0 +1,22 @@
+"""`prenda models`: list the versions of a registered model."""
+
+from __future__ import annotations
+
+import argparse
+
+from prenda.commands.shared import Subparsers, add_model_argument
+
+
+def add_parser(subparsers: Subparsers) -> None:
+    """Add the command to the parser of `prenda`."""
+    parser = subparsers.add_parser("models", help="list the versions of a registered model")
+    add_model_argument(parser)
+    parser.set_defaults(run_command=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print the versions."""
+    from prenda.model_selection.promote import show_models
+
+    show_models(arguments.model)
+    return 0

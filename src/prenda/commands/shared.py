@@ -1,0 +1,32 @@
+"""Pieces that several commands share."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable
+from typing import TypeAlias
+
+from prenda.system.signals import Stopped
+
+Subparsers: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
+
+
+def add_model_argument(parser: argparse.ArgumentParser) -> None:
+    """Add `--model`, the name of a registered model."""
+    parser.add_argument("--model", default="prenda", metavar="NAME", help="the model (default: %(default)s)")
+
+
+def stoppable(training: Callable[[], object]) -> int:
+    """Run a training or a sweep; return 128 + N where signal N stopped it."""
+    try:
+        training()
+    except SystemExit as end:  # of a sweep, which has printed why
+        return end.code if isinstance(end.code, int) else 1
+    except Stopped as stop:
+        print(
+            f"prenda: {stop}; the run is recorded as KILLED, and `prenda resume RUN` resumes it.",
+            file=sys.stderr,
+        )
+        return 128 + stop.signum
+    return 0

@@ -1,0 +1,1 @@
+"""Configuration: its typed schema, validation, instantiation of targets, and the identity of runs."""

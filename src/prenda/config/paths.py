@@ -1,0 +1,18 @@
+"""Folders: of the package, of its configuration, and the one that holds data and results."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+PACKAGE = Path(__file__).parents[1]
+REPOSITORY = PACKAGE.parents[1]
+# A wheel carries conf/ inside the package; a checkout has it at the top, where people look for it.
+CONFIG_DIR = REPOSITORY / "conf" if (REPOSITORY / "conf" / "train.yaml").is_file() else PACKAGE / "conf"
+
+
+def home() -> Path:
+    """The folder that holds data/, outputs/ and mlruns/: $PRENDA_HOME, else the checkout, else the current folder."""
+    if "PRENDA_HOME" in os.environ:
+        return Path(os.environ["PRENDA_HOME"]).expanduser().resolve()
+    return REPOSITORY if CONFIG_DIR.parent == REPOSITORY else Path.cwd()

@@ -1,0 +1,1 @@
+"""Choosing among recorded runs: `compare` tests their differences, `promote` decides on the champion."""

@@ -1,0 +1,203 @@
+"""Sets recorded runs side by side, from their kept predictions, and asks whether they differ by more than luck."""
+
+from __future__ import annotations
+
+import itertools
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from omegaconf import DictConfig, OmegaConf
+from rich.console import Console
+
+from prenda.config.identity import parameters, run_name
+from prenda.config.paths import home
+from prenda.config.schema import TrainConfig
+from prenda.data.datamodule import from_config as data_from_config
+from prenda.report.comparison import page as comparison_page
+from prenda.report.comparison.results import COMPARED, Compared, Comparison, Group, Pair, show
+from prenda.report.figures import Images
+from prenda.report.tables import read_predictions
+from prenda.report.terminal import relative
+from prenda.scoring.scores import Scores, score
+from prenda.scoring.significance import cochran_q, holm, mcnemar, mean_interval, welch_interval
+from prenda.tracking.comparisons import Found, gather, record
+from prenda.tracking.store import local_store
+
+
+@dataclass(frozen=True)
+class Tested:
+    """What a run kept of its test.
+
+    Attributes:
+        name: The run's.
+        place: Its id in MLflow, or its folder.
+        settings: Its flattened configuration.
+        content_hash: Of its data set, where that is recorded.
+    """
+
+    name: str
+    place: str
+    config: DictConfig
+    settings: dict[str, Any]
+    content_hash: str | None
+    class_names: tuple[str, ...]
+    scores: Scores
+
+    @property
+    def data(self) -> str:
+        """The test images, as an error tells them."""
+        content = "" if self.content_hash is None else f", content {self.content_hash[:12]}…"
+        images, classes = len(self.scores.labels), len(self.class_names)
+        return f"{self.config.data.name} ({images:,} test images of {classes} classes{content})"
+
+
+def compare(
+    names: Sequence[str],
+    *,
+    experiment: str | None = None,
+    where: str | None = None,
+    data_dir: str | None = None,
+    recorded: bool = True,
+) -> Path:
+    """Compares runs on their test images: in the terminal, in a folder of its own and as a run in MLflow.
+
+    Args:
+        names: Ids or names of runs in this project's store, or runs' own folders. The first is what others differ from.
+        experiment: Adds the finished runs of this experiment.
+        where: Adds the finished runs that match this MLflow filter, within the experiment if one is given.
+        data_dir: Where the data set is now, for pictures; None looks in the first run's recorded folder.
+        recorded: Whether MLflow gets a run about the comparison.
+
+    Returns:
+        The folder.
+
+    Raises:
+        ValueError: If a run cannot be found or kept no predictions, if there are fewer than two, or if they were
+            tested on different images.
+    """
+    uri = local_store()
+    with tempfile.TemporaryDirectory() as scratch:
+        tested = [_read(found) for found in gather(uri, names, experiment, where, Path(scratch))]
+    _check_same_images(tested)
+    comparison = weigh(tested)
+    images, missing = _images(tested[0], data_dir)
+    folder = home() / "outputs" / "compare" / f"{datetime.now():%Y-%m-%d/%H-%M-%S-%f}"
+    comparison_page.write(folder, comparison, images, missing)
+    places = {"Comparison": relative(folder / "comparison.html")}
+    if missing:
+        places["No pictures"] = missing
+    out = Console()
+    show(out, comparison)
+    for name, place in places.items():
+        out.print(f"{name:<11} {place}", soft_wrap=True, highlight=False, markup=False)
+    if recorded:
+        compared, description = [run.place for run in tested], comparison_page.describe(comparison)
+        artifacts = home() / "mlruns" / "artifacts"
+        run_id = record(uri, artifacts, folder, comparison.name, compared, description, comparison.metrics())
+        out.print(f"MLflow run  {run_id} in {uri}", soft_wrap=True, highlight=False)
+    return folder
+
+
+def weigh(tested: Sequence[Tested]) -> Comparison:
+    """Tests the differences of runs on the same images."""
+    runs = [Compared(_letter(i), run.name, run.place, run.settings, run.scores) for i, run in enumerate(tested)]
+    combinations = list(itertools.combinations(runs, 2))
+    tests = [mcnemar(first.right, second.right) for first, second in combinations]
+    p_values = holm([test.p_value for test in tests])
+    pairs = [
+        Pair(first, second, int((first.scores.predicted != second.scores.predicted).sum()), test, p_value)
+        for (first, second), test, p_value in zip(combinations, tests, p_values, strict=True)
+    ]
+    cochran = cochran_q(np.stack([run.right for run in runs], axis=1)) if len(runs) > 2 else None
+    groups = _groups(runs)
+    repeated = [_by_seed(group.runs, "accuracy") for group in groups if group.seeds > 1]
+    gap = welch_interval(repeated[0], repeated[1]) if len(repeated) == 2 else None
+    return Comparison(tested[0].class_names, runs, pairs, cochran, groups, gap)
+
+
+def _read(found: Found) -> Tested:
+    """Scores a run from its predictions; they are clipped at the smallest float, so that its loss stays finite."""
+    if not found.predictions.is_file():
+        raise ValueError(f"{found.place} holds no predictions/test.npz: give the folder of a run that was scored.")
+    try:
+        config: Any = OmegaConf.merge(TrainConfig, OmegaConf.load(found.config))
+        name, settings = found.name or run_name(config), parameters(config)
+        probabilities, labels, names = read_predictions(found.predictions)
+    except Exception as error:  # a foreign file can fail anywhere
+        reason = str(error).partition("\n")[0]
+        raise ValueError(
+            f"config.yaml or predictions/test.npz of {found.place} cannot be read ({reason}): give a run that is whole."
+        ) from error
+    logits = np.log(np.clip(probabilities, np.finfo(np.float32).tiny, None))
+    return Tested(name, found.place, config, settings, found.content_hash, names, score(logits, labels, names))
+
+
+def _check_same_images(tested: Sequence[Tested]) -> None:
+    """Content is compared where both runs recorded it: a run's own folder does not."""
+    for other in tested[1:]:
+        for first in tested:
+            known = first.content_hash is not None and other.content_hash is not None
+            if (
+                first.class_names != other.class_names
+                or not np.array_equal(first.scores.labels, other.scores.labels)
+                or (known and first.content_hash != other.content_hash)
+            ):
+                raise ValueError(
+                    f"{first.name!r} was tested on {first.data}, {other.name!r} on {other.data}: "
+                    "compare runs that were tested on the same images and classes."
+                )
+
+
+def _images(tested: Tested, data_dir: str | None) -> tuple[Images | None, str]:
+    """The test images as the data set has them, or why there are none. Nothing is downloaded."""
+    try:
+        config = tested.config.copy()
+        config.data.dir = data_dir or config.data.dir
+        config.data.image_size, config.data.limit_train = None, 1  # only the test images matter, and as they came
+        data = data_from_config(config)
+        data.setup()
+    except (ValueError, OSError) as error:
+        return None, f"{error} With prenda compare, it is --data-dir that takes a folder."
+    test = data.split("test")
+    if not np.array_equal(test.labels.numpy(), tested.scores.labels) or tested.content_hash not in (
+        None,
+        data.content_hash,
+    ):
+        return None, f"{config.data.dir} holds other images than the runs were tested on: give --data-dir theirs."
+    return test.images.numpy(), ""
+
+
+def _groups(runs: Sequence[Compared]) -> list[Group]:
+    """Runs whose settings are equal apart from the seed, and from what makes no difference to the model."""
+    members: dict[str, list[Compared]] = {}
+    for run in runs:
+        settings = {
+            name: value
+            for name, value in run.settings.items()
+            if name.partition(".")[0] not in ("seed", "report", "tracking") and name != "data.dir"
+        }
+        members.setdefault(str(sorted(settings.items())), []).append(run)
+    return [
+        Group(
+            group,
+            len(_by_seed(group, "accuracy")),
+            {name: mean_interval(_by_seed(group, name)) for name in COMPARED},
+        )
+        for group in members.values()
+    ]
+
+
+def _by_seed(runs: Sequence[Compared], name: str) -> list[float]:
+    """A metric of each seed. The same seed again gives the same model, which is no second measurement."""
+    return list({run.settings["seed"]: run.scores.metrics[name] for run in runs}.values())
+
+
+def _letter(place: int) -> str:
+    """A to Z, then A1, B1, …"""
+    cycle, letter = divmod(place, 26)
+    return chr(ord("A") + letter) + (str(cycle) if cycle else "")

@@ -1,0 +1,215 @@
+"""Decides which run's model is the champion: a better one takes the place, a luckier one does not."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from prenda.report.card import card
+from prenda.report.tables import read_predictions
+from prenda.scoring.significance import McNemar, mcnemar
+from prenda.tracking.registry import CHAMPION, Recorded, Registry, Version
+from prenda.tracking.store import local_store
+
+SIGNIFICANCE = 0.05
+
+
+@dataclass(frozen=True)
+class _Tested:
+    """A run's model and what it answered on the test images: which are right (N,), and the true classes (N,)."""
+
+    model: Recorded
+    right: NDArray[np.bool_]
+    labels: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class _Decision:
+    outcome: Literal["first", "better", "forced", "kept out"]
+    because: str
+    test: McNemar | None = None
+
+
+def promote(run: str, model: str = "prenda", force: str | None = None) -> str:
+    """Registers a run's bundle, and moves the alias `champion` to it if it beats the champion by more than luck.
+
+    Both answer the same test images; McNemar's exact test, one-sided, must give p < 0.05. What was decided stands in
+    the version's tags, and under `prenda.history.TIME` for good.
+
+    Args:
+        run: Id or name.
+        model: Name of the registered model.
+        force: Why the alias is moved whatever the test says; None leaves it to the test.
+
+    Returns:
+        What was decided and why, for a person.
+
+    Raises:
+        ValueError: If the run was not scored, its bundle is damaged, or the champion's images are others.
+    """
+    _check_name(model)
+    if force is not None and not force.strip():
+        raise ValueError(f"--force is {force!r}: give the reason, which is recorded with the version.")
+    registry = Registry(local_store())
+    with tempfile.TemporaryDirectory() as scratch, registry.one_at_a_time():
+        _complete(registry, run, Path(scratch))
+        entrant = _tested(registry.recorded(run, Path(scratch) / "entrant"))
+        versions = registry.versions(model)
+        champion = next((version for version in versions if CHAMPION in version.aliases), None)
+        if champion is not None and champion.run_id == entrant.model.run_id:
+            return f"{_title(champion, model)} is champion already: nothing is changed."
+        decision = _decide(registry, entrant, champion, force, Path(scratch) / "champion")
+        own = next((version for version in versions if version.run_id == entrant.model.run_id), None)
+        version = own or _register(registry, entrant.model, model)
+        registry.tag(model, version.number, _tags(decision, champion, force))
+        if decision.outcome != "kept out":
+            registry.crown(model, version.number)
+    return _told(decision, _title(version, model), None if champion is None else _title(champion, model), force)
+
+
+def show_models(model: str = "prenda") -> None:
+    """Prints the versions of a registered model, the newest first."""
+    _check_name(model)
+    registry = Registry(local_store())
+    versions = registry.versions(model)
+    if not versions:
+        print(f"{model!r} has no versions in {registry.uri}: `prenda promote RUN` registers one.")
+        return
+    out = Console()
+    if not out.is_terminal:
+        out.width = 160  # a file or a pipe has no edge to fold at
+    table = Table("Version", "Alias", "Run", "Backbone", "Data", "Accuracy", "F1", "Registered", "Decision")
+    for column in table.columns:
+        column.overflow = "fold"
+    names = ("run", "backbone", "data", "test/accuracy", "test/f1")
+    for version in versions:
+        facts = [escape(version.tags.get(f"prenda.{name}", "–")) for name in names]
+        decision = version.tags.get("prenda.decision", "–")
+        when = version.registered.strftime("%Y-%m-%d %H:%M")
+        table.add_row(str(version.number), ", ".join(version.aliases), *facts, when, decision)
+    out.print(table)
+
+
+def _complete(registry: Registry, run: str, scratch: Path) -> None:
+    """Makes the bundle that a run of a sweep left out, from its checkpoint."""
+    found = registry.unbundled(run, scratch)
+    if found is None:
+        return
+    from prenda.bundle import export  # torch, which a promotion does without otherwise
+    from prenda.training import checkpoints
+    from prenda.training.evaluation import restored
+
+    run_id, scores = found
+    if "temperature" not in scores:
+        raise ValueError(f"{run!r} was recorded before runs had bundles: train it again.")
+    with restored(run_id) as back:
+        back.classifier.load_state_dict(checkpoints.read(back.checkpoint)["state_dict"])
+        export.write_run(scratch / "bundle", back.classifier, back.data, scores, run_id)
+    registry.complete(run_id, scratch / "bundle")
+
+
+def _check_name(model: str) -> None:
+    if not model.strip() or set(model) & set("/:@'"):
+        raise ValueError(f"--model is {model!r}: give a name without / : @ and '.")
+
+
+def _tested(model: Recorded) -> _Tested:
+    try:
+        probabilities, labels, _ = read_predictions(model.predictions)
+    except Exception as error:  # numpy, zipfile and zlib each have their own
+        raise ValueError(
+            f"predictions/test.npz of run {model.run_name!r} is damaged ({error}): train the run again."
+        ) from error
+    return _Tested(model, probabilities.argmax(1) == labels, labels)
+
+
+def _decide(
+    registry: Registry, entrant: _Tested, champion: Version | None, force: str | None, scratch: Path
+) -> _Decision:
+    if champion is None:
+        return _Decision("first", "there was no champion to beat")
+    try:
+        test = _test(_tested(registry.recorded(champion.run_id, scratch)), entrant)
+    except ValueError as error:
+        if force is None:
+            raise ValueError(
+                f"No comparison with version {champion.number}, the champion: {error} --model NAME keeps a champion of "
+                "its own; --force REASON moves the alias without a test."
+            ) from error
+        return _Decision("forced", f"there was no test: {error}")
+    because = (
+        f"of {len(entrant.labels):,} test images it has {test.only_second:,} right that version {champion.number} has "
+        f"wrong, and {test.only_first:,} the other way round; luck does as well with p = {test.p_value:.2g} (McNemar's "
+        f"test, one-sided; less than {SIGNIFICANCE} is no luck)"
+    )
+    if test.p_value < SIGNIFICANCE:
+        return _Decision("better", because, test)
+    return _Decision("kept out" if force is None else "forced", because, test)
+
+
+def _test(champion: _Tested, entrant: _Tested) -> McNemar:
+    """Raises: ValueError: If the two were not tested on the same images."""
+    first, second = champion.model.bundle, entrant.model.bundle
+    theirs, ours = (f"{one.data['name']} {one.data['content_hash'][:12]}…" for one in (first, second))
+    if first.data["content_hash"] != second.data["content_hash"]:
+        raise ValueError(
+            f"The run was tested on {ours}, the champion on {theirs}: only scores on the same data compare."
+        )
+    if first.class_names != second.class_names or not np.array_equal(champion.labels, entrant.labels):
+        raise ValueError(
+            f"The run was tested on {len(entrant.labels)} images of {len(second.class_names)} classes, the champion on "
+            f"others ({len(champion.labels)} images of {len(first.class_names)} classes): train with the same "
+            "data.classes."
+        )
+    return mcnemar(champion.right, entrant.right, "greater")
+
+
+def _register(registry: Registry, recorded: Recorded, model: str) -> Version:
+    scores = recorded.bundle.scores
+    rows = json.loads(recorded.classes.read_text(encoding="utf-8"))
+    facts = {"run": recorded.run_name, "backbone": recorded.backbone, "data": recorded.bundle.data["name"]}
+    facts |= {name: f"{scores[name]:.4f}" for name in ("test/accuracy", "test/f1") if name in scores}
+    tags = {f"prenda.{name}": value for name, value in facts.items()}
+    text = card(recorded.bundle, rows, recorded.run_name)
+    return registry.register(model, recorded.run_id, recorded.model_id, text, tags)
+
+
+def _tags(decision: _Decision, champion: Version | None, force: str | None) -> dict[str, str]:
+    against = "" if champion is None else f"version {champion.number}, run {champion.run_id}"
+    now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    forced = "" if force is None else f"; forced: {force}"
+    return {
+        "prenda.decision": decision.outcome,
+        "prenda.reason": decision.because,
+        "prenda.against": against,
+        "prenda.p_value": "" if decision.test is None else f"{decision.test.p_value:.6g}",
+        "prenda.only_this_right": "" if decision.test is None else str(decision.test.only_second),
+        "prenda.only_champion_right": "" if decision.test is None else str(decision.test.only_first),
+        "prenda.force": force or "",
+        f"prenda.history.{now}": f"{decision.outcome} against {against or 'nobody'}: {decision.because}{forced}",
+    }
+
+
+def _told(decision: _Decision, entrant: str, champion: str | None, force: str | None) -> str:
+    told = {
+        "first": f"{entrant} is the champion",
+        "better": f"{entrant} is the champion now, in place of {champion}",
+        "forced": f"{entrant} is the champion now, in place of {champion}, forced ({force})",
+        "kept out": f"{entrant} is registered, but not champion, which stays {champion}",
+    }[decision.outcome]
+    hint = " --force REASON makes it champion all the same." if decision.outcome == "kept out" else ""
+    return f"{told}: {decision.because.rstrip('.')}.{hint}"
+
+
+def _title(version: Version, model: str) -> str:
+    return f"{version.tags.get('prenda.run', version.run_id)} (version {version.number} of {model})"

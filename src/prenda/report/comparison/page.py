@@ -1,0 +1,207 @@
+"""A comparison as files: a page with its pictures, JSON, and a description for MLflow."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from prenda.report import figures, tables
+from prenda.report.comparison.results import (
+    MOST_RUNS_SHOWN,
+    Compared,
+    Comparison,
+    Group,
+    class_table,
+    classes_title,
+    difference,
+    disagreement,
+    group_table,
+    has_groups,
+    over_seeds,
+    pair_table,
+    pairs_title,
+    score_table,
+    verdict,
+)
+from prenda.report.figures import Images, save
+from prenda.report.page import Section, Table, write_page
+
+IMAGES_SHOWN = 12  # in a gallery
+
+
+def write(folder: Path, comparison: Comparison, images: Images | None, missing: str) -> None:
+    """Writes `comparison.html` and `.json`, and the pictures.
+
+    Args:
+        folder: Where to.
+        comparison: What was found.
+        images: The test images, (N, C, H, W); None leaves them out.
+        missing: Why they are left out.
+    """
+    matrices, differences = _write_confusions(folder / "confusion", comparison)
+    galleries = [] if images is None else _write_galleries(folder / "disagreements", comparison, images)
+    tables.write_json(_content(comparison), folder / "comparison.json")
+    cap = "" if len(comparison.runs) <= MOST_RUNS_SHOWN else f" Of the first {MOST_RUNS_SHOWN} runs."
+    sections = [
+        Section("Runs", tables=[_run_table(comparison), _settings_table(comparison)]),
+        Section("Scores", "Test images; differences of accuracies in points.", [score_table(comparison)]),
+        _significance(comparison),
+        Section(classes_title(comparison), "Test images, the largest change first.", [class_table(comparison)]),
+        Section("Confusion matrices", f"Test images.{cap}", pictures=matrices, side_by_side=True),
+        Section(
+            "Their difference from A",
+            f"Images that a run has more (orange) or fewer (purple) than A in each cell.{cap}",
+            pictures=differences,
+            side_by_side=True,
+        ),
+        Section("Disagreements", f"{disagreement(comparison)} {missing}", pictures=galleries),
+    ]
+    if has_groups(comparison):
+        text = f"Runs that differ in their seed alone, mean ± 95% interval (Student). {over_seeds(comparison)}"
+        sections.insert(3, Section("Over seeds", text, [group_table(comparison)]))
+    write_page(folder / "comparison.html", comparison.name, verdict(comparison), sections)
+
+
+def describe(comparison: Comparison) -> str:
+    """A comparison in Markdown, as MLflow shows it."""
+    table = score_table(comparison)
+    lines = [verdict(comparison), "", *(f"- {run.letter}: {run.name} ({run.place})" for run in comparison.runs), ""]
+    lines += [f"| {' | '.join(table.columns)} |", "|---" * len(table.columns) + "|"]
+    lines += [f"| {' | '.join(row)} |" for row in table.rows]
+    return "\n".join([*lines, "", over_seeds(comparison)]).rstrip()
+
+
+def _write_confusions(folder: Path, comparison: Comparison) -> tuple[list[Path], list[Path]]:
+    first, *others = comparison.runs[:MOST_RUNS_SHOWN]
+    names, matrices, differences = comparison.class_names, [], []
+    for run in (first, *others):
+        title = f"{run.letter}: accuracy {run.scores.metrics['accuracy']:.4f}"
+        matrices.append(folder / f"{run.letter}.png")
+        save(figures.confusion_figure(run.scores.confusion, names, title), matrices[-1])
+    for run in others:
+        figure = figures.confusion_difference_figure(
+            first.scores.confusion, run.scores.confusion, names, f"{run.letter} − A, images"
+        )
+        differences.append(folder / f"{run.letter}-A.png")
+        save(figure, differences[-1])
+    return matrices, differences
+
+
+def _write_galleries(folder: Path, comparison: Comparison, images: Images) -> list[Path]:
+    """Of two runs, what one has right and the other wrong, the farthest apart first; of more, where they divide."""
+    written = []
+    if len(comparison.runs) == 2:
+        a, b = comparison.runs
+        for wrong, right in ((a, b), (b, a)):
+            chosen, captions = _won(wrong, right, comparison.class_names)
+            if len(chosen):
+                written.append(folder / f"{right.letter}_right_{wrong.letter}_wrong.png")
+                title = f"{right.letter} is right, {wrong.letter} wrong: the true class, and what {wrong.letter} says"
+                save(figures.gallery_figure(images[chosen], captions, title), written[-1])
+        return written
+    chosen, captions = _divided(comparison)
+    if len(chosen):
+        written.append(folder / "divided.png")
+        save(figures.gallery_figure(images[chosen], captions, "Where the runs divide: the true class"), written[-1])
+    return written
+
+
+def _won(wrong: Compared, right: Compared, class_names: Sequence[str]) -> tuple[NDArray[np.int64], list[str]]:
+    """Images that one has right and the other wrong, where their probabilities of the true class differ most."""
+    labels, predicted = right.scores.labels, wrong.scores.predicted
+    truth = np.arange(len(labels)), labels
+    gain = right.scores.probabilities[truth] - wrong.scores.probabilities[truth]
+    candidates = np.flatnonzero(right.right & ~wrong.right)
+    chosen = candidates[np.argsort(-gain[candidates], kind="stable")[:IMAGES_SHOWN]]
+    sure = wrong.scores.probabilities.max(1)
+    captions = [f"{class_names[labels[i]]}\n{wrong.letter}: {class_names[predicted[i]]}, {sure[i]:.0%}" for i in chosen]
+    return chosen, captions
+
+
+def _divided(comparison: Comparison) -> tuple[NDArray[np.int64], list[str]]:
+    """Images that some runs have right and others wrong, the most evenly divided first."""
+    right = np.stack([run.right for run in comparison.runs])  # (runs, N)
+    votes, count = right.sum(0), len(comparison.runs)
+    candidates = np.flatnonzero((votes > 0) & (votes < count))
+    chosen = candidates[np.argsort(np.abs(votes[candidates] - count / 2), kind="stable")[: 2 * IMAGES_SHOWN]]
+    labels, captions = comparison.runs[0].scores.labels, []
+    for image in chosen:
+        letters = " ".join(run.letter for run in comparison.runs if run.right[image])
+        who = f"right: {letters}" if count <= MOST_RUNS_SHOWN else f"{votes[image]} of {count} right"
+        captions.append(f"{comparison.class_names[labels[image]]}\n{who}")
+    return chosen, captions
+
+
+def _run_table(comparison: Comparison) -> Table:
+    return Table(("run", "id or folder"), [(f"{run.letter}: {run.name}", run.place) for run in comparison.runs])
+
+
+def _settings_table(comparison: Comparison) -> Table:
+    """The settings in which the runs differ."""
+    names = dict.fromkeys(name for run in comparison.runs for name in run.settings)
+    values = {name: [str(run.settings.get(name, "–")) for run in comparison.runs] for name in names}
+    rows = [(name, *cells) for name, cells in values.items() if len(set(cells)) > 1]
+    return Table(("settings that differ", *(run.letter for run in comparison.runs)), rows)
+
+
+def _significance(comparison: Comparison) -> Section:
+    text = (
+        f"{verdict(comparison)} The test asks what other test images would do to these networks. What another seed "
+        "would do, only several seeds of each can tell."
+    )
+    if comparison.cochran is None:
+        return Section("More than luck?", text)
+    return Section(pairs_title(comparison), text, [pair_table(comparison)])
+
+
+def _content(comparison: Comparison) -> dict[str, Any]:
+    """Everything that was found, as JSON."""
+    first = comparison.runs[0]
+    return {
+        "verdict": verdict(comparison),
+        "disagreement": disagreement(comparison),
+        "class_names": list(comparison.class_names),
+        "runs": [
+            {
+                "letter": run.letter,
+                "name": run.name,
+                "place": run.place,
+                "settings": dict(run.settings),
+                "metrics": run.scores.metrics,
+                "difference": {name: difference(first, run, name) for name in run.scores.metrics},
+                "classes": run.scores.classes,
+                "confusion": run.scores.confusion.tolist(),
+            }
+            for run in comparison.runs
+        ],
+        "pairs": [
+            {
+                "first": pair.first.letter,
+                "second": pair.second.letter,
+                "different_classes": pair.different,
+                "only_first_right": pair.test.only_first,
+                "only_second_right": pair.test.only_second,
+                "mcnemar_p": pair.test.p_value,
+                "holm_p": pair.p_value,
+            }
+            for pair in comparison.pairs
+        ],
+        "cochran": comparison.cochran and dict(zip(("q", "p"), comparison.cochran, strict=True)),
+        "groups": [
+            {"runs": [run.letter for run in group.runs], "seeds": group.seeds, "means": _means(group)}
+            for group in comparison.groups
+        ],
+        "gap": comparison.gap and dict(zip(("mean", "half_width"), comparison.gap, strict=True)),
+    }
+
+
+def _means(group: Group) -> dict[str, dict[str, float | None]]:
+    """JSON has no infinity: the half width of a single value is null."""
+    return {
+        name: {"mean": mean, "half_width": half if np.isfinite(half) else None}
+        for name, (mean, half) in group.means.items()
+    }

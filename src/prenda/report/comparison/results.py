@@ -1,0 +1,309 @@
+"""What a comparison of runs found, as sentences and tables; `comparison_page` writes it to files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table as RichTable
+
+from prenda.report.page import Table
+from prenda.scoring.scores import Scores
+from prenda.scoring.significance import McNemar
+
+LUCK = 0.05  # a p-value below it is called more than luck
+SHOWN = ("accuracy", "top2_accuracy", "f1", "loss", "brier", "ece")  # of two runs
+COMPARED = ("accuracy", "f1", "loss")  # of more
+PARTS = {"accuracy", "top2_accuracy"}  # shown as percentages, their differences as points
+MOST_RUNS_SHOWN = 6  # of matrices and classes
+MOST_PAIRS_SHOWN = 15
+
+
+@dataclass(frozen=True)
+class Compared:
+    """A run that is compared.
+
+    Attributes:
+        letter: What tables call it.
+        place: Its id in MLflow, or its folder.
+        settings: Its flattened configuration.
+        scores: On the test images.
+    """
+
+    letter: str
+    name: str
+    place: str
+    settings: Mapping[str, Any]
+    scores: Scores
+
+    @property
+    def right(self) -> NDArray[np.bool_]:
+        """(N,), the test images that it has right."""
+        values: NDArray[np.bool_] = self.scores.predicted == self.scores.labels
+        return values
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two runs on the same images.
+
+    Attributes:
+        different: Images that they take for different classes.
+        p_value: Of the test; of several pairs, after Holm's correction.
+    """
+
+    first: Compared
+    second: Compared
+    different: int
+    test: McNemar
+    p_value: float
+
+
+@dataclass(frozen=True)
+class Group:
+    """Runs that differ in their seed alone.
+
+    Attributes:
+        seeds: How many different ones; runs of the same seed count once.
+        means: By metric, the mean over the seeds and half the width of its 95% interval.
+    """
+
+    runs: Sequence[Compared]
+    seeds: int
+    means: Mapping[str, tuple[float, float]]
+
+    @property
+    def letters(self) -> str:
+        """Those of its runs."""
+        return ", ".join(run.letter for run in self.runs)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Runs on the same test images.
+
+    Attributes:
+        cochran: Q and its p-value; None for two runs.
+        gap: Of exactly two groups of several seeds, the second's mean accuracy less the first's, and half the width of
+            the 95% interval.
+    """
+
+    class_names: Sequence[str]
+    runs: Sequence[Compared]
+    pairs: Sequence[Pair]
+    cochran: tuple[float, float] | None
+    groups: Sequence[Group]
+    gap: tuple[float, float] | None
+
+    @property
+    def name(self) -> str:
+        """`A against B` by their names, or how many there are."""
+        first, second = self.runs[0].name, self.runs[1].name
+        return f"{first} against {second}" if len(self.runs) == 2 else f"{len(self.runs)} runs compared"
+
+    def metrics(self) -> dict[str, float]:
+        """What MLflow keeps as figures: p-value, images of disagreement, differences from the first run."""
+        first, others = self.runs[0], self.runs[1:]
+        right = np.stack([run.right for run in self.runs])
+        flat = {
+            "p_value": self.pairs[0].p_value if self.cochran is None else self.cochran[1],
+            "disagreements": float((right.any(0) & ~right.all(0)).sum()),
+        }
+        for run in others:
+            flat |= {f"difference/{name}/{run.letter}": difference(first, run, name) for name in SHOWN}
+        return flat
+
+
+def verdict(comparison: Comparison) -> str:
+    """What the test says, in plain words."""
+    if comparison.cochran is None:
+        return _verdict_of_two(comparison.pairs[0])
+    q, p_value = comparison.cochran
+    best = max(comparison.runs, key=lambda run: run.scores.metrics["accuracy"])
+    sure = sum(pair.p_value < LUCK for pair in comparison.pairs)
+    told = "some of them differ by more than luck" if p_value < LUCK else "their differences may be luck"
+    return (
+        f"Of {len(comparison.runs)} runs, {best.letter} has the highest accuracy "
+        f"({best.scores.metrics['accuracy']:.2%}). Cochran's Q = {q:.1f}, {p_text(p_value)}: {told}. "
+        f"{sure} of {len(comparison.pairs)} pairs differ by more than luck (McNemar, exact, Holm-corrected)."
+    )
+
+
+def _verdict_of_two(pair: Pair) -> str:
+    a, b, test = pair.first.letter, pair.second.letter, pair.test
+    if not test.only_first + test.only_second:
+        return f"{a} and {b} are right on the same images: there is no difference to judge."
+    told = "the difference is more than luck" if pair.p_value < LUCK else "it may be luck"
+    return (
+        f"{b} is right on {test.only_second} images where {a} is wrong, {a} on {test.only_first} where {b} is wrong "
+        f"(McNemar, exact, {p_text(pair.p_value)}): {told}."
+    )
+
+
+def disagreement(comparison: Comparison) -> str:
+    """On how many images the runs part, in a sentence."""
+    total = len(comparison.runs[0].scores.labels)
+    if comparison.cochran is None:
+        pair = comparison.pairs[0]
+        one_right = pair.test.only_first + pair.test.only_second
+        return (
+            f"A and B say different classes on {pair.different} of {total:,} test images; one is right on {one_right}."
+        )
+    disagreements = int(comparison.metrics()["disagreements"])
+    return f"On {disagreements} of {total:,} test images some of the runs are right and others wrong."
+
+
+def p_text(p_value: float) -> str:
+    """`p = 0.012`, to two digits."""
+    return f"p = {p_value:.2g}" if p_value > 1e-99 else "p < 1e-99"
+
+
+def difference(first: Compared, second: Compared, name: str) -> float:
+    """Of a metric, second less first."""
+    return second.scores.metrics[name] - first.scores.metrics[name]
+
+
+def show(console: Console, comparison: Comparison) -> None:
+    """The runs by their letters, the tables, and the verdict."""
+    console.print()
+    for run in comparison.runs:
+        place = run.place if Path(run.place).is_absolute() else run.place[:8]
+        console.print(f"{run.letter:<2} {run.name}  {place}", soft_wrap=True, highlight=False, markup=False)
+    shown = {"Test images; accuracies differ in points": score_table(comparison)}
+    if len(comparison.runs) > 2:
+        shown[pairs_title(comparison)] = pair_table(comparison)
+    if has_groups(comparison):
+        shown["Over seeds, mean ± 95% interval"] = group_table(comparison)
+    shown[classes_title(comparison)] = class_table(comparison)
+    for title, content in shown.items():
+        table = RichTable(title=title, title_justify="left")
+        for index, column in enumerate(content.columns):
+            table.add_column(column, justify="right" if index else "left")
+        for row in content.rows:
+            table.add_row(*map(escape, row))
+        console.print(table)
+    for sentence in (verdict(comparison), disagreement(comparison), over_seeds(comparison)):
+        if sentence:
+            console.print(sentence, highlight=False)
+
+
+def score_table(comparison: Comparison) -> Table:
+    """Two runs as columns; more as rows, each with its differences from the first."""
+    first, *others = comparison.runs
+    if len(others) == 1:
+        rows = [
+            (name, _shown(name, first.scores), _shown(name, others[0].scores), _change(name, first, others[0]))
+            for name in SHOWN
+        ]
+        return Table(("", "A", "B", "B − A"), rows)
+    columns = ["", *(column for name in COMPARED for column in (name, "− A"))]
+    lines = [[first.letter, *(cell for name in COMPARED for cell in (_shown(name, first.scores), ""))]]
+    for run in others:
+        cells = [cell for name in COMPARED for cell in (_shown(name, run.scores), _change(name, first, run))]
+        lines.append([run.letter, *cells])
+    return Table(columns, lines)
+
+
+def pair_table(comparison: Comparison) -> Table:
+    """The surest differences first; p-values after Holm's correction."""
+    rows = [
+        (
+            f"{pair.first.letter}, {pair.second.letter}",
+            str(pair.different),
+            str(pair.test.only_first),
+            str(pair.test.only_second),
+            p_text(pair.p_value).removeprefix("p = ").removeprefix("p "),
+            "yes" if pair.p_value < LUCK else "no",
+        )
+        for pair in sorted(comparison.pairs, key=lambda pair: pair.p_value)[:MOST_PAIRS_SHOWN]
+    ]
+    return Table(("pair", "differ", "only 1st right", "only 2nd right", "p, Holm", "more than luck"), rows)
+
+
+def group_table(comparison: Comparison) -> Table:
+    """A row for each group of runs that differ in their seed alone."""
+    rows = [
+        (
+            group.letters,
+            "1 run" if len(group.runs) == 1 else str(group.seeds),
+            *(_interval(name, *group.means[name]) for name in COMPARED),
+        )
+        for group in comparison.groups
+    ]
+    return Table(("runs", "seeds", *COMPARED), rows)
+
+
+def class_table(comparison: Comparison) -> Table:
+    """F1 of each class and its changes from the first run, the largest change first."""
+    first, *others = comparison.runs[:MOST_RUNS_SHOWN]
+    before = _class_f1(first, comparison)
+    values = np.array([_class_f1(run, comparison) for run in others])  # (others, classes)
+    order = np.argsort(-np.abs(values - before).max(0), kind="stable")
+    pair = len(others) == 1
+    columns = ["class", "A", *(["B"] if pair else []), *(f"{run.letter} − A" for run in others)]
+    rows = [
+        [
+            comparison.class_names[place],
+            f"{before[place]:.4f}",
+            *([f"{values[0, place]:.4f}"] if pair else []),
+            *(f"{change:+.4f}" for change in values[:, place] - before[place]),
+        ]
+        for place in order
+    ]
+    return Table(columns, rows)
+
+
+def over_seeds(comparison: Comparison) -> str:
+    """What two groups of several seeds say of each other; nothing of other numbers of groups."""
+    if comparison.gap is None:
+        return ""
+    first, second = (group.letters for group in comparison.groups if group.seeds > 1)
+    mean, half = comparison.gap
+    told = "more than the luck of seeds" if abs(mean) > half else "it may be the luck of seeds"
+    return (
+        f"Mean accuracy of {second} less that of {first}: {100 * mean:+.2f} ± {100 * half:.2f} points "
+        f"(Welch, 95%): {told}."
+    )
+
+
+def has_groups(comparison: Comparison) -> bool:
+    """Whether any of the runs differ in their seed alone."""
+    return any(len(group.runs) > 1 for group in comparison.groups)
+
+
+def pairs_title(comparison: Comparison) -> str:
+    """Of `pair_table`."""
+    count = len(comparison.pairs)
+    return f"Pairs, the surest {MOST_PAIRS_SHOWN} of {count}" if count > MOST_PAIRS_SHOWN else "Pairs"
+
+
+def classes_title(comparison: Comparison) -> str:
+    """Of `class_table`."""
+    many = len(comparison.runs) > MOST_RUNS_SHOWN
+    return f"F1 by class, the first {MOST_RUNS_SHOWN} runs" if many else "F1 by class"
+
+
+def _class_f1(run: Compared, comparison: Comparison) -> NDArray[np.float64]:
+    return np.array([float(row["f1-score"]) for row in run.scores.classes[: len(comparison.class_names)]])
+
+
+def _shown(name: str, scores: Scores) -> str:
+    value = scores.metrics[name]
+    return f"{value:.2%}" if name in PARTS else f"{value:.4f}"
+
+
+def _change(name: str, first: Compared, second: Compared) -> str:
+    value = difference(first, second, name)
+    return f"{100 * value:+.2f}" if name in PARTS else f"{value:+.4f}"
+
+
+def _interval(name: str, mean: float, half: float) -> str:
+    if np.isinf(half):
+        return f"{mean:.2%}" if name in PARTS else f"{mean:.4f}"
+    return f"{mean:.2%} ± {100 * half:.2f}" if name in PARTS else f"{mean:.4f} ± {half:.4f}"

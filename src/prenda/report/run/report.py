@@ -1,0 +1,224 @@
+"""A whole run's report: tables, pictures, one page that gathers them, and a description for MLflow."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from prenda.report import figures, tables
+from prenda.report.figures import Images, save
+from prenda.report.page import Section, Table, write_page
+from prenda.scoring.calibration import calibration_metrics, reliability
+from prenda.scoring.scores import Row, Scores, confused_pairs, overfitting
+
+CLASS_METRICS = {"f1": "f1-score", "precision": "precision", "recall": "recall"}  # our names, the tables' columns
+MISTAKES = 24  # shown
+
+
+@dataclass(frozen=True)
+class Finished:
+    """What a report is made of.
+
+    Attributes:
+        name: The run's.
+        settings: Its flattened configuration.
+        scores: Of the chosen checkpoint on `val`, `test` and, for a full report, `train`.
+        temperature: Fitted on validation.
+        test_images: (N, C, H, W), uint8, in the order of the test scores.
+        first_layer: Weights (N, C, h, w) of the first layer, where it has such.
+    """
+
+    name: str
+    settings: Mapping[str, Any]
+    class_names: Sequence[str]
+    scores: Mapping[str, Scores]
+    temperature: float
+    best_epoch: int
+    test_images: Images
+    first_layer: np.ndarray[Any, np.dtype[np.float32]] | None
+
+    def calibrated(self, split: str) -> dict[str, float]:
+        """Loss, Brier score and calibration error at the fitted temperature."""
+        scores = self.scores[split]
+        return calibration_metrics(scores.logits, scores.labels, self.temperature)
+
+    def metrics(self) -> dict[str, float]:
+        """Every figure that is logged once: `test/…`, and as `best/val/…` and `best/train/…` the others."""
+        flat: dict[str, float] = {"temperature": self.temperature}
+        for split, scores in self.scores.items():
+            prefix = split if split == "test" else f"best/{split}"
+            flat |= {f"{prefix}/{name}": value for name, value in scores.metrics.items()}
+            flat |= {f"{prefix}/calibrated/{name}": value for name, value in self.calibrated(split).items()}
+            for row in scores.classes[: len(self.class_names)]:
+                shown = str(row["class"]).replace("/", "-")  # MLflow's UI makes a folder at each slash
+                flat |= {f"{prefix}/{name}/{shown}": float(row[column]) for name, column in CLASS_METRICS.items()}
+        return flat
+
+
+def write_tables(folder: Path, run: Finished) -> None:
+    """Scores per class, confusion matrices and predictions: what later comparisons read."""
+    for split, scores in run.scores.items():
+        tables.write_rows(scores.classes, folder / "classes" / split)
+        tables.write_confusion(scores.confusion, run.class_names, folder / "confusion" / f"{split}.json")
+        if split != "train":
+            kept = folder / "predictions" / f"{split}.npz"
+            tables.write_predictions(scores.probabilities, scores.labels, run.class_names, kept)
+
+
+def write_confusions(folder: Path, run: Finished, *, percent: bool) -> None:
+    """Confusion matrices as pictures of counts and, if asked, of percentages."""
+    for split, scores in run.scores.items():
+        title = f"{run.name}, {split}: accuracy {scores.metrics['accuracy']:.4f}"
+        figure = figures.confusion_figure(scores.confusion, run.class_names, title)
+        save(figure, folder / "confusion" / f"{split}.png")
+        if percent:
+            figure = figures.confusion_figure(scores.confusion, run.class_names, title, percent=True)
+            save(figure, folder / "confusion" / f"{split}_percent.png")
+
+
+def write_full(folder: Path, run: Finished) -> None:
+    """The pictures of a full report, and `report.html` with all of them. `metrics/metrics.csv` must be there."""
+    write_confusions(folder, run, percent=True)
+    history = tables.read_history(folder / "metrics" / "metrics.csv")
+    save(figures.curves_figure(history, run.best_epoch, run.name), folder / "training" / "curves.png")
+    _write_calibration(folder / "calibration", run)
+    _write_mistakes(folder / "mistakes", run)
+    if run.first_layer is not None:
+        kind = "weights of the first units" if run.first_layer.shape[-1] == run.test_images.shape[-1] else "filters"
+        figure = figures.first_layer_figure(run.first_layer, f"First layer: {kind}")
+        save(figure, folder / "network" / "first_layer.png")
+    write_page(folder / "report.html", run.name, headline(run), _sections(folder, run))
+
+
+def headline(run: Finished) -> str:
+    """A run in one sentence."""
+    test = run.scores["test"].metrics
+    return (
+        f"Accuracy {test['accuracy']:.2%} on the {len(run.scores['test'].labels):,} test images "
+        f"(macro F1 {test['f1']:.4f}, loss {test['loss']:.4f}), from epoch {run.best_epoch}, chosen by validation "
+        f"accuracy {run.scores['val'].metrics['accuracy']:.2%}."
+    )
+
+
+def describe(run: Finished, command: str) -> str:
+    """A run in Markdown, as MLflow shows it."""
+    names = ("accuracy", "top2_accuracy", "f1", "loss", "ece")
+    lines = [headline(run), "", f"| | {' | '.join(names)} |", "|---" * (len(names) + 1) + "|"]
+    for split, scores in run.scores.items():
+        lines.append(f"| {split} | {' | '.join(f'{scores.metrics[name]:.4f}' for name in names)} |")
+    if "train" in run.scores:
+        lines += ["", overfitting(run.scores["train"], run.scores["test"])]
+    lines += [
+        "",
+        f"At temperature {run.temperature:.2f}, ECE on the test images is {run.calibrated('test')['ece']:.4f}.",
+    ]
+    pairs = confused_pairs(run.scores["test"].confusion, run.class_names, most=3)
+    confused = "; ".join(f"{pair['true']} as {pair['predicted']} ({pair['images']})" for pair in pairs)
+    lines += ["", f"Most confused: {confused or 'nothing'}.", "", f"`{command}`"]
+    return "\n".join(lines)
+
+
+def _write_calibration(folder: Path, run: Finished) -> None:
+    content: dict[str, Any] = {"temperature": run.temperature, "fitted_on": "val"}
+    for split, scores in run.scores.items():
+        after = run.calibrated(split)
+        content[split] = {"before": {name: scores.metrics[name] for name in after}, "after": after}
+    tables.write_json(content, folder / "calibration.json")
+    test = run.scores["test"]
+    trained, scaled = (reliability(test.logits / t, test.labels) for t in (1.0, run.temperature))
+    title = f"{run.name}, test"
+    save(figures.reliability_figure(trained, scaled, run.temperature, title), folder / "reliability.png")
+
+
+def _write_mistakes(folder: Path, run: Finished) -> None:
+    test = run.scores["test"]
+    pairs = confused_pairs(test.confusion, run.class_names)
+    tables.write_rows(pairs, folder / "pairs")
+    save(figures.pairs_figure(pairs, "Most confused, test images"), folder / "pairs.png")
+    worst = worst_mistakes(test, run.class_names, MISTAKES)
+    tables.write_rows(worst, folder / "worst")
+    captions = [f"{row['true']}\nas {row['predicted']}, {float(row['confidence']):.1%}" for row in worst]
+    shown = run.test_images[[int(row["image"]) for row in worst]]
+    title = "Worst mistakes, test images: true class, what was predicted, how surely"
+    save(figures.gallery_figure(shown, captions, title), folder / "worst.png")
+
+
+def worst_mistakes(scores: Scores, class_names: Sequence[str], most: int) -> list[Row]:
+    """The wrong predictions that were surest: number of the image, true and predicted class, confidence."""
+    confidence = scores.probabilities.max(1)
+    wrong = np.flatnonzero(scores.predicted != scores.labels)
+    worst = wrong[np.argsort(-confidence[wrong], kind="stable")[:most]]
+    return [
+        {
+            "image": int(image),
+            "true": class_names[scores.labels[image]],
+            "predicted": class_names[scores.predicted[image]],
+            "confidence": float(confidence[image]),
+        }
+        for image in worst
+    ]
+
+
+def _sections(folder: Path, run: Finished) -> list[Section]:
+    train, test = run.scores["train"], run.scores["test"]
+    sections = [
+        Section("Scores", overfitting(train, test), [_score_table(run)]),
+        Section(
+            "Classes",
+            "Test images.",
+            [class_table(test.classes)],
+            [folder / "confusion" / "test.png", folder / "confusion" / "test_percent.png"],
+        ),
+        Section(
+            "Mistakes",
+            "Test images.",
+            pictures=[folder / "mistakes" / "pairs.png", folder / "mistakes" / "worst.png"],
+        ),
+        Section(
+            "Confidence",
+            "Test images, as trained and with the logits divided by the temperature that fits validation best.",
+            [_calibration_table(run)],
+            [folder / "calibration" / "reliability.png"],
+        ),
+        Section(
+            "Training",
+            "The training curve is what training saw: augmented images, dropout on. Validation as it is.",
+            pictures=[folder / "training" / "curves.png"],
+        ),
+    ]
+    if run.first_layer is not None:
+        text = "What each filter or unit looks for: light where it is orange, dark where it is purple."
+        if run.first_layer.shape[1] == 3:
+            text = "What each filter or unit looks for, over the three colours."
+        sections.append(Section("First layer", text, pictures=[folder / "network" / "first_layer.png"]))
+    for split in ("val", "train"):
+        name = {"val": "Validation", "train": "Training images"}[split]
+        table, picture = class_table(run.scores[split].classes), folder / "confusion" / f"{split}.png"
+        sections.append(Section(f"{name}, by class", tables=[table], pictures=[picture]))
+    rows = [(key, str(value)) for key, value in run.settings.items()]
+    return [*sections, Section("Settings", tables=[Table(("setting", "value"), rows)])]
+
+
+def _score_table(run: Finished) -> Table:
+    names = list(run.scores["test"].metrics)
+    splits = [split for split in ("train", "val", "test") if split in run.scores]
+    rows = [(name, *(f"{run.scores[split].metrics[name]:.4f}" for split in splits)) for name in names]
+    return Table(("", *splits), rows)
+
+
+def class_table(rows: Sequence[Row]) -> Table:
+    """The table of `class_scores`, as it is shown."""
+    columns = list(rows[0])
+    return Table(
+        columns, [[str(row["class"]), *(f"{row[c]:.4f}" for c in columns[1:-1]), str(row["support"])] for row in rows]
+    )
+
+
+def _calibration_table(run: Finished) -> Table:
+    before, after = run.scores["test"].metrics, run.calibrated("test")
+    rows = [(name, f"{before[name]:.4f}", f"{value:.4f}") for name, value in after.items()]
+    return Table(("", "as trained", f"at temperature {run.temperature:.2f}"), rows)

@@ -1,0 +1,72 @@
+"""What a run shows in the terminal: its settings, its network and its scores."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from pytorch_lightning.utilities.model_summary.model_summary import ModelSummary
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+from rich.tree import Tree
+
+from prenda.training.classifier import Classifier
+
+SHOWN = ("accuracy", "f1", "precision", "recall", "loss", "ece")  # of each part, what fits a narrow terminal
+
+
+def show_config(console: Console, config: Mapping[str, Any], title: str) -> None:
+    """The resolved configuration as a tree."""
+
+    def grow(tree: Tree, node: Mapping[str, Any]) -> Tree:
+        for key, value in node.items():
+            if isinstance(value, Mapping) and value:
+                grow(tree.add(f"[bold]{escape(key)}[/]"), value)
+            else:
+                tree.add(escape(f"{key}: {value}"), highlight=True)
+        return tree
+
+    console.print(grow(Tree(escape(title), guide_style="dim"), config))
+
+
+def show_network(console: Console, classifier: Classifier, image_shape: tuple[int, int, int]) -> None:
+    """Each layer's output shape, parameters and their size."""
+    classifier.example_input_array = torch.zeros(2, *image_shape)
+    summary = ModelSummary(classifier, max_depth=-1)
+    table = Table("Layer", "Type", "Output (B, …)", title="Network", title_justify="left")
+    table.add_column("Parameters", justify="right")
+    table.add_column("KiB", justify="right")
+    layers = zip(summary.layer_names, summary.layer_types, summary.out_sizes, summary.param_nums, strict=True)
+    for name, kind, shape, parameters in layers:
+        layer = classifier.get_submodule(name)
+        if not name.startswith("backbone") or any(True for _ in layer.children()):
+            continue  # containers repeat what their layers say
+        size = sum(weight.nbytes for weight in layer.parameters()) / 1024
+        output = ", ".join(map(str, shape[1:])) if isinstance(shape, list) else "not called"
+        table.add_row(name.removeprefix("backbone."), kind, output, f"{parameters:,}", f"{size:,.1f}")
+    weights = [weight for weight in classifier.backbone.parameters() if weight.requires_grad]
+    total, size = sum(weight.numel() for weight in weights), sum(weight.nbytes for weight in weights) / 1024
+    table.add_section()
+    table.add_row("trainable", "", "", f"{total:,}", f"{size:,.1f}")
+    console.print(table)
+
+
+def show_result(
+    console: Console, title: str, scores: Mapping[str, Mapping[str, float]], places: Mapping[str, str]
+) -> None:
+    """The closing table: scores of each split, then where everything is."""
+    console.print(f"\n{title}", highlight=False, markup=False)
+    table = Table("", *SHOWN)
+    for split, values in scores.items():
+        table.add_row(split, *(f"{values[name]:.4f}" for name in SHOWN))
+    console.print(table)
+    for name, place in places.items():
+        console.print(f"{name:<17} {place}", soft_wrap=True, highlight=False, markup=False)
+
+
+def relative(path: Path) -> str:
+    """The path as one would type it here."""
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)

@@ -1,0 +1,1 @@
+"""Scores of predictions, calibration of confidence, and statistical significance."""

@@ -1,0 +1,143 @@
+"""What a sweep leaves: its record in MLflow, tables, pictures and a page, and the best trial as an experiment."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from pathlib import Path
+from typing import Any
+
+import optuna
+from omegaconf import DictConfig, OmegaConf
+from optuna.study import Study
+from optuna.trial import FrozenTrial, TrialState
+
+from prenda.config.identity import parameters
+from prenda.report.sweep.report import Swept, SweptTrial, markdown, write_sweep
+from prenda.report.tables import read_history
+from prenda.search.driver import Sweep, best_trials, state_of
+from prenda.search.plan import KEPT, Plan
+from prenda.search.progress import show_end
+from prenda.search.space import VARIABLES, shown
+from prenda.search.study import directions
+from prenda.tracking.runs import Run
+from prenda.tracking.sweeps import close_sweep, open_sweep
+
+SUMMARY = "summary"  # in a sweep's folder: what is kept of it in MLflow too
+REPEATED = ("data", "augment", "backbone", "optimizer", "scheduler", "trainer")  # groups of an experiment
+LEAST_TRIALS = 6  # finished ones, before the parameters' importance is told
+
+
+def open_record(plan: Plan, folder: Path) -> Run:
+    """The sweep's run in MLflow: its space, and the settings that its trials have in common."""
+    space = {f"space/{setting}": line for setting, line in plan.space.describe().items()}
+    chosen = set(plan.space.describe())
+    common = {name: value for name, value in parameters(_first(plan)).items() if name not in chosen}
+    return open_sweep(plan.config, folder / SUMMARY, plan.name, plan.command, common | space)
+
+
+def finish(sweep: Sweep, stopped: bool) -> None:
+    """Writes and shows what came out. A store that does not answer any more costs the record, nothing else."""
+    folder = sweep.folder / SUMMARY
+    swept = gather(sweep.plan, sweep.study, sweep.folder)
+    write_sweep(folder, swept)
+    (folder / KEPT).write_text((sweep.folder / KEPT).read_text(encoding="utf-8"), encoding="utf-8")
+    best = best_trials(sweep.study)
+    for place, trial in enumerate(best):
+        name = "best_trial" if place == 0 else f"best_trial_{trial.number}"  # conf/experiment/ has a `best` of its own
+        write_experiment(sweep, trial, folder / "experiment" / f"{name}.yaml")
+    try:
+        sweep.record.log_description(markdown(swept))
+        if best:
+            sweep.record.log_tags({f"best/{name}": str(value) for name, value in shown(best[0].params).items()})
+        close_sweep(sweep.record, "KILLED" if stopped else "FAILED" if sweep.hopeless else "FINISHED")
+    except Exception as error:  # each kind of store has its own
+        print(f"prenda: the sweep's record is not whole: {error}", file=sys.stderr)
+    _show(sweep, swept, best, folder)
+
+
+def gather(plan: Plan, study: Study, folder: Path) -> Swept:
+    """The sweep as its report takes it."""
+    trials = [trial for trial in study.get_trials(deepcopy=False) if trial.state is not TrialState.WAITING]
+    retried = {trial.user_attrs.get("retry_of") for trial in trials}
+    objectives = list(plan.config.search.objectives)
+    return Swept(
+        name=plan.name,
+        command=plan.command,
+        objectives=objectives,
+        directions=directions(objectives),
+        trials=[_swept(trial, folder, objectives[0]) for trial in trials if trial.number not in retried],
+        importance=_importance(study),
+        best=[trial.number for trial in best_trials(study)],
+    )
+
+
+def write_experiment(sweep: Sweep, trial: FrozenTrial, path: Path) -> None:
+    """Keeps a trial's settings, whole, as a file of conf/experiment that gives the same run again."""
+    config = OmegaConf.load(sweep.folder / trial.user_attrs["folder"] / "config.yaml")
+    assert isinstance(config, DictConfig)
+    choices = {group: choice for group, choice in config.choices.items() if group in REPEATED}
+    whole_run = ("seed", "label_smoothing", "ema", "mirrored_scoring", "shifted_scoring")
+    settings = {name: config[name] for name in (*REPEATED, *whole_run)}
+    body: dict[str, Any] = {
+        "defaults": [{f"override /{group}": choice} for group, choice in choices.items()],
+        **settings,
+    }
+    del body["data"]["dir"]  # of this machine
+    scores = ", ".join(f"{n} {v:.6g}" for n, v in zip(sweep.plan.config.search.objectives, trial.values, strict=True))
+    head = (
+        "# @package _global_\n"
+        f"# Trial {trial.number} of the sweep {sweep.plan.name}: {scores}. To the bit on the same machine:\n"
+        f"#\n#   prenda train --config-dir {path.parents[1]} experiment={path.stem}\n"
+    )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(head + OmegaConf.to_yaml(OmegaConf.create(body)), encoding="utf-8")
+
+
+def _first(plan: Plan) -> DictConfig:
+    """The configuration of one trial, whichever."""
+    return plan.configuration(next(plan.space.probes(set(plan.groups))))
+
+
+def _swept(trial: FrozenTrial, folder: Path, objective: str) -> SweptTrial:
+    history = folder / str(trial.user_attrs.get("folder")) / "metrics" / "metrics.csv"
+    curves = read_history(history) if history.is_file() else {}
+    same = trial.user_attrs.get("same_as")
+    return SweptTrial(
+        number=trial.number,
+        state=state_of(trial),
+        parameters=shown(trial.params),
+        values=list(trial.values) if trial.state is TrialState.COMPLETE else [],
+        curve=curves.get(objective, {}),
+        seconds=trial.user_attrs.get("seconds"),
+        note=trial.user_attrs.get("note", "" if same is None else f"the same settings as trial {same}"),
+    )
+
+
+def _importance(study: Study) -> dict[str, float]:
+    """What each parameter is worth for the first objective; empty where too few trials tell."""
+    finished = [trial for trial in study.trials if trial.state is TrialState.COMPLETE]
+    if len(finished) < LEAST_TRIALS:
+        return {}
+    target = (lambda trial: trial.values[0]) if len(study.directions) > 1 else None
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            told = optuna.importance.get_param_importances(study, target=target)
+    except (ValueError, RuntimeError, ZeroDivisionError):  # all scores alike, or nothing that all trials share
+        return {}
+    return {setting.removeprefix(VARIABLES): share for setting, share in told.items()}
+
+
+def _show(sweep: Sweep, swept: Swept, best: list[FrozenTrial], folder: Path) -> None:
+    lines = []
+    for trial in best:
+        scores = "  ".join(f"{name} {value:.6g}" for name, value in zip(swept.objectives, trial.values, strict=True))
+        chosen = " ".join(f"{setting}={value}" for setting, value in shown(trial.params).items())
+        lines.append(f"Best: trial {trial.number}  {scores}  {chosen}")
+    places = {"Sweep": str(folder / "sweep.html")}
+    if best:
+        places["Again"] = f"prenda train --config-dir {folder} experiment=best_trial"
+    if sweep.record.id is not None:
+        places["MLflow run"] = f"{sweep.record.id} in {sweep.plan.config.tracking.uri}"
+    show_end(sweep.counts, lines, places)

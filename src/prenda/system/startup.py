@@ -1,0 +1,61 @@
+"""Imports of large libraries, which make much that stays and no garbage."""
+
+from __future__ import annotations
+
+import atexit
+import gc
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import ModuleType
+
+from prenda.system.memory import give_back
+
+
+@contextmanager
+def resting() -> Iterator[None]:
+    """Keeps the garbage collector from looking through what is imported within, again and again as it comes."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
+@contextmanager
+def lasting() -> Iterator[None]:
+    """As `resting`, and the collector leaves alone for good what is there then: 800,000 objects of torch and Lightning.
+
+    It would look through them in every epoch, and take them apart one by one as the process ends. For the start of a
+    command, before there is garbage, which would stay too.
+    """
+    with resting(), without_signal_processing():
+        yield
+        gc.freeze()
+    atexit.register(_leave)
+
+
+@contextmanager
+def without_signal_processing() -> Iterator[None]:
+    """Lets torchmetrics believe that scipy.signal is there: half a second and 26 MiB.
+
+    It imports it to give it a function's old name again, for a metric of speech. Whoever imports it later gets it.
+    """
+    name = "scipy.signal"
+    if name in sys.modules:
+        yield
+        return
+    sys.modules[name] = stand_in = ModuleType(name)
+    stand_in.__dict__["hamming"] = None
+    try:
+        yield
+    finally:
+        del sys.modules[name]
+
+
+def _leave() -> None:
+    """Lets go of what the command made, and leaves the libraries, whose memory goes with the process."""
+    give_back()  # the destructors of NVIDIA's libraries will touch 100 MiB
+    gc.freeze()

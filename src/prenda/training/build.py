@@ -1,0 +1,135 @@
+"""Makes what a run needs from its configuration: device, network, Lightning's Trainer."""
+
+from __future__ import annotations
+
+import logging
+import os
+import warnings
+from contextlib import nullcontext
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from omegaconf import DictConfig
+from pytorch_lightning.profilers import PassThroughProfiler, Profiler
+
+from prenda.config.instantiate import build, refused
+from prenda.config.plain import as_plain
+from prenda.data.datamodule import ImageDataModule
+from prenda.training.classifier import Classifier
+from prenda.training.test_time_views import Views
+
+
+def resolve_device(config: DictConfig) -> tuple[str, int]:
+    """The accelerator and the number of processes.
+
+    Raises:
+        ValueError: If this machine has no such device, or not as many, or it cannot train in that precision.
+    """
+    wanted, devices = config.trainer.accelerator, config.trainer.devices
+    gpus = torch.cuda.device_count()
+    mps = torch.backends.mps.is_available()
+    found = wanted if wanted != "auto" else "gpu" if gpus else "mps" if mps else "cpu"
+    if found == "gpu" and not gpus:
+        raise ValueError(
+            "trainer.accelerator is gpu, but PyTorch finds no CUDA GPU on this machine: use trainer=cpu, "
+            "or install the GPU's driver and a PyTorch built for it."
+        )
+    if found == "mps" and not mps:
+        raise ValueError("trainer.accelerator is mps, but this is no Apple computer with Metal: use trainer=cpu.")
+    count = gpus if found == "gpu" and devices == -1 else devices
+    most = {"gpu": gpus, "mps": 1}.get(found, os.cpu_count() or 1)
+    if not 1 <= count <= most:
+        raise ValueError(f"trainer.devices is {devices}, but this machine has {most} of {found}: give at most {most}.")
+    if found == "cpu" and config.trainer.precision == "16-mixed":
+        raise ValueError("trainer.precision is 16-mixed, which needs a GPU: use bf16-mixed or 32 on the CPU.")
+    if found == "cpu" and config.trainer.sync_batchnorm:
+        raise ValueError("trainer.sync_batchnorm is true, which PyTorch has for GPUs only: set it to false on the CPU.")
+    return found, count
+
+
+def settle(config: DictConfig, processes: int) -> None:
+    """Seeds and threads of this process, and quiet libraries."""
+    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
+    # By design: the images lie in memory, where worker processes would only copy them.
+    warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+    # Lightning asks torch in a way that torch has replaced; theirs to mend.
+    warnings.filterwarnings("ignore", message=".*treespec, LeafSpec.*")
+    # Where Slurm is, processes are still ours to start.
+    warnings.filterwarnings("ignore", message=".*`srun` command is available.*")
+    # A continued run's folder holds checkpoints, of course.
+    warnings.filterwarnings("ignore", message="Checkpoint directory .* exists and is not empty")
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    torch.set_num_threads(config.trainer.threads or max(1, cores // processes))
+    pl.seed_everything(config.seed, verbose=False)
+    if resolve_device(config)[0] == "cpu":
+        # Lightning sets it; every step of an optimiser then looks for NVIDIA's library, and finds none.
+        os.environ.pop("PYTORCH_NVML_BASED_CUDA_CHECK", None)
+
+
+def build_classifier(config: DictConfig, data: ImageDataModule) -> Classifier:
+    """The classifier around the configured backbone, for the images of `data`.
+
+    Raises:
+        ValueError: If a setting of backbone, optimizer or scheduler cannot work, by its dotted name.
+    """
+    backbone = build(config, "backbone", image_shape=data.image_shape, num_classes=len(data.class_names))
+    if config.mirrored_scoring or config.shifted_scoring:
+        background = data.normalized(torch.zeros(1, 1, 1, 1, dtype=torch.uint8))  # (1, C, 1, 1)
+        backbone = Views(backbone, background, config.mirrored_scoring, config.shifted_scoring)
+    if config.trainer.channels_last:
+        backbone = backbone.to(memory_format=torch.channels_last)
+    if config.trainer.compile:
+        backbone.compile()
+    classifier = Classifier(
+        backbone,
+        len(data.class_names),
+        optimizer=build(config, "optimizer"),
+        scheduler=build(config, "scheduler"),
+        label_smoothing=config.label_smoothing,
+        seed=config.seed,
+    )
+    _try_optimizer(config, classifier)
+    classifier.notes = {
+        "config": as_plain(config),
+        "class_names": list(data.class_names),
+        "image_shape": list(data.image_shape),
+        "pixels": data.statistics(),
+        "content_hash": data.content_hash,
+    }
+    return classifier
+
+
+def _try_optimizer(config: DictConfig, classifier: Classifier) -> None:
+    """Makes optimiser and schedule once, so that settings that cannot work are refused before anything is recorded."""
+    with refused(config, "optimizer"):
+        optimizer = classifier.make_optimizer()
+    with refused(config, "scheduler"):
+        classifier.make_scheduler(optimizer, 100)
+
+
+class _Unmeasured(PassThroughProfiler):
+    """Lightning's own profiler that does nothing, without a generator for each of the 55 things that a step does."""
+
+    # Lightning declares a context manager made of a generator, which this one does without; both serve a `with`.
+    def profile(self, action_name: str) -> nullcontext[None]:  # type: ignore[override]
+        return _NOTHING
+
+
+_NOTHING = nullcontext()
+
+
+def build_trainer(config: DictConfig, profiler: Profiler | None = None, **settings: Any) -> pl.Trainer:
+    """Lightning's Trainer without what we do ourselves: its summary, its first check of validation, its folder."""
+    device, _ = resolve_device(config)
+    return pl.Trainer(
+        accelerator=device,
+        precision=config.trainer.precision,
+        deterministic=config.trainer.deterministic,
+        num_sanity_val_steps=0,
+        enable_model_summary=False,
+        log_every_n_steps=0,  # figures come once an epoch
+        use_distributed_sampler=False,  # the datamodule's own samplers know the processes
+        profiler=profiler or _Unmeasured(),
+        **settings,
+    )

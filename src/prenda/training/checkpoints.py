@@ -1,0 +1,79 @@
+"""Checkpoints: written whole or not at all, plain types only."""
+
+from __future__ import annotations
+
+import io
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import Callback
+from pytorch_lightning.plugins.io import TorchCheckpointIO
+
+from prenda.system.atomic_write import write_whole
+
+MONITOR = "val/accuracy"
+
+
+class AtomicCheckpointIO(TorchCheckpointIO):
+    """Writes a checkpoint whole or not at all.
+
+    Lightning's own goes through the system's temporary folder, from where a move to another disk is a copy.
+    """
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any | None = None) -> None:
+        """Raises: OSError: If the disk is full or the folder cannot be written; the old file is then untouched."""
+        target = Path(path)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        content = io.BytesIO()
+        torch.save(checkpoint, content)  # into memory: torch does not say what is wrong with a disk
+        try:
+            write_whole(target, content.getbuffer())
+        except OSError as error:
+            raise OSError(
+                error.errno, f"{error.strerror}: the checkpoint cannot be kept, make room for", str(target)
+            ) from error
+
+
+class ModelCheckpoint(pl.callbacks.ModelCheckpoint):
+    """Lightning's, at the end of epochs alone, with its key made up once instead of in every hook of every step."""
+
+    @cached_property
+    def state_key(self) -> str:
+        return super().state_key
+
+    def on_train_batch_end(self, *_: Any) -> None:
+        """Leaves out the look whether a step is one to save after: none is."""
+
+
+def best_and_last(folder: Path) -> list[Callback]:
+    """Keeps `best.ckpt`, by validation accuracy (the earlier of equals), and after it `last.ckpt`, of every epoch.
+
+    Two callbacks: one with save_last=True would write the last file only when it writes the best.
+    """
+    best, last = (
+        ModelCheckpoint(
+            folder,
+            filename=name,
+            monitor=monitor,
+            mode="max",
+            enable_version_counter=False,
+            auto_insert_metric_name=False,
+        )
+        for name, monitor in (("best", MONITOR), ("last", None))
+    )
+    return [best, last]
+
+
+def seconds(path: Path) -> float:
+    """How long training had taken, validation included, over all its interruptions."""
+    elapsed: dict[str, float] = read(path)["callbacks"]["Timer"]["time_elapsed"]
+    return elapsed["train"]
+
+
+def read(path: Path) -> dict[str, Any]:
+    """A checkpoint's plain types: `state_dict`, `epoch`, and our notes under `prenda`. Runs no code of the file."""
+    checkpoint: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    return checkpoint

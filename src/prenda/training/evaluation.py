@@ -1,0 +1,135 @@
+"""Scores a trained classifier, right after training or again later."""
+
+from __future__ import annotations
+
+import statistics
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from omegaconf import DictConfig, OmegaConf
+from rich.console import Console
+from torch import Tensor
+
+from prenda.config.identity import run_name
+from prenda.config.schema import TrainConfig
+from prenda.data.datamodule import ImageDataModule, Split
+from prenda.data.datamodule import from_config as data_from_config
+from prenda.report import terminal
+from prenda.scoring.scores import Scores, score
+from prenda.tracking.lookup import download
+from prenda.tracking.store import local_store
+from prenda.training import checkpoints
+from prenda.training.build import build_classifier, build_trainer, settle
+from prenda.training.classifier import Classifier
+
+
+def evaluate(
+    config: DictConfig,
+    classifier: Classifier,
+    data: ImageDataModule,
+    checkpoint: Path,
+    splits: Sequence[Split] = ("val", "test"),
+) -> dict[str, Scores]:
+    """Loads a checkpoint's weights and scores parts of the data, each image once, unaugmented.
+
+    Whatever trained it, this is one process on one device, so that the scores do not depend on how many there were.
+    """
+    trainer = build_trainer(config, devices=1, logger=False, enable_checkpointing=False, enable_progress_bar=False)
+    classifier.load_state_dict(checkpoints.read(checkpoint)["state_dict"])
+    scores = {}
+    for split in splits:
+        data.predicted = split
+        logits = torch.cat(cast(list[Tensor], trainer.predict(classifier, datamodule=data)))
+        labels = data.split(split).labels
+        scores[str(split)] = score(logits.cpu().numpy(), labels.cpu().numpy(), data.class_names)
+    return scores
+
+
+def latency(classifier: Classifier, image_shape: tuple[int, int, int], times: int = 30) -> float:
+    """Median seconds of one picture through the network, after a few to warm up, on the device where it is."""
+    picture = torch.zeros(1, *image_shape, device=classifier.device)
+    taken = []
+    with torch.inference_mode():
+        classifier.eval()
+        for _ in range(times + 5):
+            started = time.perf_counter()
+            classifier(picture).argmax().item()  # waits for a GPU
+            taken.append(time.perf_counter() - started)
+    return statistics.median(taken[5:])
+
+
+@dataclass(frozen=True)
+class Restored:
+    """A finished run's network and images, as its checkpoint says."""
+
+    config: DictConfig
+    classifier: Classifier
+    data: ImageDataModule
+    checkpoint: Path
+
+
+def evaluate_again(
+    source: str, data_dir: str | None = None, accelerator: str | None = None, any_data: bool = False
+) -> dict[str, Scores]:
+    """Scores a finished run from what its checkpoint says of it, and shows the figures; see `restored`."""
+    with restored(source, data_dir, accelerator, any_data) as run:
+        scores = evaluate(run.config, run.classifier, run.data, run.checkpoint)
+        title = f"{run_name(run.config)}, scored again from {source}"
+    terminal.show_result(Console(), title, {split: score.metrics for split, score in scores.items()}, {})
+    return scores
+
+
+@contextmanager
+def restored(
+    source: str, data_dir: str | None = None, accelerator: str | None = None, any_data: bool = False
+) -> Iterator[Restored]:
+    """Brings a finished run back.
+
+    Args:
+        source: A checkpoint's path, or the id or name of a run in this project's store.
+        data_dir: Where the data set is now; None takes the recorded folder.
+        accelerator: The device, which then computes in full precision; None takes the recorded one.
+        any_data: Take other images than the run was trained with, instead of refusing.
+
+    Raises:
+        ValueError: If there is no such run or checkpoint, or the data set's content is not the recorded one.
+    """
+    with tempfile.TemporaryDirectory() as scratch:
+        path = Path(source)
+        if not path.is_file():
+            path = download(local_store(), source, "checkpoints/best.ckpt", Path(scratch))
+        notes = _notes(path)
+        config = OmegaConf.merge(TrainConfig, notes["config"])
+        assert isinstance(config, DictConfig)
+        config.data.dir = data_dir or config.data.dir
+        if accelerator is not None and accelerator != config.trainer.accelerator:
+            config.trainer.accelerator, config.trainer.precision = accelerator, "32"
+        config.trainer.devices, config.trainer.sync_batchnorm, config.trainer.compile = 1, False, False
+        settle(config, processes=1)
+        data = data_from_config(config)
+        data.prepare_data()
+        data.setup()
+        if data.content_hash != notes["content_hash"] and not any_data:
+            raise ValueError(
+                f"data.dir is {config.data.dir}, where {config.data.name} has the content {data.content_hash[:12]}…, "
+                f"but {source} was trained on {notes['content_hash'][:12]}…: give --data-dir the recorded images, "
+                "or --any-data to score on these."
+            )
+        yield Restored(config, build_classifier(config, data), data, path)
+
+
+def _notes(path: Path) -> dict[str, Any]:
+    """What a checkpoint says of its run."""
+    try:
+        notes: dict[str, Any] = checkpoints.read(path)["prenda"]
+    except Exception as error:  # a foreign file can fail anywhere
+        raise ValueError(
+            f"{path} is no checkpoint of prenda: give best.ckpt or last.ckpt of a run's checkpoints folder."
+        ) from error
+    return notes

@@ -1,0 +1,108 @@
+"""The end of a run: its best epoch scored, its report written, its bundle kept."""
+
+from __future__ import annotations
+
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from omegaconf import DictConfig
+
+from prenda.backbones.first_layer import first_layer_weights
+from prenda.bundle.format import BundleError
+from prenda.config.identity import parameters, run_name
+from prenda.config.schema import ReportLevel
+from prenda.data.datamodule import ImageDataModule, Split
+from prenda.report.run.report import Finished, describe, write_confusions, write_full, write_tables
+from prenda.report.tables import write_json
+from prenda.scoring.calibration import fit_temperature
+from prenda.scoring.scores import Scores
+from prenda.system.memory import give_back
+from prenda.tracking.runs import Run
+from prenda.training import checkpoints
+from prenda.training.classifier import Classifier
+from prenda.training.evaluation import evaluate, latency
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """What a run gives.
+
+    Attributes:
+        score: Validation accuracy of the chosen checkpoint, which sweeps maximise.
+        scores: Figures of the chosen checkpoint on `val`, `test` and, in a full report, `train`.
+        best_epoch: The epoch that it was taken from, counted from 1.
+        train_seconds: Of the epochs, validation included.
+        run_id: MLflow's; None offline.
+    """
+
+    score: float
+    scores: dict[str, Scores]
+    best_epoch: int
+    train_seconds: float
+    folder: Path
+    checkpoint: Path
+    run_id: str | None
+
+
+def finish(config: DictConfig, classifier: Classifier, data: ImageDataModule, run: Run) -> TrainResult:
+    """Scores the best epoch's weights and writes the report and the closing record."""
+    started = time.perf_counter()
+    level = config.report.level
+    checkpoint = run.folder / "checkpoints" / "best.ckpt"
+    best_epoch = checkpoints.read(checkpoint)["epoch"] + 1
+    seconds = checkpoints.seconds(checkpoint.with_name("last.ckpt"))
+    splits: tuple[Split, ...] = ("train", "val", "test") if level is ReportLevel.full else ("val", "test")
+    scores = evaluate(config, classifier, data, checkpoint, splits)
+    finished = _finished(config, classifier, data, scores, best_epoch)
+    metrics = finished.metrics() | {
+        "best/epoch": best_epoch,
+        "parameters": sum(weight.numel() for weight in classifier.backbone.parameters() if weight.requires_grad),
+        "train/seconds": seconds,
+        "latency/seconds": latency(classifier, data.image_shape),
+    }
+    write_json(metrics, run.folder / "scores.json")
+    run.log_metrics(metrics, step=best_epoch)
+    write_tables(run.folder, finished)
+    if level is ReportLevel.light:
+        write_confusions(run.folder, finished, percent=False)
+    if level is ReportLevel.full:
+        write_full(run.folder, finished)
+    run.log_description(describe(finished, config.tracking.command))
+    run.log_metrics({"report/seconds": time.perf_counter() - started}, step=best_epoch)
+    if level is not ReportLevel.none:
+        _bundle(run, classifier, data, metrics)
+    return TrainResult(scores["val"].metrics["accuracy"], scores, best_epoch, seconds, run.folder, checkpoint, run.id)
+
+
+def _finished(
+    config: DictConfig, classifier: Classifier, data: ImageDataModule, scores: dict[str, Scores], best_epoch: int
+) -> Finished:
+    weights = first_layer_weights(classifier.backbone, data.image_shape)
+    return Finished(
+        name=run_name(config),
+        settings=parameters(config),
+        class_names=data.class_names,
+        scores=scores,
+        temperature=fit_temperature(scores["val"].logits, scores["val"].labels),
+        best_epoch=best_epoch,
+        test_images=data.split("test").images.cpu().numpy(),
+        first_layer=None if weights is None else weights.numpy(),
+    )
+
+
+def _bundle(run: Run, classifier: Classifier, data: ImageDataModule, scores: dict[str, float]) -> None:
+    """Keeps the network as a bundle; a run that cannot have one is scored and recorded all the same."""
+    give_back()  # of training and scoring: exporting takes its own
+    from prenda.bundle import export  # ONNX Runtime: for the end of a run, if it keeps a bundle
+
+    folder = run.folder / "bundle"
+    try:
+        difference = export.write_run(folder, classifier, data, scores, run.id)
+    except BundleError as error:
+        print(f"prenda train: no bundle: {error}", file=sys.stderr)
+        run.log_tags({"bundle": f"none: {error}"})
+        return
+    run.log_metrics({"onnx/largest_difference": difference}, step=int(scores["best/epoch"]))
+    run.log_bundle(folder)

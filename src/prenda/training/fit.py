@@ -1,0 +1,66 @@
+"""Lightning's part of a run: its Trainer with our callbacks, from the first epoch or the last checkpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from omegaconf import DictConfig
+from pytorch_lightning.callbacks import Callback, EMAWeightAveraging, Timer
+
+from prenda.data.datamodule import ImageDataModule
+from prenda.tracking.loggers import lightning_loggers
+from prenda.training import checkpoints
+from prenda.training.build import build_trainer
+from prenda.training.callbacks.confusion import ConfusionOverEpochs
+from prenda.training.callbacks.progress import TrainingProgress
+from prenda.training.classifier import Classifier
+from prenda.training.profile import Trace
+
+
+def fit(
+    config: DictConfig,
+    classifier: Classifier,
+    data: ImageDataModule,
+    folder: Path,
+    run_id: str | None,
+    more: Sequence[Callback],
+    processes: int = 1,
+    nodes: int = 1,
+) -> None:
+    """Train to the last epoch, from the folder's last checkpoint where there is one.
+
+    Args:
+        config: The run's.
+        classifier: What is trained.
+        data: Set up.
+        folder: The run's own.
+        run_id: MLflow's; None records in the folder alone.
+        more: Further callbacks.
+        processes: On each machine.
+        nodes: Machines.
+    """
+    last = folder / "checkpoints" / "last.ckpt"
+    callbacks = [TrainingProgress(), Timer(), *more, *checkpoints.best_and_last(last.parent)]
+    if config.report.every_n_epochs:
+        pictures = folder / "confusion" / "epochs"
+        callbacks.append(ConfusionOverEpochs(config.report.every_n_epochs, data.class_names, pictures))
+    if config.ema is not None:
+        callbacks.append(EMAWeightAveraging(decay=config.ema))
+    trace = Trace(config.trainer.profile, folder, layers=not config.trainer.compile) if config.trainer.profile else None
+    if trace is not None:
+        callbacks.append(trace)
+    trainer = build_trainer(
+        config,
+        devices=processes,
+        num_nodes=nodes,
+        strategy="auto" if processes * nodes == 1 else "ddp",
+        max_epochs=config.trainer.epochs,
+        gradient_clip_val=config.trainer.gradient_clip,
+        sync_batchnorm=config.trainer.sync_batchnorm,
+        logger=lightning_loggers(config, folder, run_id),
+        callbacks=callbacks,
+        profiler=None if trace is None else trace.spans,
+        plugins=[checkpoints.AtomicCheckpointIO()],
+    )
+    trainer.fit(classifier, datamodule=data, ckpt_path=last if last.is_file() else None, weights_only=True)

@@ -1,0 +1,43 @@
+"""Goes on with an interrupted run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from omegaconf import DictConfig, OmegaConf
+
+from prenda.config.schema import TrainConfig
+from prenda.tracking.lookup import find, reach
+from prenda.tracking.runs import is_finished
+from prenda.tracking.store import local_store
+from prenda.training.finish import TrainResult
+from prenda.training.train import train
+
+
+def resume(run: str) -> TrainResult:
+    """Trains what is left of a run, in its own folder and in the same MLflow run.
+
+    Args:
+        run: Its folder, or its id or name in this project's store.
+
+    Raises:
+        ValueError: If there is no such run, its folder is gone, or it has nothing left to do.
+    """
+    folder = _folder(run)
+    path = folder / "config.yaml"
+    if not path.is_file():
+        raise ValueError(
+            f"{run!r} has no run's config.yaml in {folder}: give the folder of a run (outputs/runs/DATE/TIME), its id "
+            "or its name, on the machine that it ran on."
+        )
+    if is_finished(folder):
+        raise ValueError(f"{run!r} has finished: there is nothing left to do. `prenda evaluate` scores it again.")
+    config = OmegaConf.merge(TrainConfig, OmegaConf.load(path))
+    assert isinstance(config, DictConfig)
+    return train(config, folder)
+
+
+def _folder(run: str) -> Path:
+    if Path(run).is_dir():
+        return Path(run).resolve()
+    return Path(find(reach(local_store()), run).data.tags.get("folder", run))

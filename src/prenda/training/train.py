@@ -1,0 +1,124 @@
+"""One run from its configuration to its record: trained, scored, recorded."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from omegaconf import DictConfig, OmegaConf
+from pytorch_lightning.callbacks import Callback
+from rich.console import Console
+
+from prenda.config.identity import check_folder, run_name
+from prenda.config.plain import as_plain
+from prenda.config.validation import check
+from prenda.data.datamodule import ImageDataModule, Split
+from prenda.data.datamodule import from_config as data_from_config
+from prenda.report import terminal
+from prenda.system.atomic_write import write_whole
+from prenda.system.signals import stopping
+from prenda.tracking.runs import PRUNED, DataUsed, Pruned, Run, recorded
+from prenda.training.build import build_classifier, resolve_device, settle
+from prenda.training.distributed import Torchrun, fit_in_processes
+from prenda.training.finish import TrainResult, finish
+from prenda.training.fit import fit
+from prenda.training.profile import TRACE
+
+
+def train(config: DictConfig, folder: Path, callbacks: Sequence[Callback] = ()) -> TrainResult:
+    """Trains the network that the configuration describes, scores its best epoch, and records both.
+
+    Nothing is recorded before the settings have been found to work. Where the folder holds an interrupted run of the
+    same settings, it goes on from its last epoch, and ends as if nothing had happened, to the same bits.
+
+    Args:
+        config: The run's.
+        folder: Its own.
+        callbacks: More of Lightning's. Where there are several processes, each gets a pickled copy.
+
+    Raises:
+        ValueError: If a setting cannot work, by its dotted name, or if the folder's run has other settings.
+        Pruned: If a callback gave the run up, by writing the reason to `pruned.txt` in the folder.
+    """
+    check(config)
+    check_folder(config, folder)
+    torchrun = Torchrun.found()
+    device, processes = resolve_device(config)
+    settle(config, processes if torchrun is None else torchrun.processes)
+    data = data_from_config(config)
+    data.prepare_data()
+    data.setup()
+    classifier = build_classifier(config, data)
+    out = Console()
+    terminal.show_config(out, as_plain(config), f"prenda train: {run_name(config)}")
+    terminal.show_network(out, classifier, data.image_shape)
+    folder.mkdir(parents=True, exist_ok=True)
+    write_whole(folder / "config.yaml", OmegaConf.to_yaml(config, resolve=True))
+    with stopping(), recorded(config, folder) as run:
+        run.log_tags({"device": device})
+        run.log_data(_data_used(data))
+        reason = folder / PRUNED
+        if not reason.is_file():
+            if torchrun is not None:
+                fit(config, classifier, data, folder, run.id, callbacks, torchrun.processes, torchrun.nodes)
+                torchrun.leave()
+            elif processes == 1:
+                fit(config, classifier, data, folder, run.id, callbacks)
+            else:
+                fit_in_processes(config, folder, run.id, callbacks, processes)
+        if reason.is_file():
+            raise Pruned(reason.read_text(encoding="utf-8"))
+        result = finish(config, classifier, data, run)
+    _show(out, config, result, run)
+    return result
+
+
+def join(config: DictConfig, folder: Path) -> None:
+    """What every process that torchrun started does, but the first: trains along, and leaves the rest to `train`.
+
+    Args:
+        config: The run's.
+        folder: The one of the first process; both machines must see it.
+    """
+    check(config)
+    torchrun = Torchrun.found()
+    assert torchrun is not None
+    settle(config, torchrun.processes)
+    data = data_from_config(config)
+    data.prepare_data()
+    data.setup()
+    classifier = build_classifier(config, data)
+    with stopping():
+        fit(config, classifier, data, folder, None, (), torchrun.processes, torchrun.nodes)
+
+
+def _data_used(data: ImageDataModule) -> DataUsed:
+    parts: tuple[Split, ...] = ("train", "val", "test")
+    split = {
+        "classes": ", ".join(data.class_names),
+        "val_size": data.selection.val_size,
+        "split_seed": data.selection.split_seed,
+    }
+    sizes = {str(part): len(data.split(part)) for part in parts}
+    return DataUsed(data.data_name, data.content_hash, str(data.data_dir), split, sizes)
+
+
+def _show(out: Console, config: DictConfig, result: TrainResult, run: Run) -> None:
+    title = f"{run_name(config)}: epoch {result.best_epoch} of {config.trainer.epochs}, chosen by val/accuracy"
+    places = {
+        "Trained in": f"{result.train_seconds:.1f} s",
+        "Run folder": terminal.relative(result.folder),
+        "Checkpoint": terminal.relative(result.checkpoint),
+    }
+    made = {
+        "Report": "report.html",
+        "Confusion matrix": "confusion/test.png",
+        "Bundle": "bundle",
+        "Trace": TRACE.as_posix(),
+    }
+    for name, file in made.items():
+        if (result.folder / file).exists():
+            places[name] = terminal.relative(result.folder / file)
+    if run.id is not None:
+        places |= {"MLflow run": f"{run.id} in {config.tracking.uri}", "See it": "make ui, or prenda ui"}
+    terminal.show_result(out, title, {split: score.metrics for split, score in result.scores.items()}, places)

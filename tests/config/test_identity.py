@@ -1,0 +1,42 @@
+from __future__ import annotations
+
+import pytest
+
+from prenda.config.identity import make_run_name
+from tests.conftest import configured
+
+
+@pytest.mark.parametrize(
+    ("overrides", "told"),
+    [
+        ([], "cnn_batch_norm-fashion_mnist-seed0"),
+        (["backbone=dense", "data=mnist", "seed=3"], "dense-mnist-seed3"),
+        (["optimizer=sgd", "optimizer.lr=3e-3"], "cnn_batch_norm-fashion_mnist-optimizer=sgd-lr=3e-3-seed0"),
+        (["backbone=dense", "backbone.units=[512, 128]"], "dense-fashion_mnist-units=[512,128]-seed0"),
+        (
+            ["tracking=offline", "trainer=cpu", "report=none", "paths.home=/a", "data.dir=/b"],
+            "cnn_batch_norm-fashion_mnist-seed0",
+        ),
+        (["trainer.epochs=3"], "cnn_batch_norm-fashion_mnist-epochs=3-seed0"),
+        (["trainer.profile=20"], "cnn_batch_norm-fashion_mnist-seed0"),
+        (["trainer=profile"], "cnn_batch_norm-fashion_mnist-trainer=profile-seed0"),  # of one epoch
+    ],
+)
+def test_a_run_is_named_by_what_differs(overrides, told):
+    config = configured(*overrides)
+    config.choices = {"backbone": "cnn_batch_norm"} | dict(
+        o.split("=", 1) for o in overrides if o.startswith("backbone=")
+    )
+    assert make_run_name(config, overrides) == told
+
+
+def test_an_experiment_gives_its_name():
+    config = configured("seed=1")
+    config.choices = {"backbone": "cnn", "experiment": "keras_cnn"}
+    assert make_run_name(config, ["experiment=keras_cnn", "seed=1", "trainer.epochs=2"]) == "keras_cnn-epochs=2-seed1"
+
+
+def test_a_long_list_of_settings_is_cut_before_the_seed():
+    config = configured("seed=1")
+    config.choices = {"backbone": "dense"}
+    assert len(make_run_name(config, [f"backbone.units=[{','.join(['512'] * 80)}]"])) < 120

@@ -1,0 +1,54 @@
+from __future__ import annotations
+
+import pytest
+
+from prenda.config.validation import check
+from tests.conftest import configured
+
+
+@pytest.mark.parametrize(
+    ("override", "told"),
+    [
+        ("seed=-1", "seed is -1: it must be a number, at least 0"),
+        ("label_smoothing=1", "label_smoothing is 1.0: it must be a number, at least 0 and less than 1"),
+        ("shifted_scoring=-1", "shifted_scoring is -1: it must be a number, at least 0"),
+        ("ema=1", "ema is 1.0: it must be a number, more than 0 and less than 1"),
+        ("optimizer.lr=0", "optimizer.lr is 0: it must be a number, more than 0"),
+        ("optimizer.lr=fast", "optimizer.lr is 'fast': it must be a number, more than 0"),
+        ("data.val_size=0", "data.val_size is 0: it must be a number, at least 1"),
+        ("data.batch_size=0", "data.batch_size is 0"),
+        ("data.channels=2", "data.channels is 2: choose one of 1, 3"),
+        ("augment.flip=2", "augment.flip is 2.0: it must be a number, at least 0 and at most 1"),
+        ("augment.erase_area=0", "augment.erase_area is 0.0: it must be a number, more than 0 and at most 1"),
+        ("trainer.epochs=0", "trainer.epochs is 0: it must be a number, at least 1"),
+        ("trainer.profile=-1", "trainer.profile is -1: it must be a number, at least 0"),
+        ("trainer.devices=0", "trainer.devices is 0: it must be at least 1, or -1 for every GPU"),
+        ("trainer.accelerator=tpu", "trainer.accelerator is 'tpu': choose one of auto, cpu, gpu, mps"),
+        ("trainer.precision=64", "trainer.precision is '64': choose one of 32, bf16-mixed, 16-mixed"),
+        ("workers=0", "workers is 0: it must be a number, at least 1"),
+        ("search.n_trials=0", "search.n_trials is 0: it must be a number, at least 1"),
+        ("search.hours=0", "search.hours is 0.0: it must be a number, more than 0"),
+        ("search.max_failures=0", "search.max_failures is 0: it must be a number, at least 1"),
+        ("tracking.uri=null", "tracking.uri is null: name a store or a server, or use tracking=offline"),
+    ],
+)
+def test_a_value_out_of_range_is_refused_by_name(override, told):
+    with pytest.raises(ValueError, match="^" + told.replace("(", r"\(")):
+        check(configured(override))
+
+
+def test_digits_are_not_scored_mirrored():
+    told = "mirrored_scoring is true, but data.flip is 0: mirroring makes another class of these images"
+    with pytest.raises(ValueError, match=told):
+        check(configured("mirrored_scoring=true", "data=mnist", "tracking=offline"))
+
+
+def test_a_fused_optimiser_does_not_clip_in_half_precision():
+    told = "optimizer.fused is true, which cannot clip gradients in trainer.precision=16-mixed"
+    with pytest.raises(ValueError, match=told):
+        check(configured("trainer.precision=16-mixed", "trainer.gradient_clip=1", "tracking=offline"))
+
+
+def test_a_batch_smaller_than_the_processes_is_refused():
+    with pytest.raises(ValueError, match=r"data.batch_size is 1 over trainer.devices=2 processes"):
+        check(configured("trainer=ddp_cpu", "data.batch_size=1"))

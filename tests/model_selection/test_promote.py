@@ -1,0 +1,311 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pytest
+
+from prenda.bundle import export
+from prenda.bundle import format as bundle
+from prenda.cli import main
+from prenda.data.sources import GARMENTS, load
+from prenda.tracking.registry import Registry, log_bundle
+from prenda.tracking.store import connect, experiment_id
+from prenda.training.train import train
+from tests.bundle.test_bundle import DESCRIPTION, dense, pictures
+from tests.conftest import TINY, configured
+from tests.training.test_train import DENSE
+
+LABELS = np.arange(500) % 10
+ROWS = [
+    {"class": name, "precision": 0.8, "recall": 0.7, "f1-score": 0.5 + place / 100, "support": 50}
+    for place, name in enumerate((*GARMENTS, "macro avg"))
+]
+
+
+class Store:
+    """A store of runs that never trained: each has the bundle of one network, and answers as a test wants."""
+
+    def __init__(self, home: Path) -> None:
+        self.home, self.uri = home, f"sqlite:///{home}/mlruns/mlflow.db"
+        self.client = connect(self.uri)
+        self.registry = Registry(self.uri)
+        self.experiment = experiment_id(self.client, "prenda", f"{home}/mlruns/artifacts")
+        export.write(home / "bundle", dense(), pictures(), DESCRIPTION)
+
+    def run(self, name: str, right: int, *, start: int = 0, files=("predictions", "bundle"), **changes) -> str:
+        """A run that has `right` of 500 test images right, from number `start` on."""
+        run_id = self.client.create_run(self.experiment, run_name=name, tags={"backbone": "dense"}).info.run_id
+        folder = self.home / run_id
+        folder.mkdir()
+        if "predictions" in files:
+            labels = changes.pop("labels", LABELS)
+            answers = np.where((np.arange(500) - start) % 500 < right, labels, (labels + 1) % 10)
+            np.savez(folder / "test.npz", probabilities=np.eye(10)[answers], labels=labels, class_names=GARMENTS)
+            self.client.log_artifact(run_id, str(folder / "test.npz"), "predictions")
+        if "bundle" in files:
+            (folder / "test.json").write_text(json.dumps(ROWS))
+            self.client.log_artifact(run_id, str(folder / "test.json"), "classes")
+            about = json.loads((self.home / "bundle/model.json").read_text())
+            scores = {"test/accuracy": right / 500, "test/f1": 0.5}
+            content = json.dumps(about | {"run_id": run_id, "scores": scores} | changes)
+            (self.home / "bundle/model.json").write_text(content)
+            log_bundle(self.client, run_id, self.home / "bundle")
+            (self.home / "bundle/model.json").write_text(json.dumps(about))
+        return run_id
+
+    def champion(self, model: str) -> str:
+        return self.client.get_model_version_by_alias(model, "champion").run_id
+
+    def tags(self, model: str, number: int) -> dict[str, str]:
+        return self.client.get_model_version(model, str(number)).tags
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory) -> Store:
+    return Store(tmp_path_factory.mktemp("store"))
+
+
+@pytest.fixture
+def store(shared, monkeypatch) -> Store:
+    monkeypatch.setenv("PRENDA_HOME", str(shared.home))
+    return shared
+
+
+@pytest.fixture
+def model(request) -> str:
+    """A registered model of the test's own."""
+    return request.node.name.replace("/", "").replace(":", "")
+
+
+@pytest.fixture
+def promote(capsys):
+    def call(run: str, model: str, *more: str) -> tuple[int, str]:
+        code = main(["promote", run, "--model", model, *more])
+        printed = capsys.readouterr()
+        return code, printed.out + printed.err
+
+    return call
+
+
+def test_the_first_becomes_champion_with_its_card(store, model, promote):
+    run = store.run("first", 400)
+    code, told = promote("first", model)
+    assert (code, told) == (
+        0,
+        f"first (version 1 of {model}) is the champion: there was no champion to beat.\n",
+    )
+    version = store.client.get_model_version_by_alias(model, "champion")
+    assert version.run_id == run
+    assert "# first\n" in version.description
+    assert "| Ankle boot | 0.800 | 0.700 | 0.590 | 50 |" in version.description
+    assert version.tags["prenda.decision"] == "first"
+    assert version.tags["prenda.test/accuracy"] == "0.8000"
+    read = store.registry.download(f"{model}@champion", store.home / "fetched")
+    assert read.run_id == run
+    assert (read.folder / "card.md").read_text() == version.description
+
+
+def test_a_better_one_takes_the_place_and_luck_does_not(store, model, promote):
+    runs = [store.run(name, right) for name, right in (("dull", 400), ("lucky", 404), ("good", 420))]
+    promote("dull", model)
+    code, told = promote("lucky", model)
+    assert code == 0
+    assert told == (
+        f"lucky (version 2 of {model}) is registered, but not champion, which stays dull (version 1 of {model}): "
+        "of 500 test images it has 4 right that version 1 has wrong, and 0 the other way round; luck does as well with "
+        "p = 0.062 (McNemar's test, one-sided; less than 0.05 is no luck). "
+        "--force REASON makes it champion all the same.\n"
+    )
+    assert store.champion(model) == runs[0]
+    code, told = promote("good", model)
+    assert f"good (version 3 of {model}) is the champion now, in place of dull (version 1 of {model}): of 500" in told
+    assert "20 right that version 1 has wrong, and 0 the other way round; luck does as well with p = 9.5e-07" in told
+    assert store.champion(model) == runs[2]
+    lost, won = store.tags(model, 2), store.tags(model, 3)
+    assert (lost["prenda.decision"], lost["prenda.p_value"]) == ("kept out", "0.0625")
+    assert won["prenda.decision"] == "better"
+    assert won["prenda.against"] == f"version 1, run {runs[0]}"
+    assert (won["prenda.only_this_right"], won["prenda.only_champion_right"]) == ("20", "0")
+
+
+def test_a_worse_one_stays_out_however_clear_the_difference(store, model, promote):
+    best = store.run("best", 450)
+    store.run("worst", 100, start=200)
+    promote("best", model)
+    assert "p = 1 " in promote("worst", model)[1]
+    assert store.champion(model) == best
+
+
+def test_force_moves_the_alias_and_records_why(store, model, promote):
+    store.run("old", 400)
+    forced = store.run("forced", 399)
+    promote("old", model)
+    promote("forced", model)
+    code, told = promote("forced", model, "--force", "the old one is too slow")
+    assert code == 0
+    assert f"forced (version 2 of {model}) is the champion now, in place of old" in told
+    assert "forced (the old one is too slow): of 500 test images it has 0 right" in told
+    assert store.champion(model) == forced
+    tags = store.tags(model, 2)
+    assert (tags["prenda.decision"], tags["prenda.force"]) == ("forced", "the old one is too slow")
+    assert tags["prenda.p_value"] == "1"
+    history = [value for name, value in sorted(tags.items()) if name.startswith("prenda.history.")]
+    assert [entry.split(" against ")[0] for entry in history] == ["kept out", "forced"]
+    assert history[1].endswith("; forced: the old one is too slow")
+
+
+def test_promoting_again_changes_nothing(store, model, promote):
+    store.run("again", 400)
+    promote("again", model)
+    before = store.tags(model, 1)
+    code, told = promote("again", model)
+    assert (code, told) == (0, f"again (version 1 of {model}) is champion already: nothing is changed.\n")
+    assert len(store.registry.versions(model)) == 1
+    assert store.tags(model, 1) == before
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        (
+            {"data": {"name": "mnist", "content_hash": "cd" * 32}},
+            "tested on mnist cdcdcdcdcdcd…, the champion on gener",
+        ),
+        (
+            {"labels": (LABELS + 1) % 10},
+            "the champion on others (500 images of 10 classes): train with the same data.cl",
+        ),
+        ({"class_names": list(reversed(GARMENTS))}, "train with the same data.classes"),
+    ],
+)
+def test_runs_on_other_images_do_not_compare(store, model, promote, changes, told):
+    champion = store.run("ours", 400)
+    other = store.run("theirs", 500, **changes)
+    promote(champion, model)
+    code, printed = promote(other, model)
+    assert code == 2
+    assert told in printed
+    assert "--model NAME keeps a champion of its own; --force REASON moves the alias without a test." in printed
+    assert len(printed.splitlines()) == 1
+    assert len(store.registry.versions(model)) == 1
+    assert store.champion(model) == champion
+    assert "there was no test: The run was tested" in promote(other, model, "--force", "a new season")[1]
+    assert store.champion(model) == other
+
+
+def test_a_champion_whose_run_is_gone_is_told(store, model, promote):
+    gone = store.run("gone", 400)
+    store.run("next", 450)
+    promote(gone, model)
+    store.client.delete_run(gone)
+    code, printed = promote("next", model)
+    assert code == 2
+    assert "No comparison with version 1, the champion: " in printed
+    assert promote("next", model, "--force", "its run was deleted")[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("files", "told"),
+    [
+        (("predictions",), "holds no scores.json: name a run that finished"),
+        (("bundle",), "holds no predictions/test.npz: name a run that finished"),
+    ],
+)
+def test_a_run_without_what_is_needed_is_told(store, model, promote, files, told):
+    code, printed = promote(store.run("half", 400, files=files), model)
+    assert code == 2
+    assert f"Run 'half' (RUNNING) {told}" in printed
+    assert store.registry.versions(model) == []
+
+
+def test_damaged_files_are_told(store, model, promote):
+    run = store.run("damaged", 400)
+    artifacts = store.home / "mlruns/artifacts"
+    (artifacts / run / "artifacts/predictions/test.npz").write_bytes(b"PK\x03\x04")
+    code, printed = promote(run, model)
+    assert code == 2
+    assert "predictions/test.npz of run 'damaged' is damaged (" in printed
+    (output,) = store.client.get_run(run).outputs.model_outputs
+    (artifacts / "models" / output.model_id / "artifacts" / bundle.NETWORK).write_bytes(b"")
+    assert "model.onnx is damaged (SHA-256" in promote(run, model)[1]
+    (artifacts / "models" / output.model_id / "artifacts" / bundle.NETWORK).unlink()
+    assert "model.onnx is missing: copy the bundle again" in promote(run, model)[1]
+    assert store.registry.versions(model) == []
+
+
+def test_an_unknown_run_is_told(store, model, promote):
+    code, printed = promote("nobody's", model)
+    assert code == 2
+    assert "is neither a file nor a run in sqlite:///" in printed
+    assert "`prenda ui` shows ids and names" in printed
+
+
+@pytest.mark.parametrize("command", [["promote", "cnn"], ["models"]])
+def test_without_a_store_the_next_step_is_told(command, capsys, tmp_path):
+    assert main(command) == 2
+    told = capsys.readouterr().err
+    assert "There is no store at sqlite:///" in told
+    assert "train a run first, or set PRENDA_HOME" in told
+    assert not (tmp_path / "home").exists()
+
+
+@pytest.mark.parametrize("name", ["", "a/b", "a:b", "a@b", "it's"])
+def test_a_name_that_no_model_can_have_is_refused(promote, name, capsys):
+    told = f"prenda: --model is {name!r}: give a name without / : @ and '.\n"
+    assert promote("run", name) == (2, told)
+    assert main(["models", "--model", name]) == 2
+    assert capsys.readouterr().err == told
+
+
+def test_force_wants_a_reason(promote):
+    code, told = promote("run", "prenda", "--force", " ")
+    assert (code, told) == (2, "prenda: --force is ' ': give the reason, which is recorded with the version.\n")
+
+
+def test_two_at_once_leave_one_champion_the_better(store, model):
+    runs = {name: store.run(name, right) for name, right in (("one", 400), ("two", 450))}
+    command = [sys.executable, "-m", "prenda", "promote", "--model", model]
+    processes = [subprocess.Popen([*command, run], stderr=subprocess.PIPE, text=True) for run in runs.values()]
+    for process in processes:
+        assert process.communicate(timeout=120)[1] == ""
+        assert process.returncode == 0
+    versions = store.registry.versions(model)
+    assert [version.number for version in versions] == [2, 1]
+    assert {version.run_id for version in versions} == set(runs.values())
+    assert [version.run_id for version in versions if version.aliases == ("champion",)] == [runs["two"]]
+
+
+def test_models_lists_versions_aliases_and_scores(store, model, promote, capsys):
+    assert main(["models", "--model", model]) == 0
+    assert capsys.readouterr().out == f"'{model}' has no versions in {store.uri}: `prenda promote RUN` registers one.\n"
+    for name, right in (("a[b]", 400), ("later", 402)):
+        store.run(name, right)
+        promote(name, model)
+    assert main(["models", "--model", model]) == 0
+    lines = [[cell.strip() for cell in line.split("│")[1:-1]] for line in capsys.readouterr().out.splitlines()]
+    rows = [line[:7] + line[8:] for line in lines if line and line[0].isdigit()]
+    assert rows == [
+        ["2", "", "later", "dense", "generated", "0.8040", "0.5000", "kept out"],
+        ["1", "champion", "a[b]", "dense", "generated", "0.8000", "0.5000", "first"],
+    ]
+
+
+def test_a_run_of_a_sweep_gets_its_bundle_when_it_is_promoted(tmp_path, capsys):
+    settings = ("tracking=mlflow", "tracking.system_metrics=false", "augment=erase")
+    result = train(configured(*TINY, *DENSE, *settings), tmp_path / "run")
+    assert not (tmp_path / "run/bundle").exists()
+    assert main(["promote", result.run_id]) == 0
+    assert "is the champion: there was no champion to beat" in capsys.readouterr().out
+    registry = Registry(f"sqlite:///{tmp_path}/home/mlruns/mlflow.db")
+    kept = registry.download("prenda@champion", tmp_path / "fetched")
+    assert kept.scores["test/accuracy"] == result.scores["test"].metrics["accuracy"]
+    session = onnxruntime.InferenceSession(kept.network, providers=["CPUExecutionProvider"])
+    pixels = load("generated", tmp_path).test_images.numpy().astype(np.float32)
+    images = (pixels - np.float32(kept.mean[0])) / np.float32(kept.std[0])
+    (logits,) = session.run(["logits"], {"images": images})
+    np.testing.assert_allclose(logits, result.scores["test"].logits, atol=1e-4)

@@ -1,0 +1,31 @@
+import platform
+import weakref
+
+import psutil
+import pytest
+
+from prenda.system.memory import give_back
+
+SMALL, HELD = 2**16, 2**28  # bytes
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries decide for themselves")
+def test_free_memory_goes_back_to_the_system():
+    blocks = [bytes([1]) * SMALL for _ in range(HELD // SMALL)]
+    last = blocks[-1]  # keeps the heap from being cut at its end
+    process = psutil.Process()
+    before = process.memory_info().rss
+    del blocks
+    give_back()
+    assert before - process.memory_info().rss > 0.9 * HELD
+    assert len(last) == SMALL
+
+
+def test_garbage_goes_too():
+    class Ring:
+        def __init__(self) -> None:
+            self.ring = self
+
+    gone = weakref.ref(Ring())
+    give_back()
+    assert gone() is None

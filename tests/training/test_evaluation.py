@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+import pickle
+
+import numpy as np
+import pytest
+
+from prenda.cli import main
+from prenda.data import sources
+from prenda.training import checkpoints
+from prenda.training.evaluation import evaluate_again
+from prenda.training.train import train
+from tests.conftest import TINY, configured, metrics_of
+from tests.training.test_train import DENSE
+
+
+@pytest.fixture
+def result(tmp_path):
+    return train(configured(*TINY, *DENSE, "augment=erase", "ema=0.9"), tmp_path / "run")
+
+
+def test_the_figures_are_the_runs_to_the_last_digit(result):
+    again = evaluate_again(str(result.checkpoint))
+    for split, scores in again.items():
+        assert scores.metrics == result.scores[split].metrics
+        assert np.array_equal(scores.logits, result.scores[split].logits)
+
+
+def test_a_run_is_found_by_id_and_by_name(tmp_path, capsys):
+    result = train(configured(*TINY, *DENSE, "tracking=mlflow", "tracking.system_metrics=false"), tmp_path / "run")
+    for name in (result.run_id, "dense-generated-seed0"):
+        assert main(["evaluate", name]) == 0
+        printed = capsys.readouterr().out
+        assert f"scored again from {name}" in printed
+        assert f"{result.scores['test'].metrics['accuracy']:.4f}" in printed
+    assert main(["evaluate", "nobody's run"]) == 2
+    assert "is neither a file nor a run in sqlite:///" in capsys.readouterr().err
+    assert metrics_of(result)
+
+
+def test_without_a_store_the_next_step_is_told(capsys, tmp_path):
+    assert main(["evaluate", "cnn-fashion_mnist-seed0"]) == 2
+    assert "there is no store at sqlite:///" in capsys.readouterr().err
+    assert not (tmp_path / "home").exists()
+
+
+def test_other_images_are_refused_unless_asked(result, monkeypatch, capsys):
+    generate = sources.generate
+    monkeypatch.setattr(sources, "generate", lambda count, seed: generate(count, seed + 10))
+    assert main(["evaluate", str(result.checkpoint)]) == 2
+    told = capsys.readouterr().err
+    assert "but" in told
+    assert "was trained on" in told
+    assert "--any-data to score on these" in told
+    assert main(["evaluate", str(result.checkpoint), "--any-data"]) == 0
+
+
+@pytest.mark.parametrize("content", [b"not a checkpoint", pickle.dumps({"a": 1}, protocol=2), b""])
+def test_a_file_that_is_no_checkpoint_is_refused(tmp_path, content, capsys):
+    (tmp_path / "a.ckpt").write_bytes(content)
+    assert main(["evaluate", str(tmp_path / "a.ckpt")]) == 2
+    assert "a.ckpt is no checkpoint of prenda: give best.ckpt or last.ckpt" in capsys.readouterr().err
+
+
+def test_a_checkpoint_of_another_program_is_refused(tmp_path, capsys):
+    checkpoints.AtomicCheckpointIO().save_checkpoint({"state_dict": {}}, tmp_path / "a.ckpt")
+    assert main(["evaluate", str(tmp_path / "a.ckpt")]) == 2
+    assert "is no checkpoint of prenda" in capsys.readouterr().err

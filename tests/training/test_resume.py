@@ -1,0 +1,141 @@
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from prenda.cli import main
+from prenda.report.tables import read_history
+from prenda.system.signals import Stopped
+from prenda.tracking.store import connect
+from prenda.training import checkpoints
+from prenda.training.checkpoints import AtomicCheckpointIO
+from prenda.training.train import train
+from tests.conftest import TINY, configured
+from tests.training.test_train import DENSE, wait_for
+
+# Everything that draws or keeps a state of its own.
+SETTINGS = ("augment=erase", "ema=0.9", "backbone.dropout=0.2", "scheduler=one_cycle", "data.limit_train=1800")
+MLFLOW = ("tracking=mlflow", "tracking.system_metrics=false", "report=full", "report.every_n_epochs=0")
+
+
+def killed(folder: Path, *settings: str, processes: str = "cpu", epochs: int = 30) -> None:
+    """A run whose process group is killed, without a word, once an epoch has been kept."""
+    overrides = [*TINY, *DENSE, *SETTINGS, *settings, f"trainer={processes}", f"trainer.epochs={epochs}"]
+    command = [sys.executable, "-m", "prenda", "train", *overrides, "trainer.threads=1", f"hydra.run.dir={folder}"]
+    with subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True
+    ) as process:
+        try:
+            wait_for(lambda: (folder / "checkpoints/last.ckpt").is_file(), process)
+        finally:
+            os.killpg(process.pid, signal.SIGKILL)
+    assert 0 < checkpoints.read(folder / "checkpoints/last.ckpt")["epoch"] + 1 < epochs
+
+
+def ends_alike(one: Path, two: Path) -> None:
+    """Both runs kept the same weights and figures, to the bit."""
+    for name in ("best", "last"):
+        first, second = (checkpoints.read(run / f"checkpoints/{name}.ckpt") for run in (one, two))
+        assert first["epoch"] == second["epoch"]
+        for key, value in first["state_dict"].items():
+            assert torch.equal(value, second["state_dict"][key]), key
+    first, second = (json.loads((run / "scores.json").read_text()) for run in (one, two))
+    assert {k: v for k, v in first.items() if "seconds" not in k} == {
+        k: v for k, v in second.items() if "seconds" not in k
+    }
+    assert read_history(one / "metrics/metrics.csv") == read_history(two / "metrics/metrics.csv")
+
+
+def test_a_killed_run_ends_as_if_nothing_had_happened(tmp_path, capsys):
+    killed(tmp_path / "killed", *MLFLOW)
+    whole = train(configured(*TINY, *DENSE, *SETTINGS, *MLFLOW, "trainer.epochs=30"), tmp_path / "whole")
+    capsys.readouterr()
+    assert main(["resume", str(tmp_path / "killed")]) == 0
+    assert "Epoch 1/30" not in capsys.readouterr().out
+    ends_alike(whole.folder, tmp_path / "killed")
+    assert (tmp_path / "killed/report.html").is_file()
+    runs = connect(f"sqlite:///{tmp_path}/home/mlruns/mlflow.db").search_runs(["1"])
+    assert [run.info.status for run in runs] == ["FINISHED", "FINISHED"]
+    assert len({run.data.metrics["test/loss"] for run in runs}) == 1
+
+
+def test_two_processes_that_were_killed_go_on_too(tmp_path):
+    killed(tmp_path / "killed", processes="ddp_cpu", epochs=40)
+    settings = (*TINY, *DENSE, *SETTINGS, "trainer=ddp_cpu", "trainer.epochs=40")
+    train(configured(*settings), tmp_path / "whole")
+    assert main(["resume", str(tmp_path / "killed")]) == 0
+    ends_alike(tmp_path / "whole", tmp_path / "killed")
+
+
+def test_whatever_a_checkpoint_holds_has_been_logged_before(tmp_path, monkeypatch):
+    """Else a run killed between the two would lack the figures of an epoch: it goes on after that epoch."""
+    written, save = [], AtomicCheckpointIO.save_checkpoint
+
+    def look(self: AtomicCheckpointIO, checkpoint: dict, path: Path, storage_options: None) -> None:
+        history = read_history(tmp_path / "metrics/metrics.csv")
+        written.append(path)
+        assert all(max(history[name]) == checkpoint["epoch"] + 1 for name in ("train/loss", "train/lr", "val/loss"))
+        save(self, checkpoint, path, storage_options)
+
+    monkeypatch.setattr(AtomicCheckpointIO, "save_checkpoint", look)
+    train(configured(*TINY, *DENSE, "trainer.epochs=3"), tmp_path)
+    assert len(written) > 3
+
+
+def test_a_stopped_run_is_found_by_its_name(tmp_path, capsys):
+    killed(tmp_path / "killed", *MLFLOW, "tracking.run_name=mine")
+    assert main(["resume", "mine"]) == 0
+    assert "mine: epoch" in capsys.readouterr().out
+    assert main(["resume", "mine"]) == 2
+    assert "'mine' has finished: there is nothing left to do" in capsys.readouterr().err
+
+
+def test_a_run_that_was_stopped_in_its_report_gets_the_whole_of_it(tmp_path, monkeypatch):
+    def stop(*_: object) -> None:
+        raise Stopped(signal.SIGINT)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("prenda.training.finish.write_full", stop)
+        with pytest.raises(Stopped):
+            train(configured(*TINY, *DENSE, *MLFLOW), tmp_path / "run")
+    assert main(["resume", str(tmp_path / "run")]) == 0
+    assert (tmp_path / "run/report.html").is_file()
+    (run,) = connect(f"sqlite:///{tmp_path}/home/mlruns/mlflow.db").search_runs(["1"])
+    assert run.info.status == "FINISHED"
+
+
+@pytest.mark.parametrize("make", [Path.mkdir, lambda path: None])
+def test_what_is_no_run_is_told(make, tmp_path, capsys):
+    make(tmp_path / "a folder")
+    assert main(["resume", str(tmp_path / "a folder")]) == 2
+    told = capsys.readouterr().err
+    assert "has no run's config.yaml in" in told or "There is no store at" in told
+
+
+def test_a_folder_of_other_settings_is_refused_and_left(tmp_path):
+    train(configured(*TINY, *DENSE), tmp_path)
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
+    with pytest.raises(
+        ValueError, match=r"holds a run of other settings \(optimizer.lr 0.005 there, 0.01 here\): give"
+    ):
+        train(configured(*TINY, *DENSE, "optimizer.lr=0.01"), tmp_path)
+    assert before == {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
+
+
+def test_an_interruption_is_told_with_the_next_step(tmp_path):
+    command = [sys.executable, "-m", "prenda", "train", *TINY, *DENSE, "trainer.epochs=100000"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True) as process:
+        try:
+            wait_for(lambda: list((tmp_path / "home").rglob("last.ckpt")), process)
+            process.send_signal(signal.SIGINT)
+            _, printed = process.communicate(timeout=60)
+        finally:
+            process.kill()
+    assert "`prenda resume RUN` goes on with it" in printed
