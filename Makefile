@@ -29,6 +29,7 @@ check: lint types test ## What CI runs: lint, types, tests
 lint: $(READY)
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/lint-imports --no-logo --no-cache
 
 types: $(READY)
 	$(VENV)/bin/mypy

@@ -19,9 +19,9 @@ from prenda.backbones.resnet import ResNet
 from prenda.backbones.torchvision import TorchvisionNet
 from prenda.bundle import export
 from prenda.bundle import format as bundle
-from prenda.bundle.format import BundleError
 from prenda.data.generated import generate
 from prenda.data.sources import GARMENTS
+from prenda.errors import BundleError
 from prenda.training.test_time_views import Views
 
 SHAPE = (1, 28, 28)
@@ -211,7 +211,7 @@ def test_a_later_format_is_told(folder):
 
 def test_reading_imports_nothing_heavy(original):
     script = (
-        "import sys\nfrom pathlib import Path\nfrom prenda.bundle import read\n"
+        "import sys\nfrom pathlib import Path\nfrom prenda.bundle.format import read\n"
         f"assert read(Path({str(original[0])!r})).class_names[0] == 'T-shirt/top'\n"
         "heavy = {'torch', 'pytorch_lightning', 'hydra', 'omegaconf', 'mlflow', 'numpy', 'onnx'} & set(sys.modules)\n"
         "assert not heavy, heavy\n"

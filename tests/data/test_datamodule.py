@@ -8,7 +8,8 @@ import torch
 from prenda.data.augment import Augment
 from prenda.data.batches import InMemory, scoring_batches, training_batches
 from prenda.data.datamodule import ImageDataModule, Selection
-from prenda.data.sources import DataError, load
+from prenda.data.sources import load
+from prenda.errors import DataError
 from tests.conftest import REAL_DATA, needs_real_data
 
 

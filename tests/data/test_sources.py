@@ -15,7 +15,8 @@ import numpy as np
 import pytest
 
 from prenda.data import sources
-from prenda.data.sources import FILES, DataError, Source, fetch, load
+from prenda.data.sources import FILES, Source, fetch, load
+from prenda.errors import DataError
 
 
 def idx(array: np.ndarray) -> bytes:

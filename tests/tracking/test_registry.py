@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from prenda.bundle import export
-from prenda.bundle.format import BundleError
+from prenda.errors import BundleError, TrackingError
 from prenda.tracking.registry import LONGEST_DESCRIPTION, Registry, log_bundle
-from prenda.tracking.store import TrackingError, connect, experiment_id
+from prenda.tracking.store import connect, experiment_id
 from tests.bundle.test_bundle import DESCRIPTION, dense, logits, pictures
 
 

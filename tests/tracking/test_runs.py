@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 
 from prenda.data.sources import GARMENTS
+from prenda.errors import TrackingError
 from prenda.system.signals import Stopped, stopping
 from prenda.tracking import runs
 from prenda.tracking.runs import recorded
-from prenda.tracking.store import TrackingError, connect
+from prenda.tracking.store import connect
 from prenda.training.train import TrainResult, train
 from tests.conftest import TINY, configured
 from tests.training.test_train import DENSE, wait_for

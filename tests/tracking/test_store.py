@@ -10,7 +10,8 @@ from contextlib import closing, suppress
 import pytest
 
 from prenda.config.paths import REPOSITORY
-from prenda.tracking.store import TrackingError, connect, experiment_id
+from prenda.errors import TrackingError
+from prenda.tracking.store import connect, experiment_id
 
 
 def _open_store(folder: str) -> str:

@@ -138,4 +138,4 @@ def test_an_interruption_is_told_with_the_next_step(tmp_path):
             _, printed = process.communicate(timeout=60)
         finally:
             process.kill()
-    assert "`prenda resume RUN` goes on with it" in printed
+    assert "`prenda resume RUN` resumes it" in printed

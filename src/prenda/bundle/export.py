@@ -14,33 +14,12 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
-from prenda.bundle.format import DESCRIPTION, FORMAT, NETWORK, WEIGHTS, BundleError, checksum
-from prenda.data.datamodule import ImageDataModule
-from prenda.training.classifier import Classifier
+from prenda.bundle.format import DESCRIPTION, FORMAT, NETWORK, WEIGHTS, checksum
+from prenda.errors import BundleError
 
 TOLERANCE = 1e-4  # largest difference of logits; float32 leaves about 1e-5
-CHECKED = 500  # test images that a run's ONNX file is tried on
 AT_ONCE = 100  # of them: the activations of all take 40 MiB more
 LARGE = 100.0  # logits past this are as far apart in float32 as their size makes them
-
-
-def write_run(
-    folder: Path, classifier: Classifier, data: ImageDataModule, scores: Mapping[str, float], run_id: str | None
-) -> float:
-    """Writes the bundle of a run from its chosen weights and its scores, `temperature` among them; see `write`."""
-    notes = classifier.notes
-    description = {
-        "class_names": notes["class_names"],
-        "image_shape": notes["image_shape"],
-        "pixels": notes["pixels"],
-        "temperature": scores["temperature"],
-        "config": notes["config"],
-        "data": {"name": data.data_name, "content_hash": data.content_hash},
-        "scores": dict(scores),
-        "run_id": run_id,
-    }
-    images = data.normalized(data.split("test").images[:CHECKED])
-    return write(folder, classifier.backbone, images, description)
 
 
 def write(folder: Path, backbone: nn.Module, images: Tensor, description: Mapping[str, Any]) -> float:

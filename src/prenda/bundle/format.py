@@ -11,12 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from prenda.errors import BundleError
+
 FORMAT = 1
 DESCRIPTION, NETWORK, WEIGHTS = "model.json", "model.onnx", "weights.safetensors"
-
-
-class BundleError(ValueError):
-    """A bundle that cannot be written, or that is not what was written."""
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from prenda.config.identity import make_run_name
 from prenda.config.instantiate import trusted_targets
 from prenda.config.paths import CONFIG_DIR
 from prenda.config.schema import register
+from prenda.errors import ConfigError
 from prenda.search.launchers.local import LocalLauncher
 from prenda.search.launchers.ray import RayLauncher
 from prenda.search.launchers.slurm import SlurmLauncher
@@ -38,7 +39,7 @@ def main(config: DictConfig) -> float:
     hydra_config = HydraConfig.get()
     torchrun = Torchrun.found()
     if torchrun is not None and not any(each.startswith("hydra.run.dir=") for each in hydra_config.overrides.hydra):
-        raise ValueError(
+        raise ConfigError(
             "hydra.run.dir is not given, and every process that torchrun starts would make up its own: "
             "give hydra.run.dir=/a/folder/that/all/of/them/see."
         )

@@ -12,6 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from prenda.config.plain import as_plain, flatten
 from prenda.config.schema import TrainConfig
+from prenda.errors import ConfigError
 
 UNNAMED = {"hydra", "paths", "report", "tracking", "trainer"}  # groups, but for these of their settings:
 NAMED = {"trainer.epochs", "trainer.precision", "trainer=profile"}
@@ -32,7 +33,7 @@ def check_folder(config: DictConfig, folder: Path) -> None:
     assert isinstance(kept, DictConfig)
     different = differences(decisive(kept), decisive(config))
     if different:
-        raise ValueError(
+        raise ConfigError(
             f"{folder} holds a run of other settings ({different}): give another folder, or the settings that it was "
             "started with."
         )

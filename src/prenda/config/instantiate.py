@@ -10,6 +10,8 @@ from typing import Any
 from hydra.utils import execution_whitelist, instantiate
 from omegaconf import DictConfig, OmegaConf
 
+from prenda.errors import ConfigError
+
 
 def trusted_targets() -> tuple[str, ...]:
     """What `_target_` may name. Code outside the package joins through $PRENDA_TRUSTED_TARGETS, never through a YAML.
@@ -50,12 +52,12 @@ def refused(config: DictConfig, group: str) -> Iterator[None]:
     except Exception as error:
         cause = error.__cause__ or error
         if isinstance(cause, ValueError) and str(cause).startswith(f"{group}."):
-            raise ValueError(str(cause)) from error
+            raise ConfigError(str(cause)) from error
         reason = (str(cause) or type(cause).__name__).splitlines()[0]
         node = OmegaConf.select(config, group)
         settings = {key: value for key, value in node.items() if not str(key).startswith("_")}
         hint = " Targets outside prenda must be listed in $PRENDA_TRUSTED_TARGETS." if "whitelist" in str(error) else ""
-        raise ValueError(
+        raise ConfigError(
             f"{group}: {node.get('_target_')} cannot be made from {settings} "
             f"({reason}): correct its settings, or choose one of conf/{group.replace('.', '/')}.{hint}"
         ) from error

@@ -8,6 +8,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from prenda.config.schema import TrackingKind
+from prenda.errors import ConfigError
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ class _Range:
         low = f"more than {self.low:g}" if self.open_low else f"at least {self.low:g}"
         high = f" and less than {self.high:g}" if self.open_high else f" and at most {self.high:g}"
         valid = low + (high if self.high != float("inf") else "")
-        raise ValueError(
+        raise ConfigError(
             f"{self.setting} is {value!r}: it must be a number, {valid}. Give {self.setting}=… another value."
         )
 
@@ -86,23 +87,23 @@ def check(config: DictConfig) -> None:
     for setting, valid in _CHOICES.items():
         value = OmegaConf.select(config, setting)
         if value not in valid:
-            raise ValueError(f"{setting} is {value!r}: choose one of {', '.join(map(str, valid))}.")
+            raise ConfigError(f"{setting} is {value!r}: choose one of {', '.join(map(str, valid))}.")
     if config.trainer.devices == 0 or config.trainer.devices < -1:
-        raise ValueError(f"trainer.devices is {config.trainer.devices}: it must be at least 1, or -1 for every GPU.")
+        raise ConfigError(f"trainer.devices is {config.trainer.devices}: it must be at least 1, or -1 for every GPU.")
     if config.data.batch_size < config.trainer.devices:
-        raise ValueError(
+        raise ConfigError(
             f"data.batch_size is {config.data.batch_size} over trainer.devices={config.trainer.devices} processes: "
             "each process needs at least one image a step, so use a larger batch or fewer devices."
         )
     if config.mirrored_scoring and not config.data.flip:
-        raise ValueError(
+        raise ConfigError(
             "mirrored_scoring is true, but data.flip is 0: mirroring makes another class of these images. "
             "Leave mirrored_scoring=false."
         )
     if config.trainer.precision == "16-mixed" and config.trainer.gradient_clip and config.optimizer.get("fused"):
-        raise ValueError(
+        raise ConfigError(
             "optimizer.fused is true, which cannot clip gradients in trainer.precision=16-mixed: set it to "
             "false, use bf16-mixed, or leave trainer.gradient_clip=null."
         )
     if config.tracking.kind is TrackingKind.mlflow and not config.tracking.uri:
-        raise ValueError("tracking.uri is null: name a store or a server, or use tracking=offline.")
+        raise ConfigError("tracking.uri is null: name a store or a server, or use tracking=offline.")

@@ -16,6 +16,7 @@ from torch.utils.data import DataLoader
 from prenda.data import sources
 from prenda.data.augment import Augment
 from prenda.data.batches import Batch, InMemory, scoring_batches, training_batches
+from prenda.errors import DataError
 
 Split = Literal["train", "val", "test"]
 
@@ -190,7 +191,7 @@ def _chosen_classes(known: tuple[str, ...], wanted: Sequence[str] | None) -> tup
         return known
     unknown = [name for name in wanted if name not in known]
     if unknown or len(set(wanted)) < 2 or len(set(wanted)) != len(wanted):
-        raise sources.DataError(f"data.classes is {list(wanted)}: name two or more, each once, of {', '.join(known)}.")
+        raise DataError(f"data.classes is {list(wanted)}: name two or more, each once, of {', '.join(known)}.")
     return tuple(wanted)
 
 
@@ -208,7 +209,7 @@ def _cut(labels: Tensor, selection: Selection) -> Batch:
     """Indices of train and validation, sorted; validation holds as many of each class as train does, in proportion."""
     total, val_size, limit = len(labels), selection.val_size, selection.limit_train
     if val_size >= total:
-        raise sources.DataError(
+        raise DataError(
             f"data.val_size is {val_size}, but there are {total} training images in all: cut fewer for validation."
         )
     generator = torch.Generator().manual_seed(selection.split_seed)
@@ -216,7 +217,7 @@ def _cut(labels: Tensor, selection: Selection) -> Batch:
     val = _stratified(order, labels, val_size)
     left = order[~torch.isin(order, val)]
     if limit is not None and limit > len(left):
-        raise sources.DataError(
+        raise DataError(
             f"data.limit_train is {limit}, but {len(left)} training images are left after the cut: "
             "give at most that many, or null for all."
         )

@@ -20,6 +20,7 @@ from filelock import FileLock
 from torch import Tensor
 
 from prenda.data.generated import generate
+from prenda.errors import DataError
 from prenda.system.atomic_write import write_whole
 
 NETWORK_TIMEOUT = 20  # seconds without an answer
@@ -38,10 +39,6 @@ GARMENTS = (
     "Ankle boot",
 )
 FILES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
-
-
-class DataError(ValueError):
-    """A data set that cannot be had, or whose files are not what they should be."""
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from prenda.config.identity import parameters, run_name
 from prenda.config.paths import home
 from prenda.config.schema import TrainConfig
 from prenda.data.datamodule import from_config as data_from_config
+from prenda.errors import UserError
 from prenda.report.comparison import page as comparison_page
 from prenda.report.comparison.results import COMPARED, Compared, Comparison, Group, Pair, show
 from prenda.report.figures import Images
@@ -123,14 +124,14 @@ def weigh(tested: Sequence[Tested]) -> Comparison:
 def _read(found: Found) -> Tested:
     """Scores a run from its predictions; they are clipped at the smallest float, so that its loss stays finite."""
     if not found.predictions.is_file():
-        raise ValueError(f"{found.place} holds no predictions/test.npz: give the folder of a run that was scored.")
+        raise UserError(f"{found.place} holds no predictions/test.npz: give the folder of a run that was scored.")
     try:
         config: Any = OmegaConf.merge(TrainConfig, OmegaConf.load(found.config))
         name, settings = found.name or run_name(config), parameters(config)
         probabilities, labels, names = read_predictions(found.predictions)
     except Exception as error:  # a foreign file can fail anywhere
         reason = str(error).partition("\n")[0]
-        raise ValueError(
+        raise UserError(
             f"config.yaml or predictions/test.npz of {found.place} cannot be read ({reason}): give a run that is whole."
         ) from error
     logits = np.log(np.clip(probabilities, np.finfo(np.float32).tiny, None))
@@ -147,7 +148,7 @@ def _check_same_images(tested: Sequence[Tested]) -> None:
                 or not np.array_equal(first.scores.labels, other.scores.labels)
                 or (known and first.content_hash != other.content_hash)
             ):
-                raise ValueError(
+                raise UserError(
                     f"{first.name!r} was tested on {first.data}, {other.name!r} on {other.data}: "
                     "compare runs that were tested on the same images and classes."
                 )
@@ -161,7 +162,7 @@ def _images(tested: Tested, data_dir: str | None) -> tuple[Images | None, str]:
         config.data.image_size, config.data.limit_train = None, 1  # only the test images matter, and as they came
         data = data_from_config(config)
         data.setup()
-    except (ValueError, OSError) as error:
+    except (UserError, OSError) as error:
         return None, f"{error} With prenda compare, it is --data-dir that takes a folder."
     test = data.split("test")
     if not np.array_equal(test.labels.numpy(), tested.scores.labels) or tested.content_hash not in (

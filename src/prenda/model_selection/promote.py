@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from prenda.errors import UserError
 from prenda.report.card import card
 from prenda.report.tables import read_predictions
 from prenda.scoring.significance import McNemar, mcnemar
@@ -59,7 +60,7 @@ def promote(run: str, model: str = "prenda", force: str | None = None) -> str:
     """
     _check_name(model)
     if force is not None and not force.strip():
-        raise ValueError(f"--force is {force!r}: give the reason, which is recorded with the version.")
+        raise UserError(f"--force is {force!r}: give the reason, which is recorded with the version.")
     registry = Registry(local_store())
     with tempfile.TemporaryDirectory() as scratch, registry.one_at_a_time():
         _complete(registry, run, Path(scratch))
@@ -105,29 +106,29 @@ def _complete(registry: Registry, run: str, scratch: Path) -> None:
     found = registry.unbundled(run, scratch)
     if found is None:
         return
-    from prenda.bundle import export  # torch, which a promotion does without otherwise
+    from prenda.training import bundling  # torch, which a promotion does without otherwise
     from prenda.training import checkpoints
     from prenda.training.evaluation import restored
 
     run_id, scores = found
     if "temperature" not in scores:
-        raise ValueError(f"{run!r} was recorded before runs had bundles: train it again.")
+        raise UserError(f"{run!r} was recorded before runs had bundles: train it again.")
     with restored(run_id) as back:
         back.classifier.load_state_dict(checkpoints.read(back.checkpoint)["state_dict"])
-        export.write_run(scratch / "bundle", back.classifier, back.data, scores, run_id)
+        bundling.write_run(scratch / "bundle", back.classifier, back.data, scores, run_id)
     registry.complete(run_id, scratch / "bundle")
 
 
 def _check_name(model: str) -> None:
     if not model.strip() or set(model) & set("/:@'"):
-        raise ValueError(f"--model is {model!r}: give a name without / : @ and '.")
+        raise UserError(f"--model is {model!r}: give a name without / : @ and '.")
 
 
 def _tested(model: Recorded) -> _Tested:
     try:
         probabilities, labels, _ = read_predictions(model.predictions)
     except Exception as error:  # numpy, zipfile and zlib each have their own
-        raise ValueError(
+        raise UserError(
             f"predictions/test.npz of run {model.run_name!r} is damaged ({error}): train the run again."
         ) from error
     return _Tested(model, probabilities.argmax(1) == labels, labels)
@@ -140,9 +141,9 @@ def _decide(
         return _Decision("first", "there was no champion to beat")
     try:
         test = _test(_tested(registry.recorded(champion.run_id, scratch)), entrant)
-    except ValueError as error:
+    except UserError as error:
         if force is None:
-            raise ValueError(
+            raise UserError(
                 f"No comparison with version {champion.number}, the champion: {error} --model NAME keeps a champion of "
                 "its own; --force REASON moves the alias without a test."
             ) from error
@@ -162,11 +163,11 @@ def _test(champion: _Tested, entrant: _Tested) -> McNemar:
     first, second = champion.model.bundle, entrant.model.bundle
     theirs, ours = (f"{one.data['name']} {one.data['content_hash'][:12]}…" for one in (first, second))
     if first.data["content_hash"] != second.data["content_hash"]:
-        raise ValueError(
+        raise UserError(
             f"The run was tested on {ours}, the champion on {theirs}: only scores on the same data compare."
         )
     if first.class_names != second.class_names or not np.array_equal(champion.labels, entrant.labels):
-        raise ValueError(
+        raise UserError(
             f"The run was tested on {len(entrant.labels)} images of {len(second.class_names)} classes, the champion on "
             f"others ({len(champion.labels)} images of {len(first.class_names)} classes): train with the same "
             "data.classes."

@@ -8,6 +8,7 @@ import torch
 
 from prenda.config.paths import home
 from prenda.data import sources
+from prenda.errors import UserError
 from prenda.report.figures import samples_figure, save
 
 
@@ -34,7 +35,7 @@ def show(name: str, data_dir: str | None, samples: int, seed: int, output: str |
     data = sources.load(name, folder)
     fewest = int(torch.bincount(data.train_labels).min())
     if not 1 <= samples <= fewest:
-        raise ValueError(
+        raise UserError(
             f"--samples is {samples}: give at least 1 and at most {fewest}, the images of the smallest class."
         )
     generator = torch.Generator().manual_seed(seed)

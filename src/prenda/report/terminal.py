@@ -6,14 +6,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import pytorch_lightning as pl
 import torch
 from pytorch_lightning.utilities.model_summary.model_summary import ModelSummary
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 from rich.tree import Tree
-
-from prenda.training.classifier import Classifier
 
 SHOWN = ("accuracy", "f1", "precision", "recall", "loss", "ece")  # of each part, what fits a narrow terminal
 
@@ -32,7 +31,7 @@ def show_config(console: Console, config: Mapping[str, Any], title: str) -> None
     console.print(grow(Tree(escape(title), guide_style="dim"), config))
 
 
-def show_network(console: Console, classifier: Classifier, image_shape: tuple[int, int, int]) -> None:
+def show_network(console: Console, classifier: pl.LightningModule, image_shape: tuple[int, int, int]) -> None:
     """Each layer's output shape, parameters and their size."""
     classifier.example_input_array = torch.zeros(2, *image_shape)
     summary = ModelSummary(classifier, max_depth=-1)
@@ -47,7 +46,7 @@ def show_network(console: Console, classifier: Classifier, image_shape: tuple[in
         size = sum(weight.nbytes for weight in layer.parameters()) / 1024
         output = ", ".join(map(str, shape[1:])) if isinstance(shape, list) else "not called"
         table.add_row(name.removeprefix("backbone."), kind, output, f"{parameters:,}", f"{size:,.1f}")
-    weights = [weight for weight in classifier.backbone.parameters() if weight.requires_grad]
+    weights = [weight for weight in classifier.parameters() if weight.requires_grad]
     total, size = sum(weight.numel() for weight in weights), sum(weight.nbytes for weight in weights) / 1024
     table.add_section()
     table.add_row("trainable", "", "", f"{total:,}", f"{size:,.1f}")

@@ -21,6 +21,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 from prenda.config.identity import make_run_name
 from prenda.config.plain import as_plain
 from prenda.config.schema import TrainConfig
+from prenda.errors import ConfigError, UserError
 from prenda.search.job import LOG, Job, TrialAddress
 from prenda.search.launchers.base import Ended, TrialLauncher
 from prenda.search.outcome import Outcome, judge
@@ -151,7 +152,7 @@ class Sweep:
         try:
             chosen = self.plan.space.choose(trial)
             config = self.plan.configuration(chosen)
-        except ValueError as error:
+        except UserError as error:
             self._tell(trial, Outcome("failed", note=str(error)), None, progress)
             return
         mark = identify(config)
@@ -291,7 +292,7 @@ def alone(folder: Path) -> Iterator[None]:
         with FileLock(lock, timeout=0):
             yield
     except Timeout as error:
-        raise ValueError(
+        raise ConfigError(
             f"Another process runs the sweep in {folder}: wait for it, or start another sweep with search.name=…"
         ) from error
     finally:

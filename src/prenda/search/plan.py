@@ -18,6 +18,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from prenda.config.identity import decisive, differences, fingerprint
 from prenda.config.schema import TrainConfig
+from prenda.errors import ConfigError
 from prenda.search.space import VARIABLES, Parameter, Space, Value, parse, text
 from prenda.system.atomic_write import write_whole
 from prenda.system.redaction import without_passwords
@@ -62,7 +63,7 @@ class Plan:
             try:
                 OmegaConf.update(config, setting.lstrip("+"), value, force_add=setting.startswith("+"))
             except OmegaConfBaseException as error:
-                raise ValueError(
+                raise ConfigError(
                     f"{setting} cannot be {value!r} ({str(error).splitlines()[0]}): `prenda train --cfg job` shows the "
                     f"settings that are there; a new one is added by +{setting.lstrip('+')}."
                 ) from error
@@ -135,7 +136,7 @@ def keep(plan: Plan, folder: Path) -> None:
     here: Any = OmegaConf.to_container(OmegaConf.create(record))
     different = differences(_comparable(kept), _comparable(here))
     if different:
-        raise ValueError(
+        raise ConfigError(
             f"{folder} holds a sweep of another space or other settings ({different}): restore them to go on with it, "
             "or start another with search.name=…"
         )

@@ -17,6 +17,8 @@ from optuna.distributions import (
 )
 from optuna.trial import Trial
 
+from prenda.errors import ConfigError
+
 Value = str | int | float | bool | None
 VARIABLES = "search.variables."
 
@@ -66,7 +68,7 @@ class Parameter:
         if isinstance(distribution, FloatDistribution) and distribution.step is not None:
             count = round((distribution.high - distribution.low) / distribution.step) + 1
             return [round(distribution.low + place * distribution.step, 12) for place in range(count)]
-        raise ValueError(
+        raise ConfigError(
             f"{self.setting} is an interval, which a grid cannot list: give values, such as {self.setting}=1,2 or "
             "range(…), or a search that draws from it, such as search/sampler=tpe."
         )
@@ -215,7 +217,7 @@ def parse(
 def _condition(condition: str) -> tuple[str, tuple[str, ...]]:
     setting, _, values = condition.partition("=")
     if not (setting and values):
-        raise ValueError(f"search.when has {condition!r}: write SETTING=VALUE, such as backbone=cnn.")
+        raise ConfigError(f"search.when has {condition!r}: write SETTING=VALUE, such as backbone=cnn.")
     return setting, tuple(value.strip() for value in values.split(","))
 
 
@@ -227,7 +229,7 @@ def _written(
     try:
         override = OverridesParser.create().parse_override(f"{setting}={value}")
     except HydraException as error:
-        raise ValueError(
+        raise ConfigError(
             f"{setting} in {place} is {value!r}, which cannot be read: write choice(a, b), range(1, 4), "
             "interval(0, 1) or tag(log, interval(1e-4, 1e-1))."
         ) from error
@@ -243,7 +245,7 @@ def _parameter(
     try:
         return Parameter(setting, _distribution(override, grid), when=when)
     except (ValueError, HydraException) as error:
-        raise ValueError(
+        raise ConfigError(
             f"{setting} in {place} is {override.get_value_string()}, which cannot be drawn from ({error}): give a "
             "lower end below the higher one, and for tag(log, …) both above 0."
         ) from error

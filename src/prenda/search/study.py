@@ -14,6 +14,7 @@ from optuna.storages import RDBStorage
 from optuna.study import Study
 
 from prenda.config.instantiate import build
+from prenda.errors import ConfigError
 from prenda.search.outcome import LARGER_IS_BETTER
 from prenda.system.redaction import without_passwords
 
@@ -31,7 +32,7 @@ def open_storage(url: str) -> RDBStorage:
         return RDBStorage(url, engine_kwargs=arguments | {"pool_pre_ping": True})
     except Exception as error:  # each database has its own
         reason = (str(error.__cause__ or error) or type(error).__name__).splitlines()[0]
-        raise ValueError(
+        raise ConfigError(
             f"search.storage is {without_passwords(url)!r}, which cannot be used ({reason}): start the database or "
             "mend the address, such as postgresql+psycopg2://USER:PASSWORD@HOST/NAME, or leave it out to count in a "
             "file of the sweep."
@@ -47,7 +48,7 @@ def open_study(config: DictConfig, storage: str, name: str) -> Study:
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     search = config.search
     if search.pruner is not None and len(search.objectives) > 1:
-        raise ValueError("search.pruner needs one objective, but search.objectives has more: use search/pruner=none.")
+        raise ConfigError("search.pruner needs one objective, but search.objectives has more: use search/pruner=none.")
     pruner = None if search.pruner is None else build(config, "search.pruner")
     sampler(config, 0)
     study = optuna.create_study(

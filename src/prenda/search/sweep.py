@@ -11,6 +11,7 @@ from hydra.core.config_loader import ConfigLoader
 from omegaconf import DictConfig
 
 from prenda.config.plain import as_plain
+from prenda.errors import ConfigError
 from prenda.search.driver import Sweep, alone, take_count
 from prenda.search.launchers.base import TrialLauncher, rehearsed
 from prenda.search.outcome import OBJECTIVES
@@ -64,9 +65,9 @@ def _try_out(plan: Plan, folder: Path) -> None:
     search = plan.config.search
     for objective in search.objectives:
         if objective not in OBJECTIVES:
-            raise ValueError(f"search.objectives has {objective!r}: choose among {', '.join(OBJECTIVES)}.")
+            raise ConfigError(f"search.objectives has {objective!r}: choose among {', '.join(OBJECTIVES)}.")
     if search.sampler is not None and search.n_trials is None and search.hours is None:
-        raise ValueError("search.n_trials and search.hours are null: give the search an end by one of them.")
+        raise ConfigError("search.n_trials and search.hours are null: give the search an end by one of them.")
     if search.sampler is None:
         list(plan.space.grid())
     if (folder / KEPT).is_file():
@@ -77,7 +78,9 @@ def _try_out(plan: Plan, folder: Path) -> None:
     for chosen, problem in zip(probes, rehearsed(configs), strict=True):
         if problem is not None:
             settings = " ".join(f"{setting}={text(value)}" for setting, value in chosen.items())
-            raise ValueError(f"{problem}\nFound before the first trial, with {settings or 'the settings as they are'}.")
+            raise ConfigError(
+                f"{problem}\nFound before the first trial, with {settings or 'the settings as they are'}."
+            )
 
 
 def _run(sweep: Sweep, launcher: TrialLauncher) -> Stopped | None:

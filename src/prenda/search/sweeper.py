@@ -10,6 +10,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
 from prenda.config.validation import check
+from prenda.errors import ConfigError
 from prenda.search.launchers.base import TrialLauncher
 
 
@@ -30,7 +31,7 @@ class PrendaSweeper(Sweeper):
         check(config)
         target = str(config.hydra.launcher.get("_target_"))
         if not target.startswith("prenda."):
-            raise ValueError(f"hydra/launcher is {target}: choose local, ray or slurm.")
+            raise ConfigError(f"hydra/launcher is {target}: choose local, ray or slurm.")
         from hydra.core.plugins import Plugins
 
         launcher = Plugins.instance().instantiate_launcher(

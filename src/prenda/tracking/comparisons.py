@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from prenda.errors import UserError
 from prenda.tracking.lookup import COMPARISONS, content_hash, fetch, find, matching, reach
 from prenda.tracking.runs import MlflowRun
 from prenda.tracking.store import connect, experiment_id
@@ -54,14 +55,14 @@ def gather(uri: str, names: Sequence[str], experiment: str | None, where: str | 
         run = None if client is None or Path(name).is_dir() else find(client, name)
         place = str(Path(name).resolve()) if run is None else run.info.run_id
         if place in found:
-            raise ValueError(f"{name!r} is {place}, which was given already: name each run once.")
+            raise UserError(f"{name!r} is {place}, which was given already: name each run once.")
         found[place] = run
     if client is not None and filtered:
         for run in matching(client, experiment, where):
             found.setdefault(run.info.run_id, run)
     if not 2 <= len(found) <= MOST_RUNS:
         these = ", ".join(place if run is None else str(run.info.run_name) for place, run in found.items())
-        raise ValueError(
+        raise UserError(
             f"There are {len(found)} runs to compare{f' ({these})' if len(found) == 1 else ''}: give 2 to {MOST_RUNS}, "
             "by id, name, folder, --experiment or --where."
         )

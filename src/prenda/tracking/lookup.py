@@ -6,7 +6,8 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from prenda.tracking.store import TrackingError, connect
+from prenda.errors import TrackingError
+from prenda.tracking.store import connect
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

@@ -18,8 +18,8 @@ from filelock import FileLock
 
 from prenda.bundle import format as bundle
 from prenda.bundle.format import NETWORK
+from prenda.errors import TrackingError
 from prenda.tracking.lookup import fetch, find, reach
-from prenda.tracking.store import TrackingError
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

@@ -10,15 +10,12 @@ from typing import TYPE_CHECKING
 from filelock import FileLock
 
 from prenda.config.paths import home
+from prenda.errors import TrackingError
 from prenda.system.redaction import without_passwords
 from prenda.system.startup import resting
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-
-
-class TrackingError(ValueError):
-    """A store or server that cannot be used."""
 
 
 def local_store() -> str:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 
+from prenda.errors import UserError
 from prenda.system.signals import Stopped, stopping
 from prenda.tracking.lookup import COMPARISONS
 from prenda.tracking.store import connect, local_store
@@ -68,6 +69,6 @@ def _check_free(host: str, port: int) -> None:
         with socket.create_server((host, port)):
             pass
     except (OSError, OverflowError) as error:
-        raise ValueError(
+        raise UserError(
             f"--port is {port}, which cannot be used on {host} ({error}): give another, such as --port 5001."
         ) from error

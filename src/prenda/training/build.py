@@ -16,6 +16,7 @@ from pytorch_lightning.profilers import PassThroughProfiler, Profiler
 from prenda.config.instantiate import build, refused
 from prenda.config.plain import as_plain
 from prenda.data.datamodule import ImageDataModule
+from prenda.errors import ConfigError
 from prenda.training.classifier import Classifier
 from prenda.training.test_time_views import Views
 
@@ -31,20 +32,22 @@ def resolve_device(config: DictConfig) -> tuple[str, int]:
     mps = torch.backends.mps.is_available()
     found = wanted if wanted != "auto" else "gpu" if gpus else "mps" if mps else "cpu"
     if found == "gpu" and not gpus:
-        raise ValueError(
+        raise ConfigError(
             "trainer.accelerator is gpu, but PyTorch finds no CUDA GPU on this machine: use trainer=cpu, "
             "or install the GPU's driver and a PyTorch built for it."
         )
     if found == "mps" and not mps:
-        raise ValueError("trainer.accelerator is mps, but this is no Apple computer with Metal: use trainer=cpu.")
+        raise ConfigError("trainer.accelerator is mps, but this is no Apple computer with Metal: use trainer=cpu.")
     count = gpus if found == "gpu" and devices == -1 else devices
     most = {"gpu": gpus, "mps": 1}.get(found, os.cpu_count() or 1)
     if not 1 <= count <= most:
-        raise ValueError(f"trainer.devices is {devices}, but this machine has {most} of {found}: give at most {most}.")
+        raise ConfigError(f"trainer.devices is {devices}, but this machine has {most} of {found}: give at most {most}.")
     if found == "cpu" and config.trainer.precision == "16-mixed":
-        raise ValueError("trainer.precision is 16-mixed, which needs a GPU: use bf16-mixed or 32 on the CPU.")
+        raise ConfigError("trainer.precision is 16-mixed, which needs a GPU: use bf16-mixed or 32 on the CPU.")
     if found == "cpu" and config.trainer.sync_batchnorm:
-        raise ValueError("trainer.sync_batchnorm is true, which PyTorch has for GPUs only: set it to false on the CPU.")
+        raise ConfigError(
+            "trainer.sync_batchnorm is true, which PyTorch has for GPUs only: set it to false on the CPU."
+        )
     return found, count
 
 

@@ -22,6 +22,7 @@ from torchmetrics.classification import (
     MulticlassRecall,
 )
 
+from prenda.errors import UserError
 from prenda.training.epoch_outputs import Seen
 
 SPLITS = ("train", "val", "test")
@@ -164,7 +165,7 @@ class Classifier(pl.LightningModule):
         """Ends a training that will not come back, instead of scoring a network that answers nothing."""
         if self.trainer.optimizers and not loss.isfinite():
             rate = self.trainer.optimizers[0].param_groups[0]["lr"]
-            raise ValueError(
+            raise UserError(
                 f"{split}/loss is {loss.item()} in epoch {self.current_epoch + 1}: training diverged at a rate of "
                 f"{rate:.3g}. Give a smaller optimizer.lr, or set trainer.gradient_clip=1."
             )

@@ -20,6 +20,7 @@ from prenda.config.identity import run_name
 from prenda.config.schema import TrainConfig
 from prenda.data.datamodule import ImageDataModule, Split
 from prenda.data.datamodule import from_config as data_from_config
+from prenda.errors import CheckpointError, UserError
 from prenda.report import terminal
 from prenda.scoring.scores import Scores, score
 from prenda.tracking.lookup import download
@@ -116,7 +117,7 @@ def restored(
         data.prepare_data()
         data.setup()
         if data.content_hash != notes["content_hash"] and not any_data:
-            raise ValueError(
+            raise UserError(
                 f"data.dir is {config.data.dir}, where {config.data.name} has the content {data.content_hash[:12]}…, "
                 f"but {source} was trained on {notes['content_hash'][:12]}…: give --data-dir the recorded images, "
                 "or --any-data to score on these."
@@ -129,7 +130,7 @@ def _notes(path: Path) -> dict[str, Any]:
     try:
         notes: dict[str, Any] = checkpoints.read(path)["prenda"]
     except Exception as error:  # a foreign file can fail anywhere
-        raise ValueError(
+        raise CheckpointError(
             f"{path} is no checkpoint of prenda: give best.ckpt or last.ckpt of a run's checkpoints folder."
         ) from error
     return notes

@@ -10,10 +10,10 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from prenda.backbones.first_layer import first_layer_weights
-from prenda.bundle.format import BundleError
 from prenda.config.identity import parameters, run_name
 from prenda.config.schema import ReportLevel
 from prenda.data.datamodule import ImageDataModule, Split
+from prenda.errors import BundleError
 from prenda.report.run.report import Finished, describe, write_confusions, write_full, write_tables
 from prenda.report.tables import write_json
 from prenda.scoring.calibration import fit_temperature
@@ -95,11 +95,11 @@ def _finished(
 def _bundle(run: Run, classifier: Classifier, data: ImageDataModule, scores: dict[str, float]) -> None:
     """Keeps the network as a bundle; a run that cannot have one is scored and recorded all the same."""
     give_back()  # of training and scoring: exporting takes its own
-    from prenda.bundle import export  # ONNX Runtime: for the end of a run, if it keeps a bundle
+    from prenda.training import bundling  # ONNX Runtime: for the end of a run, if it keeps a bundle
 
     folder = run.folder / "bundle"
     try:
-        difference = export.write_run(folder, classifier, data, scores, run.id)
+        difference = bundling.write_run(folder, classifier, data, scores, run.id)
     except BundleError as error:
         print(f"prenda train: no bundle: {error}", file=sys.stderr)
         run.log_tags({"bundle": f"none: {error}"})

@@ -7,6 +7,7 @@ from pathlib import Path
 from omegaconf import DictConfig, OmegaConf
 
 from prenda.config.schema import TrainConfig
+from prenda.errors import UserError
 from prenda.tracking.lookup import find, reach
 from prenda.tracking.runs import is_finished
 from prenda.tracking.store import local_store
@@ -26,12 +27,12 @@ def resume(run: str) -> TrainResult:
     folder = _folder(run)
     path = folder / "config.yaml"
     if not path.is_file():
-        raise ValueError(
+        raise UserError(
             f"{run!r} has no run's config.yaml in {folder}: give the folder of a run (outputs/runs/DATE/TIME), its id "
             "or its name, on the machine that it ran on."
         )
     if is_finished(folder):
-        raise ValueError(f"{run!r} has finished: there is nothing left to do. `prenda evaluate` scores it again.")
+        raise UserError(f"{run!r} has finished: there is nothing left to do. `prenda evaluate` scores it again.")
     config = OmegaConf.merge(TrainConfig, OmegaConf.load(path))
     assert isinstance(config, DictConfig)
     return train(config, folder)

@@ -21,6 +21,7 @@ from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
+from prenda.errors import ConfigError
 from prenda.search.job import Job
 
 PATIENCE = 60  # seconds that trials have to close their records when a sweep is stopped
@@ -50,7 +51,9 @@ class TrialLauncher(Launcher):
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         """Raises: ValueError: Always; only `hydra/sweeper=prenda` knows how to use these launchers."""
-        raise ValueError("hydra/launcher local, ray and slurm need hydra/sweeper=prenda: leave hydra/sweeper as it is.")
+        raise ConfigError(
+            "hydra/launcher local, ray and slurm need hydra/sweeper=prenda: leave hydra/sweeper as it is."
+        )
 
     def open(self, folder: Path) -> None:
         """Makes ready; files of the engine go below the sweep's folder."""
@@ -117,7 +120,7 @@ def how_it_ended(code: int | None) -> str | None:
 def needs_package(module: str, extra: str) -> None:
     """Refuse a launcher whose package is not installed."""
     if importlib.util.find_spec(module) is None:
-        raise ValueError(
+        raise ConfigError(
             f"hydra/launcher={extra} needs the package {module}, which is not installed: "
             f"run pip install 'prenda[{extra}]' (in a checkout: pip install -e '.[{extra}]'), or leave it at local."
         )

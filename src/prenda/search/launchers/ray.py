@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+from prenda.errors import ConfigError
 from prenda.search.job import Job
 from prenda.search.launchers.base import PATIENCE, Ended, TrialLauncher, needs_package, run_trial
 
@@ -28,7 +29,7 @@ class RayLauncher(TrialLauncher):
         try:
             ray.init(**{"runtime_env": {"env_vars": given}, **self._init})
         except (ConnectionError, RuntimeError, ValueError) as error:
-            raise ValueError(
+            raise ConfigError(
                 f"hydra.launcher.init is {dict(self._init)!r}, where no Ray cluster can be used ({error}): start one "
                 "with `ray start --head`, or give hydra.launcher.init.address=HOST:PORT."
             ) from error

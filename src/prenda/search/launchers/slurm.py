@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from prenda.errors import ConfigError
 from prenda.search.job import Job
 from prenda.search.launchers.base import Ended, TrialLauncher, needs_package, run_trial
 
@@ -36,7 +37,7 @@ class SlurmLauncher(TrialLauncher):
             self._executor.update_parameters(cpus_per_task=self.cores, **self._parameters)
         except (OSError, subprocess.CalledProcessError, RuntimeError, ValueError, NameError) as error:
             reason = str(getattr(error, "stderr", "") or error).strip().splitlines()[0]
-            raise ValueError(
+            raise ConfigError(
                 f"hydra/launcher=slurm cannot be used here ({reason}): run it where sbatch works, with parameters of "
                 "conf/hydra/launcher/slurm.yaml."
             ) from error
@@ -48,7 +49,7 @@ class SlurmLauncher(TrialLauncher):
             self._running[job.number] = self._executor.submit(_Requeued(), job)
         except FailedJobError as error:
             reason = str(error).strip().splitlines()[-1]
-            raise ValueError(
+            raise ConfigError(
                 f"Slurm refuses the job ({reason}): correct hydra.launcher.slurm_partition, or whichever of its "
                 "settings this names; then the same command goes on."
             ) from error

@@ -1,0 +1,31 @@
+"""Errors that a user can correct."""
+
+from __future__ import annotations
+
+
+class UserError(ValueError):
+    """An error that the user can correct: `prenda` prints its text without a traceback and exits with code 2.
+
+    The text names the setting or argument, the value it had, what is valid, and the next step. A `ValueError` too, so
+    that callers of the Python interface need not know this class.
+    """
+
+
+class ConfigError(UserError):
+    """A setting, or a combination of settings, that no run can use."""
+
+
+class DataError(UserError):
+    """A data set that is not available, or whose files are not what they should be."""
+
+
+class TrackingError(UserError):
+    """A tracking store, server, run or registered model that is not available."""
+
+
+class CheckpointError(UserError):
+    """A checkpoint that cannot be read, or that is not one of prenda's."""
+
+
+class BundleError(UserError):
+    """A bundle that cannot be written, or that is not what was written."""
