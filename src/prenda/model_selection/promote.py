@@ -106,8 +106,10 @@ def _complete(registry: Registry, run: str, scratch: Path) -> None:
     found = registry.unbundled(run, scratch)
     if found is None:
         return
-    from prenda.training import bundling  # torch, which a promotion does without otherwise
-    from prenda.training import checkpoints
+    from prenda.training import (
+        bundling,  # torch, which a promotion does without otherwise
+        checkpoints,
+    )
     from prenda.training.evaluation import restored
 
     run_id, scores = found
