@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-import pytorch_lightning as pl
 import torch
 from pytorch_lightning.trainer.states import TrainerFn
 from pytorch_lightning.utilities.types import OptimizerLRScheduler
@@ -24,13 +23,14 @@ from torchmetrics.classification import (
 
 from prenda.errors import UserError
 from prenda.training.epoch_outputs import Seen
+from prenda.training.lightning_overrides import LightningModule
 
 SPLITS = ("train", "val", "test")
 MakeOptimizer = Callable[[Iterable[nn.Parameter]], Optimizer]
 MakeScheduler = Callable[[Optimizer, int], LRScheduler]
 
 
-class Classifier(pl.LightningModule):
+class Classifier(LightningModule):
     """Trains and scores a backbone by cross-entropy.
 
     Logs once an epoch, as `train/…`, `val/…` and `test/…`: loss, accuracy, and f1, precision and recall as means over
@@ -61,13 +61,6 @@ class Classifier(pl.LightningModule):
         # A NaN stays one, to be seen; torchmetrics would drop it, and with nan_strategy="disable" drops the weights.
         self._loss, self._metrics = MeanMetric(nan_strategy=float("nan")), _metrics(num_classes)
         self._seen = {split: Seen() for split in SPLITS}
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        """Takes Lightning's notes of the hook it is in, 42 a step, without asking each time if it is a parameter."""
-        if name == "_current_fx_name":
-            self.__dict__[name] = value
-        else:
-            super().__setattr__(name, value)
 
     def forward(self, images: Tensor) -> Tensor:
         """Shapes: images (B, C, H, W) -> logits (B, num_classes)."""
