@@ -1,7 +1,8 @@
 """What each override of a private part of Lightning saves of a training step, measured alone.
 
     python benchmarks/overrides.py                  prints a table and writes it to benchmarks/results/overrides.md
-    python benchmarks/overrides.py --rounds 50      in less time and less precise
+    python benchmarks/overrides.py --only NVML --networks dense --rounds 500
+                                                    one override more precisely; prints only
 
 Two networks train, each on one thread: `dense` (784-512-10), and `tiny` (784-8-10), whose step is nearly all Python and
 therefore shows small differences better. For 25 steps one override changes: it is taken away if prenda has it, or put
@@ -103,12 +104,12 @@ class Block:
 class Switch(Callback):
     """Changes one override for every other block of steps, in random order, and times the blocks."""
 
-    def __init__(self, rounds: int) -> None:
+    def __init__(self, names: Sequence[str], rounds: int) -> None:
         order = random.Random(0)  # noqa: S311
         self._plan = [
             (name, changed)
             for _ in range(rounds)
-            for name in order.sample(list(CHANGES), len(CHANGES))
+            for name in order.sample(names, len(names))
             for changed in order.sample([False, True], 2)
         ]
         self._blocks: list[Block] = []
@@ -150,13 +151,13 @@ class Switch(Callback):
         return [sign * (other - our) for our, other in zip(ours, others, strict=True)]
 
 
-def measure(network: str, rounds: int, images: int, data: str) -> Switch:
+def measure(network: str, names: Sequence[str], rounds: int, images: int, data: str) -> Switch:
     """Trains one network for so many rounds of pairs."""
     units, times = NETWORKS[network]
     rounds *= times
     blocks = -(-images // 128) // BLOCK
-    task = Task("dense", images, -(-rounds * len(CHANGES) * 2 // blocks), 1, str(DATA), data)
-    switch = Switch(rounds)
+    task = Task("dense", images, -(-rounds * len(names) * 2 // blocks), 1, str(DATA), data)
+    switch = Switch(names, rounds)
     register()
     with tempfile.TemporaryDirectory() as home, initialize_config_dir(str(CONFIG_DIR)):
         os.environ["PRENDA_HOME"] = home
@@ -176,19 +177,19 @@ def summary(values: Sequence[float]) -> dict[str, float]:
     return {"median": median, "error": error, "low": low, "high": high}
 
 
-def report(measured: dict[str, Switch]) -> tuple[dict[str, Any], str]:
+def report(measured: dict[str, Switch], names: Sequence[str]) -> tuple[dict[str, Any], str]:
     """The content of overrides.json and of overrides.md."""
     content: dict[str, Any] = {"date": date.today().isoformat(), "machine": machine("torch", "pytorch-lightning")}
     for network, switch in measured.items():
         content[network] = {
             "pairs": len(switch.gains(NOTHING, "cpu")),
             "step": {clock: statistics.median(switch.steps(clock)) for clock in CLOCKS},
-            "gains": {name: {clock: summary(switch.gains(name, clock)) for clock in CLOCKS} for name in CHANGES},
+            "gains": {name: {clock: summary(switch.gains(name, clock)) for clock in CLOCKS} for name in names},
         }
     rows = [
         [name, "kept" if name in KEPT else "dropped" if name in DROPPED else "", network]
         + [cell for clock in CLOCKS for cell in _cells(content[network]["gains"][name][clock])]
-        for name in CHANGES
+        for name in names
         for network in measured
     ]
     headers = ["override", "", "network", "CPU, µs a step", "quartiles", "wall, µs a step", "quartiles"]
@@ -221,10 +222,15 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--images", type=int, default=51_200, help="an epoch (default: %(default)s)")
     parser.add_argument("--data", default="fashion_mnist", help="data set (default: %(default)s)")
     parser.add_argument("--output", type=Path, default=RESULTS, help="folder of the tables")
+    parser.add_argument("--only", help="overrides with this in their name; prints without writing")
+    parser.add_argument("--networks", nargs="+", choices=NETWORKS, default=list(NETWORKS))
     given = parser.parse_args(arguments)
-    measured = {network: measure(network, given.rounds, given.images, given.data) for network in NETWORKS}
-    content, text = report(measured)
-    write("overrides", content, text, given.output)
+    wanted = (given.only or "").lower()
+    names = [name for name in CHANGES if name == NOTHING or wanted in name.lower()]
+    measured = {each: measure(each, names, given.rounds, given.images, given.data) for each in given.networks}
+    content, text = report(measured, names)
+    if given.only is None:
+        write("overrides", content, text, given.output)
     print(text)
     return 0
 

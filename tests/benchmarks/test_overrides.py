@@ -29,6 +29,15 @@ def test_each_override_has_a_row_for_each_network(tmp_path, capsys):
     assert all(table.count(f"| {name} ") == 2 for name in overrides.CHANGES)
 
 
+@pytest.mark.usefixtures("small")
+def test_one_override_is_measured_alone_and_leaves_the_table(tmp_path, capsys):
+    asked = ["--only", "nvml", "--networks", "tiny", "--rounds", "1", "--images", "1280", "--data", "generated"]
+    assert overrides.main([*asked, "--output", str(tmp_path)]) == 0
+    rows = [line for line in capsys.readouterr().out.splitlines() if "| tiny " in line]
+    assert [row.split("|")[1].strip() for row in rows] == [overrides.NOTHING, "disable_nvml_check"]
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize("name", overrides.CHANGES)
 def test_a_change_is_undone(name, monkeypatch):
     def state() -> list[object]:
@@ -48,7 +57,7 @@ def test_a_change_is_undone(name, monkeypatch):
 
 def test_the_gain_of_a_dropped_override_is_what_it_would_save():
     (dropped, *_), (kept, *_) = overrides.DROPPED, overrides.KEPT
-    switch = overrides.Switch(0)
+    switch = overrides.Switch([], 0)
     switch._blocks = [
         overrides.Block(name, changed, 110 if changed else 100, 0)
         for name in (dropped, kept)
