@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from omegaconf import DictConfig
 from pytorch_lightning.callbacks import Callback, EMAWeightAveraging, Timer
 
+from prenda.config.schema import TrainConfig
 from prenda.data.datamodule import ImageDataModule
 from prenda.tracking.loggers import lightning_loggers
 from prenda.training import checkpoints
@@ -19,7 +19,7 @@ from prenda.training.profile import Trace
 
 
 def fit(
-    config: DictConfig,
+    config: TrainConfig,
     classifier: Classifier,
     data: ImageDataModule,
     folder: Path,
@@ -51,14 +51,14 @@ def fit(
     if trace is not None:
         callbacks.append(trace)
     trainer = build_trainer(
-        config,
+        config.trainer,
         devices=processes,
         num_nodes=nodes,
         strategy="auto" if processes * nodes == 1 else "ddp",
         max_epochs=config.trainer.epochs,
         gradient_clip_val=config.trainer.gradient_clip,
         sync_batchnorm=config.trainer.sync_batchnorm,
-        logger=lightning_loggers(config, folder, run_id),
+        logger=lightning_loggers(folder, config.tracking.uri, run_id),
         callbacks=callbacks,
         profiler=None if trace is None else trace.spans,
         plugins=[checkpoints.AtomicCheckpointIO()],
