@@ -21,6 +21,8 @@ def trusted_targets() -> tuple[str, ...]:
         "prenda.backbones.*",
         "prenda.optimizers.*",
         "prenda.schedules.*",
+        "prenda.training.callbacks.*",
+        "pytorch_lightning.callbacks.*",
         "torch.optim.*",
         "optuna.samplers.*",
         "optuna.pruners.*",

@@ -202,7 +202,7 @@ class SearchConfig:
 class TrainConfig:
     """Configuration of one run.
 
-    `backbone`, `optimizer` and `scheduler` stay mappings: they are checked by the target that they build.
+    `backbone`, `optimizer`, `scheduler` and `callbacks` stay mappings: they are checked by the targets that they build.
     """
 
     paths: PathsConfig = group(PathsConfig, decisive=False)
@@ -212,6 +212,7 @@ class TrainConfig:
     optimizer: dict[str, Any] = setting({})
     scheduler: dict[str, Any] = setting({})
     trainer: TrainerConfig = group(TrainerConfig)
+    callbacks: dict[str, Any] = setting({}, later=True)  # Lightning callbacks, each a target under a name of its own
     report: ReportConfig = group(ReportConfig, decisive=False)
     tracking: TrackingConfig = group(TrackingConfig, decisive=False)
     search: SearchConfig = group(SearchConfig, decisive=False)

@@ -14,4 +14,6 @@ def chosen_files(choices: Mapping[str, str | None]) -> dict[str, str]:
 
 def without_hydra(config: DictConfig) -> DictConfig:
     """Return the configuration of a run without Hydra's own settings."""
-    return OmegaConf.masked_copy(config, [str(name) for name in config if name != "hydra"])
+    run = OmegaConf.masked_copy(config, [str(name) for name in config if name != "hydra"])
+    OmegaConf.set_struct(run, True)  # as Hydra had it: a setting that is not there is refused
+    return run

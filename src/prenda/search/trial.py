@@ -22,7 +22,7 @@ from prenda.search.pruning import Pruning
 from prenda.system.atomic_write import write_whole
 from prenda.system.signals import Stopped
 from prenda.tracking.runs import STATUS, Pruned, record_failure, status
-from prenda.training.build import build_classifier, build_data, resolve_device
+from prenda.training.build import build_callbacks, build_classifier, build_data, resolve_device
 from prenda.training.train import train
 
 
@@ -76,6 +76,7 @@ def _rehearse(config: TrainConfig, loaded: dict[str, ImageDataModule]) -> str | 
             loaded[key].prepare_data()
             loaded[key].setup()
         build_classifier(config, loaded[key])
+        build_callbacks(config)
     except Exception as error:
         return str(error) or type(error).__name__
     return None

@@ -10,6 +10,7 @@ from typing import Any, cast
 
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.profilers import PassThroughProfiler, Profiler
 
 from prenda.config.convert import as_plain
@@ -107,6 +108,26 @@ def build_classifier(config: TrainConfig, data: ImageDataModule) -> Classifier:
         "content_hash": data.content_hash,
     }
     return classifier
+
+
+def build_callbacks(config: TrainConfig) -> list[Callback]:
+    """Return the configured callbacks; a name that is set to null has none.
+
+    Raises:
+        ConfigError: If a target cannot be built, or is no callback of Lightning's.
+    """
+    callbacks = []
+    for name, settings in config.callbacks.items():
+        if settings is None:
+            continue
+        callback = build(settings, f"callbacks.{name}")
+        if not isinstance(callback, Callback):
+            raise ConfigError(
+                f"callbacks.{name}._target_ is {settings['_target_']}, which is no pytorch_lightning.Callback: "
+                "name a class that is, or set it to null."
+            )
+        callbacks.append(callback)
+    return callbacks
 
 
 def _try_optimizer(config: TrainConfig, classifier: Classifier) -> None:

@@ -17,7 +17,7 @@ from prenda.report import terminal
 from prenda.system.atomic_write import write_whole
 from prenda.system.signals import stopping
 from prenda.tracking.runs import PRUNED, DataUsed, Pruned, Run, recorded
-from prenda.training.build import build_classifier, build_data, resolve_device, settle
+from prenda.training.build import build_callbacks, build_classifier, build_data, resolve_device, settle
 from prenda.training.distributed import Torchrun, fit_in_processes
 from prenda.training.finish import TrainResult, finish
 from prenda.training.fit import fit
@@ -48,6 +48,7 @@ def train(config: TrainConfig, folder: Path, callbacks: Sequence[Callback] = ())
     data.prepare_data()
     data.setup()
     classifier = build_classifier(config, data)
+    build_callbacks(config)  # refused here, before anything is recorded
     out = Console()
     terminal.show_config(out, as_plain(config), f"prenda train: {run_name(config)}")
     terminal.show_network(out, classifier, data.image_shape)
