@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from prenda.data.sources import GARMENTS
+from prenda.data.datasets.fashion_mnist import GARMENTS
 from prenda.errors import TrackingError
 from prenda.system.signals import Stopped, stopping
 from prenda.tracking import runs
