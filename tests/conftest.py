@@ -14,14 +14,14 @@ from hydra import compose, initialize_config_dir
 from prenda.config.convert import register, typed
 from prenda.config.paths import CONFIG_DIR, REPOSITORY
 from prenda.config.schema import TrainConfig
-from prenda.data.sources import SOURCES, _absent
+from prenda.data.datasets.fashion_mnist import DATA_SET as FASHION_MNIST
 
 # The least that trains: 200 generated pictures, one epoch, no MLflow, no pictures.
 TINY = ("data=generated", "data.limit_train=200", "trainer=cpu", "trainer.epochs=1", "tracking=offline", "report=none")
 REAL_DATA = REPOSITORY / "data"
 
 _SKIP = pytest.mark.skipif(
-    bool(_absent(SOURCES["fashion_mnist"], REAL_DATA)),
+    bool(FASHION_MNIST.absent(REAL_DATA)),
     reason="Fashion-MNIST is not in data/: `make train` or `prenda data fetch` brings it",
 )
 

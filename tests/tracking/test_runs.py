@@ -11,7 +11,7 @@ import pytest
 
 from prenda.config.identity import describe_run
 from prenda.config.schema import TrainConfig
-from prenda.data.sources import GARMENTS
+from prenda.data.datasets.fashion_mnist import GARMENTS
 from prenda.errors import TrackingError
 from prenda.system.signals import Stopped, stopping
 from prenda.tracking import runs
