@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 import torch
 from hydra import compose, initialize_config_dir
-from omegaconf import DictConfig
 
+from prenda.config.convert import register, typed
 from prenda.config.paths import CONFIG_DIR, REPOSITORY
-from prenda.config.schema import register
+from prenda.config.schema import TrainConfig
 from prenda.data.sources import SOURCES, _absent
 
 # The least that trains: 200 generated pictures, one epoch, no MLflow, no pictures.
@@ -39,11 +39,11 @@ def _own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     torch.set_num_threads(1)
 
 
-def configured(*overrides: str) -> DictConfig:
+def configured(*overrides: str) -> TrainConfig:
     """The configuration that `prenda train` would compose from the same overrides."""
     register()
     with initialize_config_dir(str(CONFIG_DIR)):
-        return compose("train", ["trainer.threads=1", *overrides])
+        return typed(compose("train", ["trainer.threads=1", *overrides]))
 
 
 @pytest.fixture

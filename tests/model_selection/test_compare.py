@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from omegaconf import OmegaConf
 from scipy import stats
 
 from prenda.cli import main
+from prenda.config.convert import as_yaml
 from prenda.data import sources
 from prenda.data.sources import GARMENTS
 from prenda.model_selection.compare import compare
@@ -37,7 +37,7 @@ def guesses(*wrong: int, labels: np.ndarray = LABELS) -> np.ndarray:
 def kept(folder: Path, probabilities: np.ndarray | None, *overrides: str, labels: np.ndarray = LABELS) -> Path:
     """A run's own folder, with what comparing needs of it."""
     folder.mkdir(parents=True)
-    OmegaConf.save(configured(*TINY, *overrides), folder / "config.yaml", resolve=True)
+    (folder / "config.yaml").write_text(as_yaml(configured(*TINY, *overrides)))
     if probabilities is not None:
         write_predictions(probabilities, labels, GARMENTS, folder / "predictions" / "test.npz")
     return folder

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import pytorch_lightning as pl
 import torch
@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 from torch.utils.data import DataLoader
 
+from prenda.config.schema import AugmentConfig, DataConfig
 from prenda.data import sources
 from prenda.data.augment import Augment
 from prenda.data.batches import Batch, InMemory, scoring_batches, training_batches
@@ -166,23 +167,22 @@ class ImageDataModule(pl.LightningDataModule):
         self._mean, self._scale = self._mean.to(device), self._scale.to(device)
 
 
-def from_config(config: Any) -> ImageDataModule:
-    """The datamodule that a run's configuration describes (`data`, `augment`, `seed`, `trainer.channels_last`)."""
-    data = config.data
+def from_config(
+    data: DataConfig, augment: AugmentConfig | None = None, *, seed: int = 0, channels_last: bool = False
+) -> ImageDataModule:
+    """Return the datamodule that `data` and `augment` of a configuration describe."""
     return ImageDataModule(
         data.name,
         Path(data.dir).expanduser(),
-        selection=Selection(
-            None if data.classes is None else list(data.classes), data.val_size, data.split_seed, data.limit_train
-        ),
+        selection=Selection(data.classes, data.val_size, data.split_seed, data.limit_train),
         image_size=data.image_size,
         channels=data.channels,
         normalize=data.normalize.value,
         batch_size=data.batch_size,
         eval_batch_size=data.eval_batch_size,
-        augment=Augment(**config.augment),
-        seed=config.seed,
-        channels_last=config.trainer.channels_last,
+        augment=None if augment is None else Augment(**asdict(augment)),
+        seed=seed,
+        channels_last=channels_last,
     )
 
 
