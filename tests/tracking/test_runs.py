@@ -92,7 +92,8 @@ def test_tags_say_what_ran_where(home, result):
 def test_a_description_gives_the_headline_figures(home, result):
     note = client(home).get_run(result.run_id).data.tags["mlflow.note.content"]
     assert f"Accuracy {result.scores['test'].metrics['accuracy']:.2%} on the 500 test images" in note
-    assert "| test | " in note
+    assert "|  | train | val | test |" in note
+    assert f"| {result.scores['test'].metrics['brier']:.4f} |" in note
     assert "both in evaluation mode" in note
     assert "Most confused:" in note
 
