@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from prenda.scoring.metrics import METRIC, METRICS, Metric, Needs, Shown, measure, needing
+from prenda.scoring.metrics import HEADLINE, METRIC, METRICS, SUMMARY, Metric, Needs, measure, needing
 from prenda.scoring.predictions import Predictions
 
 NAMES = [metric.name for metric in METRICS]
@@ -90,6 +90,10 @@ def test_percentages_differ_in_points_and_numbers_in_decimals():
     assert percent.interval_text(0.92, float("inf")) == "92.00%"
 
 
-def test_needing_and_shown_select_entries():
-    assert {metric.name for metric in needing(Needs.probabilities)} == {"loss", "brier", "ece"}
-    assert [metric.name for metric in METRICS if metric.shown is Shown.headline] == ["accuracy", "f1", "loss"]
+def test_tables_and_epochs_take_the_entries_that_are_for_them():
+    assert {"loss", "brier", "ece"} <= {metric.name for metric in needing(Needs.probabilities)}
+    assert {"accuracy", "f1"} <= {metric.name for metric in needing(Needs.counts)}
+    assert {metric.name for metric in needing(Needs.counts, Needs.ranks, Needs.probabilities)} == set(NAMES)
+    assert set(HEADLINE) < set(SUMMARY) < set(METRICS)
+    assert METRIC["accuracy"] in HEADLINE
+    assert METRIC["weighted_f1"] not in SUMMARY
