@@ -74,7 +74,7 @@ def read_predictions(path: Path) -> tuple[NDArray[np.float32], NDArray[np.int64]
 
 
 def read_history(path: Path) -> dict[str, dict[int, float]]:
-    """The figures of each epoch, by name, from the `metrics.csv` that Lightning's CSVLogger writes."""
+    """The figures of each epoch, by name, from the run's `metrics.csv`."""
     history: dict[str, dict[int, float]] = {}
     with path.open(newline="", encoding="utf-8") as file:
         for row in csv.DictReader(file):

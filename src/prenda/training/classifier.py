@@ -6,7 +6,6 @@ import math
 from collections.abc import Callable, Iterable
 from typing import Any
 
-import pytorch_lightning as pl
 import torch
 from pytorch_lightning.trainer.states import TrainerFn
 from pytorch_lightning.utilities.types import OptimizerLRScheduler
@@ -21,13 +20,14 @@ from prenda.errors import UserError
 from prenda.scoring.metrics import METRIC, Needs, measure, needing
 from prenda.scoring.predictions import Predictions
 from prenda.training.epoch_outputs import Gathered, Seen, over_processes
+from prenda.training.lightning_overrides import LightningModule
 
 SPLITS = ("train", "val", "test")
 MakeOptimizer = Callable[[Iterable[nn.Parameter]], Optimizer]
 MakeScheduler = Callable[[Optimizer, int], LRScheduler]
 
 
-class Classifier(pl.LightningModule):
+class Classifier(LightningModule):
     """Trains and scores a backbone by cross-entropy.
 
     Logs once an epoch, as `val/…` and `test/…`, every metric of `prenda.scoring.metrics`, over the images of all
@@ -61,13 +61,6 @@ class Classifier(pl.LightningModule):
         self._confusion = MulticlassConfusionMatrix(num_classes, validate_args=False)
         self._gathered = Gathered()
         self._seen = {split: Seen() for split in SPLITS}
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        """Takes Lightning's notes of the hook it is in, 42 a step, without asking each time if it is a parameter."""
-        if name == "_current_fx_name":
-            self.__dict__[name] = value
-        else:
-            super().__setattr__(name, value)
 
     def forward(self, images: Tensor) -> Tensor:
         """Shapes: images (B, C, H, W) -> logits (B, num_classes)."""
