@@ -21,14 +21,14 @@ from typing import Any
 
 import pytorch_lightning as pl
 from hydra import compose, initialize_config_dir
-from omegaconf import DictConfig
 
 from loops.bare import train_epoch
 from loops.task import Task
 from loops.watch import Watch
+from prenda.config.convert import register, typed
 from prenda.config.instantiate import build
 from prenda.config.paths import CONFIG_DIR
-from prenda.config.schema import register
+from prenda.config.schema import TrainConfig
 from prenda.training.train import train
 
 IMAGES = {"dense": 51_200, "cnn": 6_400}  # an epoch
@@ -42,7 +42,7 @@ class Beside(Watch):
         bare: Seconds of each bare epoch.
     """
 
-    def __init__(self, config: DictConfig) -> None:
+    def __init__(self, config: TrainConfig) -> None:
         super().__init__()
         self.config = config
         self.bare: list[float] = []
@@ -52,8 +52,8 @@ class Beside(Watch):
         split = data.split("train")
         self.images, self.labels = data.normalized(split.images), split.labels
         self.network = copy.deepcopy(pl_module.backbone).train()
-        self.optimizer = build(self.config, "optimizer")(self.network.parameters())
-        self.scheduler = build(self.config, "scheduler")(self.optimizer, 10_000)
+        self.optimizer = build(self.config.optimizer, "optimizer")(self.network.parameters())
+        self.scheduler = build(self.config.scheduler, "scheduler")(self.optimizer, 10_000)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         started = self.clock()
@@ -70,7 +70,7 @@ def measure(task: Task) -> float:
     register()
     with tempfile.TemporaryDirectory() as home, initialize_config_dir(str(CONFIG_DIR)):
         os.environ["PRENDA_HOME"] = home
-        config = compose("train", task.overrides())
+        config = typed(compose("train", task.overrides()))
         beside = Beside(config)
         train(config, Path(home) / "run", [beside])
     ratio = statistics.median(beside.ratios())

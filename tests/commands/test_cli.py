@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from prenda.cli import _guarded, _parser, main
+from prenda.data.datasets import names
 from tests.conftest import TINY
 
 HEAVY = {"torch", "numpy", "mlflow", "pytorch_lightning", "matplotlib", "scipy", "onnxruntime", "optuna", "hydra"}
@@ -131,7 +132,7 @@ def test_data_fetch_says_what_is_there(capsys):
 
 def test_data_of_an_unknown_name_is_refused(capsys):
     assert main(["data", "fetch", "imagenet"]) == 2
-    assert "data.name is 'imagenet': choose one of fashion_mnist, mnist, kmnist, generated." in capsys.readouterr().err
+    assert f"data.name is 'imagenet': choose one of {', '.join(names())}." in capsys.readouterr().err
 
 
 def test_commands_work_from_any_folder(prenda, tmp_path):

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from prenda.config.identity import make_run_name
@@ -23,20 +25,16 @@ from tests.conftest import configured
     ],
 )
 def test_a_run_is_named_by_what_differs(overrides, told):
-    config = configured(*overrides)
-    config.choices = {"backbone": "cnn_batch_norm"} | dict(
-        o.split("=", 1) for o in overrides if o.startswith("backbone=")
-    )
+    choices = {"backbone": "cnn_batch_norm"} | dict(o.split("=", 1) for o in overrides if o.startswith("backbone="))
+    config = replace(configured(*overrides), choices=choices)
     assert make_run_name(config, overrides) == told
 
 
 def test_an_experiment_gives_its_name():
-    config = configured("seed=1")
-    config.choices = {"backbone": "cnn", "experiment": "keras_cnn"}
+    config = replace(configured("seed=1"), choices={"backbone": "cnn", "experiment": "keras_cnn"})
     assert make_run_name(config, ["experiment=keras_cnn", "seed=1", "trainer.epochs=2"]) == "keras_cnn-epochs=2-seed1"
 
 
 def test_a_long_list_of_settings_is_cut_before_the_seed():
-    config = configured("seed=1")
-    config.choices = {"backbone": "dense"}
+    config = replace(configured("seed=1"), choices={"backbone": "dense"})
     assert len(make_run_name(config, [f"backbone.units=[{','.join(['512'] * 80)}]"])) < 120

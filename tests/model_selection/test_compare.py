@@ -6,12 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from omegaconf import OmegaConf
 from scipy import stats
 
 from prenda.cli import main
-from prenda.data import sources
-from prenda.data.sources import GARMENTS
+from prenda.config.convert import as_yaml
+from prenda.data.datasets import generated
+from prenda.data.datasets.fashion_mnist import GARMENTS
 from prenda.model_selection.compare import compare
 from prenda.report.tables import write_predictions
 from prenda.scoring.scores import class_scores, score
@@ -24,7 +24,7 @@ from tests.conftest import TINY, configured
 from tests.training.test_train import DENSE
 
 LABELS = np.arange(500) % 10  # of the generated test images
-CONTENT = sources.load("generated", Path()).content_hash
+CONTENT = generated.DATA_SET.load(Path()).content_hash
 
 
 def guesses(*wrong: int, labels: np.ndarray = LABELS) -> np.ndarray:
@@ -37,7 +37,7 @@ def guesses(*wrong: int, labels: np.ndarray = LABELS) -> np.ndarray:
 def kept(folder: Path, probabilities: np.ndarray | None, *overrides: str, labels: np.ndarray = LABELS) -> Path:
     """A run's own folder, with what comparing needs of it."""
     folder.mkdir(parents=True)
-    OmegaConf.save(configured(*TINY, *overrides), folder / "config.yaml", resolve=True)
+    (folder / "config.yaml").write_text(as_yaml(configured(*TINY, *overrides)))
     if probabilities is not None:
         write_predictions(probabilities, labels, GARMENTS, folder / "predictions" / "test.npz")
     return folder
@@ -225,8 +225,8 @@ def test_without_the_data_set_the_rest_is_compared(tmp_path, capsys, named):
 
 @pytest.mark.usefixtures("_in_home")
 def test_other_images_are_not_shown(monkeypatch, capsys):
-    generate = sources.generate
-    monkeypatch.setattr(sources, "generate", lambda count, seed: generate(count, seed + 10))
+    generate = generated.generate
+    monkeypatch.setattr(generated, "generate", lambda count, seed: generate(count, seed + 10))
     compare(["one", "two"], recorded=False)
     assert "holds other images than the runs were tested on: give --data-dir theirs." in capsys.readouterr().out
 

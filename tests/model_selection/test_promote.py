@@ -12,7 +12,8 @@ import pytest
 from prenda.bundle import export
 from prenda.bundle import format as bundle
 from prenda.cli import main
-from prenda.data.sources import GARMENTS, load
+from prenda.data.datasets import find
+from prenda.data.datasets.fashion_mnist import GARMENTS
 from prenda.tracking.registry import Registry, log_bundle
 from prenda.tracking.store import connect, experiment_id
 from prenda.training.train import train
@@ -305,7 +306,7 @@ def test_a_run_of_a_sweep_gets_its_bundle_when_it_is_promoted(tmp_path, capsys):
     kept = registry.download("prenda@champion", tmp_path / "fetched")
     assert kept.scores["test/accuracy"] == result.scores["test"].metrics["accuracy"]
     session = onnxruntime.InferenceSession(kept.network, providers=["CPUExecutionProvider"])
-    pixels = load("generated", tmp_path).test_images.numpy().astype(np.float32)
+    pixels = find("generated").load(tmp_path).test_images.numpy().astype(np.float32)
     images = (pixels - np.float32(kept.mean[0])) / np.float32(kept.std[0])
     (logits,) = session.run(["logits"], {"images": images})
     np.testing.assert_allclose(logits, result.scores["test"].logits, atol=1e-4)

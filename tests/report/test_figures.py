@@ -21,9 +21,10 @@ def test_a_class_without_images_leaves_an_empty_row():
     figures.confusion_figure(np.array([[0, 0], [1, 4]]), ["Shirt", "Coat"], "a title").canvas.draw()
 
 
-def test_samples_have_a_named_row_a_class():
-    figure = figures.samples_figure(np.zeros((2, 3, 28, 28), np.uint8), ["Shirt", "Coat"], "a title")
-    assert len(figure.axes) == 6
+@pytest.mark.parametrize(("channels", "shown"), [(1, (28, 28)), (3, (28, 28, 3))])
+def test_samples_have_a_named_row_a_class(channels, shown):
+    figure = figures.samples_figure(np.zeros((2, 3, channels, 28, 28), np.uint8), ["Shirt", "Coat"], "a title")
+    assert [axes.get_images()[0].get_array().shape for axes in figure.axes] == [shown] * 6
     assert [axes.get_ylabel() for axes in figure.axes if axes.get_ylabel()] == ["Shirt", "Coat"]
 
 

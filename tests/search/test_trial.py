@@ -9,7 +9,7 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
-from prenda.config.plain import as_plain
+from prenda.config.convert import as_plain
 from prenda.report.tables import read_history
 from prenda.search import trial
 from prenda.search.job import LOG, Job

@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from prenda.data.sources import GARMENTS
+from prenda.config.identity import describe_run
+from prenda.config.schema import TrainConfig
+from prenda.data.datasets.fashion_mnist import GARMENTS
 from prenda.errors import TrackingError
 from prenda.system.signals import Stopped, stopping
 from prenda.tracking import runs
@@ -18,6 +20,11 @@ from prenda.tracking.store import connect
 from prenda.training.train import TrainResult, train
 from tests.conftest import TINY, configured
 from tests.training.test_train import DENSE, wait_for
+
+
+def opened_record(config: TrainConfig, folder: Path):
+    return recorded(config.tracking, describe_run(config), folder)
+
 
 MLFLOW = (*TINY, *DENSE, "tracking=mlflow", "tracking.system_metrics=false")
 
@@ -77,7 +84,7 @@ def test_each_class_has_its_own_figures(home, result):
     assert {"test/f1/T-shirt-top", "test/precision/Ankle boot", "best/train/recall/Bag"} <= set(metrics)
 
 
-def test_system_metrics_are_recorded(home, result):
+def test_system_metrics_areopened_record(home, result):
     assert "system/cpu_utilization_percentage" in client(home).get_run(result.run_id).data.metrics
 
 
@@ -97,7 +104,7 @@ def test_a_description_gives_the_headline_figures(home, result):
     assert "Most confused:" in note
 
 
-def test_the_commit_and_the_state_of_the_tree_are_recorded(monkeypatch, tmp_path):
+def test_the_commit_and_the_state_of_the_tree_areopened_record(monkeypatch, tmp_path):
     def git(*words: str) -> str:
         identity = ["-c", "user.name=a", "-c", "user.email=a@example.org"]
         command = ["git", "-C", str(tmp_path), *identity, *words]
@@ -169,7 +176,7 @@ def test_status_is_finished_failed_or_killed(home, result, tmp_path):
     config = configured(*MLFLOW)
     ids = []
     for error in (RuntimeError("out of memory"), Stopped(signal.SIGTERM), KeyboardInterrupt()):
-        ended = recorded(config, tmp_path / type(error).__name__)
+        ended = opened_record(config, tmp_path / type(error).__name__)
         ids.append(ended.__enter__().id)
         with pytest.raises(type(error)):
             ended.gen.throw(error)
@@ -184,7 +191,7 @@ def test_an_error_is_told_even_if_the_record_cannot_be_closed_whole(home, tmp_pa
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(runs.MlflowRun, "log_files", no_room)
-    ended = recorded(configured(*MLFLOW), tmp_path / "run")
+    ended = opened_record(configured(*MLFLOW), tmp_path / "run")
     run = ended.__enter__()
     with pytest.raises(RuntimeError, match="out of memory") as error:
         ended.gen.throw(RuntimeError("out of memory"))
@@ -225,7 +232,7 @@ def test_a_signal_while_the_record_is_opened_leaves_it_whole_and_killed(tmp_path
     config = configured(*MLFLOW)
     with monkeypatch.context() as patch:
         patch.setattr(runs, "write_whole", stopped)
-        with pytest.raises(Stopped), stopping(), recorded(config, tmp_path / "run"):
+        with pytest.raises(Stopped), stopping(), opened_record(config, tmp_path / "run"):
             raise AssertionError("not reached")
     (run,) = connect(config.tracking.uri).search_runs(["1"])
     assert run.info.status == "KILLED"
@@ -239,6 +246,6 @@ def test_a_server_that_does_not_answer_is_told(tmp_path):
         pytest.raises(
             TrackingError, match=r"tracking.uri is 'http://127.0.0.1:9', which cannot be used .*tracking=offline"
         ),
-        recorded(config, tmp_path / "run"),
+        opened_record(config, tmp_path / "run"),
     ):
         pass

@@ -5,8 +5,7 @@ import os
 import pytest
 import torch
 
-from prenda.data.datamodule import from_config as data_from_config
-from prenda.training.build import build_classifier, settle
+from prenda.training.build import build_classifier, build_data, settle
 from prenda.training.test_time_views import Views
 from tests.conftest import configured
 
@@ -40,7 +39,7 @@ def test_a_step_on_the_cpu_does_not_look_for_a_gpu(monkeypatch):
 @pytest.mark.parametrize("channels", [1, 3])
 def test_what_moved_views_uncover_is_black(channels):
     config = configured("data=generated", f"data.channels={channels}", "shifted_scoring=1")
-    data = data_from_config(config)
+    data = build_data(config)
     data.prepare_data()
     data.setup()
     views = build_classifier(config, data).backbone

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from prenda.cli import main
-from prenda.data import sources
+from prenda.data.datasets import generated
 from prenda.training import checkpoints
 from prenda.training.evaluation import evaluate_again
 from prenda.training.train import train
@@ -45,8 +45,8 @@ def test_without_a_store_the_next_step_is_told(capsys, tmp_path):
 
 
 def test_other_images_are_refused_unless_asked(result, monkeypatch, capsys):
-    generate = sources.generate
-    monkeypatch.setattr(sources, "generate", lambda count, seed: generate(count, seed + 10))
+    generate = generated.generate
+    monkeypatch.setattr(generated, "generate", lambda count, seed: generate(count, seed + 10))
     assert main(["evaluate", str(result.checkpoint)]) == 2
     told = capsys.readouterr().err
     assert "but" in told

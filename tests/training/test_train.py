@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 
-from prenda.data.sources import load
+from prenda.data.datasets import find
 from prenda.training import checkpoints
 from prenda.training.train import train
 from tests.conftest import REAL_DATA, TINY, configured, metrics_of, needs_real_data
@@ -152,7 +152,7 @@ def test_without_a_report_figures_and_tables_are_kept_and_no_picture(tmp_path):
 def test_kept_predictions_are_those_that_were_scored(tmp_path):
     result = train(configured(*TINY, *DENSE), tmp_path)
     with np.load(tmp_path / "predictions/test.npz", allow_pickle=False) as kept:
-        assert kept["labels"].tolist() == load("generated", tmp_path).test_labels.tolist()
+        assert kept["labels"].tolist() == find("generated").load(tmp_path).test_labels.tolist()
         assert kept["probabilities"].sum(1) == pytest.approx(1, abs=1e-5)
         right = (kept["probabilities"].argmax(1) == kept["labels"]).mean()
     assert right == pytest.approx(result.scores["test"].metrics["accuracy"])

@@ -6,6 +6,8 @@ Apart from `train`, so that help, completion and `--cfg` answer without waiting 
 from __future__ import annotations
 
 import shlex
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import hydra
@@ -13,11 +15,13 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.core.plugins import Plugins
 from omegaconf import DictConfig
 
+from prenda.config.convert import register, typed
 from prenda.config.identity import make_run_name
 from prenda.config.instantiate import trusted_targets
 from prenda.config.paths import CONFIG_DIR
-from prenda.config.schema import register
+from prenda.config.schema import TrainConfig
 from prenda.errors import ConfigError
+from prenda.search.composition import chosen_files
 from prenda.search.launchers.local import LocalLauncher
 from prenda.search.launchers.ray import RayLauncher
 from prenda.search.launchers.slurm import SlurmLauncher
@@ -43,12 +47,20 @@ def main(config: DictConfig) -> float:
             "hydra.run.dir is not given, and every process that torchrun starts would make up its own: "
             "give hydra.run.dir=/a/folder/that/all/of/them/see."
         )
-    choices, overrides = hydra_config.runtime.choices, list(hydra_config.overrides.task)
-    config.choices = {group: choice for group, choice in choices.items() if choice and "hydra" not in group}
-    config.tracking.command = shlex.join(["prenda", "train", *overrides])
-    config.tracking.run_name = config.tracking.run_name or make_run_name(config, overrides)
+    run = _named(typed(config), chosen_files(hydra_config.runtime.choices), list(hydra_config.overrides.task))
     folder = Path(hydra_config.runtime.output_dir)
     if torchrun is not None and torchrun.rank > 0:
-        join(config, folder)
+        join(run, folder)
         return float("nan")
-    return train(config, folder).score
+    return train(run, folder).score
+
+
+def _named(config: TrainConfig, choices: dict[str, str], overrides: Sequence[str]) -> TrainConfig:
+    """Fill in what the command line tells: the chosen files of conf/, the command, and the run's name."""
+    chosen = replace(config, choices=choices)
+    tracking = replace(
+        config.tracking,
+        command=shlex.join(["prenda", "train", *overrides]),
+        run_name=config.tracking.run_name or make_run_name(chosen, overrides),
+    )
+    return replace(chosen, tracking=tracking)

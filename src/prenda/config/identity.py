@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
-
-from prenda.config.plain import as_plain, flatten
+from prenda.config.convert import as_plain, flatten, read
 from prenda.config.schema import TrainConfig
 from prenda.errors import ConfigError
 
@@ -20,7 +19,16 @@ QUOTES = str.maketrans("", "", "'\" ")
 LONGEST_NAME = 100  # characters
 
 
-def check_folder(config: DictConfig, folder: Path) -> None:
+@dataclass(frozen=True)
+class RunDescription:
+    """Name, parameters and tags that a run is recorded under."""
+
+    name: str
+    parameters: Mapping[str, Any]
+    tags: Mapping[str, str]
+
+
+def check_folder(config: TrainConfig, folder: Path) -> None:
     """Refuses a folder that holds a run of other settings.
 
     Raises:
@@ -29,9 +37,7 @@ def check_folder(config: DictConfig, folder: Path) -> None:
     path = folder / "config.yaml"
     if not path.is_file():
         return
-    kept = OmegaConf.merge(TrainConfig, OmegaConf.load(path))
-    assert isinstance(kept, DictConfig)
-    different = differences(decisive(kept), decisive(config))
+    different = differences(decisive(read(path)), decisive(config))
     if different:
         raise ConfigError(
             f"{folder} holds a run of other settings ({different}): give another folder, or the settings that it was "
@@ -46,29 +52,38 @@ def differences(there: dict[str, Any], here: dict[str, Any], most: int = 3) -> s
     return "; ".join([*told, f"{len(names) - most} more"] if len(names) > most else told)
 
 
-def fingerprint(config: DictConfig) -> str:
+def fingerprint(config: TrainConfig) -> str:
     """SHA-256 of what decides a run's result: two runs of one fingerprint give the same model."""
     return sha256(json.dumps(decisive(config), sort_keys=True).encode()).hexdigest()
 
 
-def decisive(config: DictConfig) -> dict[str, Any]:
-    """What decides a run's result, flattened: no folders, record, report, sweep, names, threads, trace."""
+def decisive(config: TrainConfig) -> dict[str, Any]:
+    """Return the settings that decide a run's result, flattened: those that the schema does not say otherwise of."""
     plain = as_plain(config)
-    for group in ("paths", "tracking", "report", "search", "workers", "choices"):
-        plain.pop(group)
-    plain["data"].pop("dir")
-    for setting in ("threads", "profile"):
-        plain["trainer"].pop(setting)
-    return flatten(plain)
+    return flatten(_decisive_part(config, plain))
 
 
-def target_name(node: DictConfig) -> str:
+def _decisive_part(config: Any, plain: Mapping[str, Any]) -> dict[str, Any]:
+    part = {}
+    for each in fields(config):
+        value = getattr(config, each.name)
+        if not each.metadata.get("decisive", True) or (each.metadata.get("later") and value == _default(each)):
+            continue
+        part[each.name] = _decisive_part(value, plain[each.name]) if is_dataclass(value) else plain[each.name]
+    return part
+
+
+def _default(setting: Field[Any]) -> Any:
+    return setting.default if setting.default_factory is MISSING else setting.default_factory()
+
+
+def target_name(group: Mapping[str, Any]) -> str:
     """The short name of what a group builds: the module of a backbone, else the last word of its target."""
-    parts = str(node._target_).split(".")
+    parts = str(group["_target_"]).split(".")
     return parts[2] if parts[:2] == ["prenda", "backbones"] else parts[-1].lower()
 
 
-def make_run_name(config: DictConfig, overrides: Sequence[str]) -> str:
+def make_run_name(config: TrainConfig, overrides: Sequence[str]) -> str:
     """What tells a run from others: its experiment, or backbone and data, then what was overridden, then the seed.
 
     Where it is recorded and what is reported makes no difference to the model, and is left out.
@@ -86,17 +101,17 @@ def make_run_name(config: DictConfig, overrides: Sequence[str]) -> str:
     return f"{cut}-seed{config.seed}"
 
 
-def run_name(config: DictConfig) -> str:
+def run_name(config: TrainConfig) -> str:
     """`tracking.run_name`, else backbone, data and seed."""
     return config.tracking.run_name or f"{backbone_name(config)}-{config.data.name}-seed{config.seed}"
 
 
-def backbone_name(config: DictConfig) -> str:
+def backbone_name(config: TrainConfig) -> str:
     """The file of conf/backbone that was chosen, else the short name of the target."""
     return config.choices.get("backbone") or target_name(config.backbone)
 
 
-def parameters(config: DictConfig) -> dict[str, Any]:
+def parameters(config: TrainConfig) -> dict[str, Any]:
     """What MLflow compares runs by: the choice of each group, and the flattened settings under their dotted names.
 
     Folders, the record itself, the sweep and targets (which the choices stand for) are left to `config.yaml`.
@@ -107,3 +122,9 @@ def parameters(config: DictConfig) -> dict[str, Any]:
     left = ("paths", "tracking", "search", "workers")
     settings = flatten({group: value for group, value in plain.items() if group not in left})
     return choices | {name: value for name, value in settings.items() if not name.rpartition(".")[2].startswith("_")}
+
+
+def describe_run(config: TrainConfig) -> RunDescription:
+    """Return the name, the parameters and the tags that a run is recorded under."""
+    tags = {"backbone": backbone_name(config), "data": config.data.name, "seed": str(config.seed)}
+    return RunDescription(run_name(config), parameters(config), tags)

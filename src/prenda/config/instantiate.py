@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 from hydra.utils import execution_whitelist, instantiate
-from omegaconf import DictConfig, OmegaConf
 
 from prenda.errors import ConfigError
 
@@ -22,6 +21,8 @@ def trusted_targets() -> tuple[str, ...]:
         "prenda.backbones.*",
         "prenda.optimizers.*",
         "prenda.schedules.*",
+        "prenda.training.callbacks.*",
+        "pytorch_lightning.callbacks.*",
         "torch.optim.*",
         "optuna.samplers.*",
         "optuna.pruners.*",
@@ -30,18 +31,18 @@ def trusted_targets() -> tuple[str, ...]:
     return own + tuple(entry.strip() for entry in extra.split(",") if entry.strip())
 
 
-def build(config: DictConfig, group: str, *args: Any, **kwargs: Any) -> Any:
+def build(settings: Mapping[str, Any], group: str, *args: Any, **kwargs: Any) -> Any:
     """Instantiates one group of the configuration, from trusted targets only.
 
     Raises:
         ValueError: If the group names an untrusted target, or holds a setting that its target does not know or accept.
     """
-    with refused(config, group), execution_whitelist(trusted_targets()):
-        return instantiate(OmegaConf.select(config, group), *args, _convert_="all", **kwargs)
+    with refused(settings, group), execution_whitelist(trusted_targets()):
+        return instantiate(settings, *args, _convert_="all", **kwargs)
 
 
 @contextmanager
-def refused(config: DictConfig, group: str) -> Iterator[None]:
+def refused(settings: Mapping[str, Any], group: str) -> Iterator[None]:
     """Whatever goes wrong inside is told as an error of this group's settings.
 
     Raises:
@@ -54,10 +55,9 @@ def refused(config: DictConfig, group: str) -> Iterator[None]:
         if isinstance(cause, ValueError) and str(cause).startswith(f"{group}."):
             raise ConfigError(str(cause)) from error
         reason = (str(cause) or type(cause).__name__).splitlines()[0]
-        node = OmegaConf.select(config, group)
-        settings = {key: value for key, value in node.items() if not str(key).startswith("_")}
+        given = {key: value for key, value in settings.items() if not str(key).startswith("_")}
         hint = " Targets outside prenda must be listed in $PRENDA_TRUSTED_TARGETS." if "whitelist" in str(error) else ""
         raise ConfigError(
-            f"{group}: {node.get('_target_')} cannot be made from {settings} "
+            f"{group}: {settings.get('_target_')} cannot be made from {given} "
             f"({reason}): correct its settings, or choose one of conf/{group.replace('.', '/')}.{hint}"
         ) from error

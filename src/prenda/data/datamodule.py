@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import pytorch_lightning as pl
 import torch
@@ -13,9 +13,10 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 from torch.utils.data import DataLoader
 
-from prenda.data import sources
+from prenda.config.schema import AugmentConfig, DataConfig
 from prenda.data.augment import Augment
 from prenda.data.batches import Batch, InMemory, scoring_batches, training_batches
+from prenda.data.datasets import find
 from prenda.errors import DataError
 
 Split = Literal["train", "val", "test"]
@@ -67,12 +68,12 @@ class ImageDataModule(pl.LightningDataModule):
         channels_last: bool = False,
     ) -> None:
         super().__init__()
-        self.data_name, self.data_dir = name, data_dir
+        self.data_name, self.data_dir, self._data_set = name, data_dir, find(name)
         self.selection = selection or Selection()
         self.image_size, self.channels, self.normalize = image_size, channels, normalize
         self.batch_size, self.eval_batch_size = batch_size, eval_batch_size
         self.augment, self.seed, self.channels_last = augment or Augment(), seed, channels_last
-        self.class_names = _chosen_classes(sources.class_names(name), self.selection.classes)
+        self.class_names = _chosen_classes(self._data_set.class_names, self.selection.classes)
         self.content_hash = ""
         self.predicted: Split = "test"
         self._splits: dict[Split, InMemory] = {}
@@ -87,7 +88,7 @@ class ImageDataModule(pl.LightningDataModule):
     def prepare_data(self) -> None:
         """Fetches and verifies the files; nothing is done when they are there, or in memory already."""
         if not self._splits:  # Lightning calls this before each of its loops
-            sources.fetch(self.data_name, self.data_dir)
+            self._data_set.fetch(self.data_dir)
 
     def setup(self, stage: str | None = None) -> None:
         """Cuts the official training images into train and validation; leaves test whole.
@@ -145,7 +146,13 @@ class ImageDataModule(pl.LightningDataModule):
         return self.trainer.world_size, self.trainer.global_rank
 
     def _load(self) -> None:
-        whole = sources.load(self.data_name, self.data_dir)
+        whole = self._data_set.load(self.data_dir)
+        stored = whole.train_images.shape[1]
+        if stored not in (1, self.channels):
+            raise DataError(
+                f"data.channels is {self.channels}, but the images of {self.data_name} have {stored}: give "
+                f"data.channels={stored}."
+            )
         self.content_hash = whole.content_hash
         labels = [whole.class_names.index(name) for name in self.class_names]
         images, targets = _keep(whole.train_images, whole.train_labels, labels)
@@ -166,23 +173,22 @@ class ImageDataModule(pl.LightningDataModule):
         self._mean, self._scale = self._mean.to(device), self._scale.to(device)
 
 
-def from_config(config: Any) -> ImageDataModule:
-    """The datamodule that a run's configuration describes (`data`, `augment`, `seed`, `trainer.channels_last`)."""
-    data = config.data
+def from_config(
+    data: DataConfig, augment: AugmentConfig | None = None, *, seed: int = 0, channels_last: bool = False
+) -> ImageDataModule:
+    """Return the datamodule that `data` and `augment` of a configuration describe."""
     return ImageDataModule(
         data.name,
         Path(data.dir).expanduser(),
-        selection=Selection(
-            None if data.classes is None else list(data.classes), data.val_size, data.split_seed, data.limit_train
-        ),
+        selection=Selection(data.classes, data.val_size, data.split_seed, data.limit_train),
         image_size=data.image_size,
         channels=data.channels,
         normalize=data.normalize.value,
         batch_size=data.batch_size,
         eval_batch_size=data.eval_batch_size,
-        augment=Augment(**config.augment),
-        seed=config.seed,
-        channels_last=config.trainer.channels_last,
+        augment=None if augment is None else Augment(**asdict(augment)),
+        seed=seed,
+        channels_last=channels_last,
     )
 
 

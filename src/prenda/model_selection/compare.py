@@ -5,15 +5,15 @@ from __future__ import annotations
 import itertools
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
+from prenda.config.convert import read
 from prenda.config.identity import parameters, run_name
 from prenda.config.paths import home
 from prenda.config.schema import TrainConfig
@@ -43,7 +43,7 @@ class Tested:
 
     name: str
     place: str
-    config: DictConfig
+    config: TrainConfig
     settings: dict[str, Any]
     content_hash: str | None
     class_names: tuple[str, ...]
@@ -126,7 +126,7 @@ def _read(found: Found) -> Tested:
     if not found.predictions.is_file():
         raise UserError(f"{found.place} holds no predictions/test.npz: give the folder of a run that was scored.")
     try:
-        config: Any = OmegaConf.merge(TrainConfig, OmegaConf.load(found.config))
+        config = read(found.config)
         name, settings = found.name or run_name(config), parameters(config)
         probabilities, labels, names = read_predictions(found.predictions)
     except Exception as error:  # a foreign file can fail anywhere
@@ -157,10 +157,10 @@ def _check_same_images(tested: Sequence[Tested]) -> None:
 def _images(tested: Tested, data_dir: str | None) -> tuple[Images | None, str]:
     """The test images as the data set has them, or why there are none. Nothing is downloaded."""
     try:
-        config = tested.config.copy()
-        config.data.dir = data_dir or config.data.dir
-        config.data.image_size, config.data.limit_train = None, 1  # only the test images matter, and as they came
-        data = data_from_config(config)
+        kept = tested.config.data
+        # Only the test images matter, and as they came.
+        data_config = replace(kept, dir=data_dir or kept.dir, image_size=None, limit_train=1)
+        data = data_from_config(data_config)
         data.setup()
     except (UserError, OSError) as error:
         return None, f"{error} With prenda compare, it is --data-dir that takes a folder."
@@ -169,7 +169,7 @@ def _images(tested: Tested, data_dir: str | None) -> tuple[Images | None, str]:
         None,
         data.content_hash,
     ):
-        return None, f"{config.data.dir} holds other images than the runs were tested on: give --data-dir theirs."
+        return None, f"{data_config.dir} holds other images than the runs were tested on: give --data-dir theirs."
     return test.images.numpy(), ""
 
 

@@ -5,35 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from prenda.bundle.format import Bundle
+from prenda.data.contract import CardText
+from prenda.data.datasets import find
+from prenda.errors import DataError
 
 Row = Mapping[str, str | float]
-
-_DATA = {
-    "fashion_mnist": "Fashion-MNIST: catalogue pictures of a fashion shop, made into grey thumbnails of 28x28 pixels "
-    "(Xiao and others, arXiv 1708.07747).",
-    "mnist": "MNIST: handwritten digits, grey, centred, 28x28 pixels.",
-    "kmnist": "Kuzushiji-MNIST: ten cursive Japanese characters from old books, grey, 28x28 pixels.",
-    "generated": "Drawn stripes with noise, under the names of garments: made for trying the program.",
-}
-_USE = {
-    "fashion_mnist": "Sorting pictures of single garments into a catalogue's ten kinds, where a person sees the unsure "
-    "ones. Not for pictures of people wearing clothes, for several articles in one picture, or for any decision about "
-    "a person.",
-    "mnist": "Telling single handwritten digits apart, as an exercise and a reference. Not for reading whole numbers.",
-    "kmnist": "Telling ten cursive characters apart, as an exercise and a reference. Not for reading old books.",
-    "generated": "None: it knows no real picture.",
-}
-_LIMITS = {
-    "fashion_mnist": (
-        "It learned from an article seen from the front, cut out, light on black and centred, its longer side filling "
-        "the picture. A photo must be brought to that form first; given as it is, nearly everything becomes a bag.",
-        "White articles were left out when the pictures were collected: what it answers for them is unknown.",
-        "Shoes point to the left in every picture that it was taught and tested with{mirrored}.",
-        "At 28x28 pixels, cloth, seams and most prints are gone: shirts, T-shirts, pullovers and coats look alike.",
-        "The pictures are those of one shop before 2017; other shops and later fashion score lower than this test set.",
-    ),
-    "generated": ("Its test images are drawn by the same rule as its training images, so its scores say little.",),
-}
 
 
 def card(bundle: Bundle, rows: Sequence[Row], run_name: str) -> str:
@@ -46,7 +22,7 @@ def card(bundle: Bundle, rows: Sequence[Row], run_name: str) -> str:
     """
     rows = [row for row in rows if row["class"] in bundle.class_names]
     parts = {
-        "Intended use": [_USE.get(bundle.data["name"], "What its data is a fair sample of, and nothing else.")],
+        "Intended use": [_text(bundle.data["name"]).intended_use],
         "Data": _data(bundle, rows),
         "Training": _training(bundle),
         "Scores on the test images": _scores(bundle, rows),
@@ -60,11 +36,19 @@ def card(bundle: Bundle, rows: Sequence[Row], run_name: str) -> str:
     return "\n\n".join([f"# {run_name}", opening, *sections]) + "\n"
 
 
+def _text(data_name: str) -> CardText:
+    """The data set's own text; a neutral one where this installation has no such data set."""
+    try:
+        return find(data_name).card
+    except DataError:
+        return CardText(f"The data set `{data_name}`.", "What its data is a fair sample of, and nothing else.")
+
+
 def _data(bundle: Bundle, rows: Sequence[Row]) -> list[str]:
     name, settings = bundle.data["name"], bundle.config.get("data", {})
     tested = sum(int(row["support"]) for row in rows)
     lines = [
-        _DATA.get(name, f"The data set `{name}`."),
+        _text(name).description,
         "",
         f"- Content: SHA-256 `{bundle.data['content_hash']}`",
         f"- Test: {tested:,} images, kept apart from the start and scored once",
@@ -132,7 +116,7 @@ def _limits(bundle: Bundle, rows: Sequence[Row]) -> list[str]:
         limits.append(f"It is weakest on {worst['class']}, with an F1 of {worst['f1-score']:.3f}.")
     flip = bundle.config.get("augment", {}).get("flip", 0)
     mirrored = "; training mirrored some of them" if flip else ", and training mirrored none"
-    return limits + [text.format(mirrored=mirrored) for text in _LIMITS.get(bundle.data["name"], ())]
+    return limits + [text.replace("{mirrored}", mirrored) for text in _text(bundle.data["name"]).limits]
 
 
 def _settings(group: Mapping[str, object]) -> str:

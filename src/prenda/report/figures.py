@@ -174,7 +174,7 @@ def samples_figure(images: NDArray[np.uint8], class_names: Sequence[str], title:
     """Rows of sample images, a row for each class.
 
     Shapes:
-        images (N, samples, H, W), uint8, 0 is background.
+        images (N, samples, C, H, W), uint8, 0 is background.
     """
     classes, samples = images.shape[:2]
     figure = Figure(figsize=(1.6 + 0.62 * samples, 0.5 + 0.62 * classes), layout="constrained")
@@ -183,7 +183,7 @@ def samples_figure(images: NDArray[np.uint8], class_names: Sequence[str], title:
     for row, name in enumerate(class_names):
         for column in range(samples):
             axes = grid[row, column]
-            axes.imshow(images[row, column], cmap="gray_r", vmin=0, vmax=255)
+            _show(axes, images[row, column])
             axes.set(xticks=[], yticks=[])
             axes.spines[:].set_visible(False)
         grid[row, 0].set_ylabel(name, rotation=0, ha="right", va="center")

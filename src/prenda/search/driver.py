@@ -8,24 +8,23 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 from filelock import FileLock, Timeout
-from omegaconf import DictConfig, OmegaConf
 from optuna.study import Study
 from optuna.trial import FrozenTrial, Trial, TrialState
 
-from prenda.config.identity import make_run_name
-from prenda.config.plain import as_plain
-from prenda.config.schema import TrainConfig
+from prenda.config.convert import as_plain, typed
+from prenda.config.identity import describe_run, fingerprint, make_run_name
+from prenda.config.schema import SearchConfig, TrainConfig
 from prenda.errors import ConfigError, UserError
 from prenda.search.job import LOG, Job, TrialAddress
 from prenda.search.launchers.base import Ended, TrialLauncher
 from prenda.search.outcome import Outcome, judge
-from prenda.search.plan import Plan, identify, told
+from prenda.search.plan import Plan, told
 from prenda.search.progress import SweepProgress, duration
 from prenda.search.space import shown, text
 from prenda.search.study import open_study
@@ -65,7 +64,7 @@ class Sweep:
         for trial in trials:
             if trial.number not in retried:
                 self._take_up(trial)
-        self.total = self._queue_grid(trials) if self.plan.config.search.sampler is None else self._n_trials
+        self.total = self._queue_grid(trials) if self.plan.search.sampler is None else self._n_trials
         self._spent = float(self.study.user_attrs.get("seconds", 0))
         self._since = time.monotonic()
 
@@ -99,12 +98,12 @@ class Sweep:
 
     @property
     def _n_trials(self) -> int | None:
-        found: int | None = self.plan.config.search.n_trials
+        found: int | None = self.plan.search.n_trials
         return found
 
     def _take_up(self, trial: FrozenTrial) -> None:
         """Counts a trial of an earlier start of this sweep."""
-        if trial.state is TrialState.FAIL and self.plan.config.search.retry_failed:
+        if trial.state is TrialState.FAIL and self.plan.search.retry_failed:
             marks = {"retry_of": trial.number, "folder": trial.user_attrs.get("folder")}
             self.study.enqueue_trial(trial.params, user_attrs=marks)
         elif trial.state is TrialState.RUNNING:
@@ -140,7 +139,7 @@ class Sweep:
         """The next trial to start, if there is to be one."""
         if self._waiting:
             return self._waiting.pop(0)
-        search = self.plan.config.search
+        search = self.plan.search
         self.hopeless = search.max_failures is not None and self._counts["failed"] >= search.max_failures
         over = search.hours is not None and self._spent + time.monotonic() - self._since >= search.hours * 3600
         if self.hopeless or over or (self.total is not None and self._started >= self.total):
@@ -155,7 +154,7 @@ class Sweep:
         except UserError as error:
             self._tell(trial, Outcome("failed", note=str(error)), None, progress)
             return
-        mark = identify(config)
+        mark = fingerprint(config)
         trial.set_user_attr("fingerprint", mark)
         running = {started.mark for started in self._running.values()}
         if mark in self._done:
@@ -168,32 +167,36 @@ class Sweep:
                 self._running[trial.number] = started
                 self.launcher.start(started.job)
             else:
-                self._tell(trial, judge(started.job.folder, list(self.plan.config.search.objectives)), None, progress)
+                self._tell(trial, judge(started.job.folder, list(self.plan.search.objectives)), None, progress)
 
-    def _job(self, trial: Trial, config: DictConfig, mark: str, chosen: dict[str, Any]) -> Job:
+    def _job(self, trial: Trial, config: TrainConfig, mark: str, chosen: dict[str, Any]) -> Job:
         inside = trial.user_attrs.get("folder") or f"trials/{trial.number:04d}-{mark[:8]}"
         trial.set_user_attr("folder", inside)
         common, own = told(self.plan, config, chosen)
-        config.tracking.parent = self.record.id
-        config.tracking.command = shlex.join(["prenda", "train", *common, *own])
-        config.tracking.run_name = f"{trial.number:03d}-{make_run_name(config, own)}"
-        if config.trainer.threads is None:
-            config.trainer.threads = max(1, self.launcher.cores // max(1, config.trainer.devices))
-        pruner = self.plan.config.search.pruner
+        tracking = replace(
+            config.tracking,
+            parent=self.record.id,
+            command=shlex.join(["prenda", "train", *common, *own]),
+            run_name=f"{trial.number:03d}-{make_run_name(config, own)}",
+        )
+        threads = config.trainer.threads or max(1, self.launcher.cores // max(1, config.trainer.devices))
+        config = replace(config, tracking=tracking, trainer=replace(config.trainer, threads=threads))
+        pruner = self.plan.search.pruner
         address = None
         if pruner is not None:
-            settings: Any = OmegaConf.to_container(pruner, resolve=True)
-            address = TrialAddress(_storage(self.plan, self.folder), self.study.study_name, trial._trial_id, settings)
-        metric = self.plan.config.search.objectives[0]
+            address = TrialAddress(
+                _storage(self.plan.search, self.folder), self.study.study_name, trial._trial_id, pruner
+            )
+        metric = self.plan.search.objectives[0]
         plain = as_plain(config)
         del plain["search"], plain["workers"]  # a trial is a run like any other, and passwords stay here
         return Job(trial.number, self.folder / inside, plain, metric, address)
 
     def _conclude(self, end: Ended, progress: SweepProgress) -> None:
         started = self._running.pop(end.number)
-        outcome = judge(started.job.folder, list(self.plan.config.search.objectives), end.lost)
+        outcome = judge(started.job.folder, list(self.plan.search.objectives), end.lost)
         if outcome.lost:
-            if started.tries <= self.plan.config.search.retries:
+            if started.tries <= self.plan.search.retries:
                 progress.say(f"trial {end.number} goes on: {outcome.note}")
                 self._running[end.number] = started.again()
                 self.launcher.start(started.job)
@@ -204,10 +207,9 @@ class Sweep:
             self._skip(twin, self._done.get(started.mark), progress, outcome)
 
     def _record_lost(self, job: Job, note: str, progress: SweepProgress) -> None:
-        config = OmegaConf.merge(TrainConfig, job.config)
-        assert isinstance(config, DictConfig)
+        config = typed(job.config)
         try:
-            record_failure(config, job.folder, RuntimeError(note))
+            record_failure(config.tracking, describe_run(config), job.folder, RuntimeError(note))
         except Exception as error:  # each kind of store has its own
             progress.say(f"trial {job.number}: its failure could not be recorded ({error})")
 
@@ -251,7 +253,7 @@ class Sweep:
         progress.say(f"trial {trial.number:<3} skipped   the same settings as trial {same.number}")
 
     def _log_best(self, progress: SweepProgress) -> None:
-        name, best = self.plan.config.search.objectives[0], best_trials(self.study)
+        name, best = self.plan.search.objectives[0], best_trials(self.study)
         try:
             self.record.log_metrics({f"best/{name}": best[0].values[0]}, step=self.ended)
         except Exception as error:  # each kind of store has its own; the trials' own records are what counts
@@ -309,7 +311,7 @@ def take_count(plan: Plan, folder: Path) -> Study:
     """
     kept = folder / STUDY
     name = kept.read_text(encoding="utf-8") if kept.is_file() else f"{plan.name}-{uuid4().hex[:6]}"
-    study = open_study(plan.config, _storage(plan, folder), name)
+    study = open_study(plan.search, _storage(plan.search, folder), name)
     write_whole(kept, name)
     return study
 
@@ -330,8 +332,8 @@ def best_trials(study: Study) -> list[FrozenTrial]:
     return finished if len(study.directions) > 1 else finished[:1]
 
 
-def _storage(plan: Plan, folder: Path) -> str:
-    return plan.config.search.storage or f"sqlite:///{folder / 'study.db'}"
+def _storage(search: SearchConfig, folder: Path) -> str:
+    return search.storage or f"sqlite:///{folder / 'study.db'}"
 
 
 def _fixed(chosen: dict[str, Any]) -> str:

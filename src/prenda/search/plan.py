@@ -16,9 +16,11 @@ from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from prenda.config.identity import decisive, differences, fingerprint
-from prenda.config.schema import TrainConfig
+from prenda.config.convert import as_plain, typed
+from prenda.config.identity import decisive, differences
+from prenda.config.schema import SearchConfig, TrackingConfig, TrainConfig
 from prenda.errors import ConfigError
+from prenda.search.composition import chosen_files, without_hydra
 from prenda.search.space import VARIABLES, Parameter, Space, Value, parse, text
 from prenda.system.atomic_write import write_whole
 from prenda.system.redaction import without_passwords
@@ -37,7 +39,8 @@ class Plan:
         name: From `search.name`, or from the command.
         command: What was typed.
         overrides: What all of its runs have in common, as it was typed.
-        config: The composed configuration without what is chosen.
+        search: The sweep's own settings.
+        tracking: Where its trials are recorded.
         groups: The settings of the space that choose a file of conf/.
         bases: The configuration of each combination of those, unresolved: nothing is composed after the start.
     """
@@ -45,12 +48,13 @@ class Plan:
     name: str
     command: str
     overrides: Sequence[str]
-    config: DictConfig
+    search: SearchConfig
+    tracking: TrackingConfig
     space: Space
     groups: frozenset[str]
     bases: Mapping[str, DictConfig]
 
-    def configuration(self, chosen: Mapping[str, Value]) -> DictConfig:
+    def configuration(self, chosen: Mapping[str, Value]) -> TrainConfig:
         """The configuration of a trial, resolved.
 
         Raises:
@@ -67,9 +71,7 @@ class Plan:
                     f"{setting} cannot be {value!r} ({str(error).splitlines()[0]}): `prenda train --cfg job` shows the "
                     f"settings that are there; a new one is added by +{setting.lstrip('+')}."
                 ) from error
-        resolved = OmegaConf.create(OmegaConf.to_container(config, resolve=True, enum_to_str=False))
-        assert isinstance(resolved, DictConfig)
-        return resolved
+        return typed(config)
 
     def record(self) -> dict[str, Any]:
         """What decides the sweep, to be kept in its folder."""
@@ -77,8 +79,8 @@ class Plan:
             "name": self.name,
             "command": self.command,
             "space": self.space.describe(),
-            "objectives": list(self.config.search.objectives),
-            "settings": {key: decisive(_schema(base)) for key, base in self.bases.items()},
+            "objectives": list(self.search.objectives),
+            "settings": {key: decisive(typed(base)) for key, base in self.bases.items()},
         }
 
 
@@ -109,11 +111,13 @@ def make_plan(config: DictConfig, loader: ConfigLoader, arguments: Sequence[str]
         bases[key] = _composed(
             config, loader, [*fixed, *(f"{group}={chosen[group]}" for group in groups if group in chosen)]
         )
+    whole = typed(without_hydra(config))
     return Plan(
-        name=config.search.name or _name(config, list(overrides.values())),
+        name=whole.search.name or _name(config, list(overrides.values())),
         command=without_passwords(shlex.join(["prenda", "train", "-m", *config.hydra.overrides.task])),
         overrides=[each for each in fixed if each in config.hydra.overrides.task],
-        config=config,
+        search=whole.search,
+        tracking=whole.tracking,
         space=space,
         groups=groups,
         bases=bases,
@@ -142,7 +146,7 @@ def keep(plan: Plan, folder: Path) -> None:
         )
 
 
-def told(plan: Plan, config: DictConfig, chosen: Mapping[str, Value]) -> tuple[list[str], list[str]]:
+def told(plan: Plan, config: TrainConfig, chosen: Mapping[str, Value]) -> tuple[list[str], list[str]]:
     """The overrides by which `prenda train` would run the trial: those of all trials, and its own."""
     settings = plan.space.settings(chosen).items()
     own = [
@@ -153,34 +157,22 @@ def told(plan: Plan, config: DictConfig, chosen: Mapping[str, Value]) -> tuple[l
     return [each for each in plan.overrides if not each.startswith(("search", "workers"))], own
 
 
-def identify(config: DictConfig) -> str:
-    """The fingerprint of a trial's configuration."""
-    return fingerprint(_schema(config))
-
-
-def _value(config: DictConfig, setting: str) -> Any:
-    value = OmegaConf.select(config, setting.lstrip("+"))
-    return OmegaConf.to_container(value) if OmegaConf.is_config(value) else value
+def _value(config: TrainConfig, setting: str) -> Any:
+    value: Any = as_plain(config)
+    for key in setting.lstrip("+").split("."):
+        value = value[key]
+    return value
 
 
 def _interpolated(value: Any) -> bool:
     return isinstance(value, str) and value.startswith("${")
 
 
-def _schema(config: DictConfig) -> DictConfig:
-    typed = OmegaConf.merge(TrainConfig, config)
-    assert isinstance(typed, DictConfig)
-    return typed
-
-
 def _composed(config: DictConfig, loader: ConfigLoader, overrides: list[str]) -> DictConfig:
     composed = loader.load_sweep_config(config, overrides)
-    choices = composed.hydra.runtime.choices
-    OmegaConf.set_struct(composed, False)
-    del composed["hydra"]
-    OmegaConf.set_struct(composed, True)
-    composed.choices = {group: choice for group, choice in choices.items() if choice and "hydra" not in group}
-    return composed
+    base = without_hydra(composed)
+    base.choices = chosen_files(composed.hydra.runtime.choices)
+    return base
 
 
 def _key(chosen: Mapping[str, Value], groups: frozenset[str]) -> str:
@@ -191,8 +183,8 @@ def _is_used(parameter: Parameter, parameters: Sequence[Parameter], config: Dict
     """Whether a variable is referred to; what refers to it may have been given on the command line instead."""
     if not parameter.setting.startswith(VARIABLES):
         return True
-    settings = {name: config._get_node(name) for name in config if name not in ("hydra", "search")}
-    written = [str(each.given) for each in parameters] + [OmegaConf.to_yaml(OmegaConf.create(settings))]
+    settings = OmegaConf.masked_copy(config, [str(name) for name in config if name not in ("hydra", "search")])
+    written = [str(each.given) for each in parameters] + [OmegaConf.to_yaml(settings)]
     return any(re.search(rf"{re.escape(parameter.setting)}\b", text) for text in written)
 
 

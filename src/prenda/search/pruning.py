@@ -7,7 +7,6 @@ from pathlib import Path
 
 import optuna
 import pytorch_lightning as pl
-from omegaconf import OmegaConf
 from optuna.exceptions import StorageInternalError
 from pytorch_lightning.callbacks import Callback
 
@@ -34,7 +33,7 @@ class Pruning(Callback):
             return
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         storage = open_storage(self.address.storage)
-        pruner = build(OmegaConf.create({"pruner": self.address.pruner}), "pruner")
+        pruner = build(self.address.pruner, "search.pruner")
         study = optuna.load_study(study_name=self.address.study, storage=storage, pruner=pruner)
         self._trial = optuna.trial.Trial(study, self.address.trial_id)
         self._reported = set(storage.get_trial(self.address.trial_id).intermediate_values)

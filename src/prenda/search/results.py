@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import sys
 import warnings
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import optuna
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import OmegaConf
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
+from prenda.config.convert import as_plain, read
 from prenda.config.identity import parameters
+from prenda.config.schema import TrainConfig
 from prenda.report.sweep.report import Swept, SweptTrial, markdown, write_sweep
 from prenda.report.tables import read_history
 from prenda.search.driver import Sweep, best_trials, state_of
@@ -24,7 +27,6 @@ from prenda.tracking.runs import Run
 from prenda.tracking.sweeps import close_sweep, open_sweep
 
 SUMMARY = "summary"  # in a sweep's folder: what is kept of it in MLflow too
-REPEATED = ("data", "augment", "backbone", "optimizer", "scheduler", "trainer")  # groups of an experiment
 LEAST_TRIALS = 6  # finished ones, before the parameters' importance is told
 
 
@@ -33,7 +35,7 @@ def open_record(plan: Plan, folder: Path) -> Run:
     space = {f"space/{setting}": line for setting, line in plan.space.describe().items()}
     chosen = set(plan.space.describe())
     common = {name: value for name, value in parameters(_first(plan)).items() if name not in chosen}
-    return open_sweep(plan.config, folder / SUMMARY, plan.name, plan.command, common | space)
+    return open_sweep(plan.tracking, folder / SUMMARY, plan.name, plan.command, common | space)
 
 
 def finish(sweep: Sweep, stopped: bool) -> None:
@@ -60,7 +62,7 @@ def gather(plan: Plan, study: Study, folder: Path) -> Swept:
     """The sweep as its report takes it."""
     trials = [trial for trial in study.get_trials(deepcopy=False) if trial.state is not TrialState.WAITING]
     retried = {trial.user_attrs.get("retry_of") for trial in trials}
-    objectives = list(plan.config.search.objectives)
+    objectives = list(plan.search.objectives)
     return Swept(
         name=plan.name,
         command=plan.command,
@@ -74,17 +76,13 @@ def gather(plan: Plan, study: Study, folder: Path) -> Swept:
 
 def write_experiment(sweep: Sweep, trial: FrozenTrial, path: Path) -> None:
     """Keeps a trial's settings, whole, as a file of conf/experiment that gives the same run again."""
-    config = OmegaConf.load(sweep.folder / trial.user_attrs["folder"] / "config.yaml")
-    assert isinstance(config, DictConfig)
-    choices = {group: choice for group, choice in config.choices.items() if group in REPEATED}
-    whole_run = ("seed", "label_smoothing", "ema", "mirrored_scoring", "shifted_scoring")
-    settings = {name: config[name] for name in (*REPEATED, *whole_run)}
-    body: dict[str, Any] = {
-        "defaults": [{f"override /{group}": choice} for group, choice in choices.items()],
-        **settings,
-    }
+    config = read(sweep.folder / trial.user_attrs["folder"] / "config.yaml")
+    plain = as_plain(config)
+    repeated = {each.name for each in fields(config) if each.metadata.get("decisive", True)}
+    defaults = [{f"override /{group}": choice} for group, choice in config.choices.items() if group in repeated]
+    body: dict[str, Any] = {"defaults": defaults, **{name: plain[name] for name in plain if name in repeated}}
     del body["data"]["dir"]  # of this machine
-    scores = ", ".join(f"{n} {v:.6g}" for n, v in zip(sweep.plan.config.search.objectives, trial.values, strict=True))
+    scores = ", ".join(f"{n} {v:.6g}" for n, v in zip(sweep.plan.search.objectives, trial.values, strict=True))
     head = (
         "# @package _global_\n"
         f"# Trial {trial.number} of the sweep {sweep.plan.name}: {scores}. To the bit on the same machine:\n"
@@ -94,7 +92,7 @@ def write_experiment(sweep: Sweep, trial: FrozenTrial, path: Path) -> None:
     path.write_text(head + OmegaConf.to_yaml(OmegaConf.create(body)), encoding="utf-8")
 
 
-def _first(plan: Plan) -> DictConfig:
+def _first(plan: Plan) -> TrainConfig:
     """The configuration of one trial, whichever."""
     return plan.configuration(next(plan.space.probes(set(plan.groups))))
 
@@ -139,5 +137,5 @@ def _show(sweep: Sweep, swept: Swept, best: list[FrozenTrial], folder: Path) -> 
     if best:
         places["Again"] = f"prenda train --config-dir {folder} experiment=best_trial"
     if sweep.record.id is not None:
-        places["MLflow run"] = f"{sweep.record.id} in {sweep.plan.config.tracking.uri}"
+        places["MLflow run"] = f"{sweep.record.id} in {sweep.plan.tracking.uri}"
     show_end(sweep.counts, lines, places)

@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 import optuna
-from omegaconf import DictConfig, OmegaConf
 from optuna.exceptions import ExperimentalWarning
 from optuna.samplers import BaseSampler
 from optuna.storages import RDBStorage
 from optuna.study import Study
 
 from prenda.config.instantiate import build
+from prenda.config.schema import SearchConfig
 from prenda.errors import ConfigError
 from prenda.search.outcome import LARGER_IS_BETTER
 from prenda.system.redaction import without_passwords
@@ -39,18 +39,17 @@ def open_storage(url: str) -> RDBStorage:
         ) from error
 
 
-def open_study(config: DictConfig, storage: str, name: str) -> Study:
+def open_study(search: SearchConfig, storage: str, name: str) -> Study:
     """The study of this name, new or as it was left, with the sampler and the pruner of `search`.
 
     Raises:
         ValueError: If the database does not answer, or a setting of sampler or pruner cannot work.
     """
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    search = config.search
     if search.pruner is not None and len(search.objectives) > 1:
         raise ConfigError("search.pruner needs one objective, but search.objectives has more: use search/pruner=none.")
-    pruner = None if search.pruner is None else build(config, "search.pruner")
-    sampler(config, 0)
+    pruner = None if search.pruner is None else build(search.pruner, "search.pruner")
+    sampler(search, 0)  # refused before the study is made
     study = optuna.create_study(
         study_name=name,
         storage=open_storage(storage),
@@ -58,7 +57,7 @@ def open_study(config: DictConfig, storage: str, name: str) -> Study:
         directions=directions(search.objectives),
         load_if_exists=True,
     )
-    study.sampler = sampler(config, len(study.trials)) or optuna.samplers.RandomSampler()
+    study.sampler = sampler(search, len(study.trials)) or optuna.samplers.RandomSampler()
     return study
 
 
@@ -67,13 +66,12 @@ def directions(objectives: Sequence[str]) -> list[Literal["maximize", "minimize"
     return ["maximize" if name in LARGER_IS_BETTER else "minimize" for name in objectives]
 
 
-def sampler(config: DictConfig, trials: int) -> BaseSampler | None:
+def sampler(search: SearchConfig, trials: int) -> BaseSampler | None:
     """The sampler of `search`; its draws go on after so many trials, instead of coming again from the first."""
-    node = config.search.sampler
-    if node is None:
+    if search.sampler is None:
         return None
-    seed = OmegaConf.select(node, "seed")
+    seed = search.sampler.get("seed")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)  # what Optuna may still change, we pin
-        made: BaseSampler = build(config, "search.sampler", **({} if seed is None else {"seed": seed + trials}))
+        made: BaseSampler = build(search.sampler, "search.sampler", **({} if seed is None else {"seed": seed + trials}))
     return made

@@ -10,7 +10,7 @@ from typing import Any
 from hydra.core.config_loader import ConfigLoader
 from omegaconf import DictConfig
 
-from prenda.config.plain import as_plain
+from prenda.config.convert import as_plain
 from prenda.errors import ConfigError
 from prenda.search.driver import Sweep, alone, take_count
 from prenda.search.launchers.base import TrialLauncher, rehearsed
@@ -62,7 +62,7 @@ def _try_out(plan: Plan, folder: Path) -> None:
     Raises:
         ValueError: With what is wrong, and where.
     """
-    search = plan.config.search
+    search = plan.search
     for objective in search.objectives:
         if objective not in OBJECTIVES:
             raise ConfigError(f"search.objectives has {objective!r}: choose among {', '.join(OBJECTIVES)}.")

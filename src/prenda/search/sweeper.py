@@ -9,8 +9,10 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
+from prenda.config.convert import typed
 from prenda.config.validation import check
 from prenda.errors import ConfigError
+from prenda.search.composition import without_hydra
 from prenda.search.launchers.base import TrialLauncher
 
 
@@ -28,7 +30,7 @@ class PrendaSweeper(Sweeper):
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Raises: ValueError: If a setting is out of its range, or the launcher cannot be used."""
         self._config, self._loader, self._task = config, hydra_context.config_loader, task_function
-        check(config)
+        check(typed(without_hydra(config)))
         target = str(config.hydra.launcher.get("_target_"))
         if not target.startswith("prenda."):
             raise ConfigError(f"hydra/launcher is {target}: choose local, ray or slurm.")

@@ -6,7 +6,6 @@ import csv
 from collections.abc import Mapping
 from pathlib import Path
 
-from omegaconf import DictConfig
 from PIL import Image
 from pytorch_lightning.loggers import CSVLogger, Logger, MLFlowLogger
 from pytorch_lightning.loggers.csv_logs import ExperimentWriter
@@ -49,9 +48,9 @@ class _FileLogger(CSVLogger):
         self._experiment: ExperimentWriter = _Writer(self.log_dir)
 
 
-def lightning_loggers(config: DictConfig, folder: Path, run_id: str | None) -> list[Logger]:
+def lightning_loggers(folder: Path, uri: str | None, run_id: str | None) -> list[Logger]:
     """Where Lightning sends its figures: `metrics/metrics.csv` in the run's folder, and the run in MLflow."""
     loggers: list[Logger] = [_FileLogger(folder)]
     if run_id is not None:
-        loggers.append(RunLogger(tracking_uri=config.tracking.uri, run_id=run_id))
+        loggers.append(RunLogger(tracking_uri=uri, run_id=run_id))
     return loggers

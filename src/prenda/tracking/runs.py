@@ -16,11 +16,9 @@ from importlib.metadata import distributions, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from omegaconf import DictConfig
-
-from prenda.config.identity import backbone_name, parameters, run_name
+from prenda.config.identity import RunDescription
 from prenda.config.paths import REPOSITORY
-from prenda.config.schema import TrackingKind
+from prenda.config.schema import TrackingConfig, TrackingKind
 from prenda.system.atomic_write import write_whole
 from prenda.system.signals import held
 from prenda.tracking.registry import log_bundle
@@ -172,7 +170,7 @@ class MlflowRun(Run):
 
 
 @contextmanager
-def recorded(config: DictConfig, folder: Path) -> Iterator[Run]:
+def recorded(tracking: TrackingConfig, about: RunDescription, folder: Path) -> Iterator[Run]:
     """Opens the record of a run and closes it with the status that it deserves, whatever happens between.
 
     FINISHED, FAILED on an error (its traceback is kept as `error.txt`), KILLED on Ctrl-C or SIGTERM, PRUNED. A folder
@@ -185,7 +183,7 @@ def recorded(config: DictConfig, folder: Path) -> Iterator[Run]:
     for old in ("error.txt", STATUS):
         (folder / old).unlink(missing_ok=True)
     (folder / "environment.txt").write_text(_environment(), encoding="utf-8")
-    run = _open(config, folder)
+    run = _open(tracking, about, folder)
     try:
         yield run
     except Pruned as pruned:
@@ -209,9 +207,9 @@ def recorded(config: DictConfig, folder: Path) -> Iterator[Run]:
         _close(run, "FINISHED")
 
 
-def record_failure(config: DictConfig, folder: Path, error: Exception) -> None:
+def record_failure(tracking: TrackingConfig, about: RunDescription, folder: Path, error: Exception) -> None:
     """Records a run that failed before, or without, a record of its own: its process was lost, or never got so far."""
-    with suppress(type(error)), recorded(config, folder):
+    with suppress(type(error)), recorded(tracking, about, folder):
         raise error
 
 
@@ -226,15 +224,13 @@ def is_finished(folder: Path) -> bool:
     return status(folder) == "FINISHED"
 
 
-def _open(config: DictConfig, folder: Path) -> Run:
-    tracking = config.tracking
+def _open(tracking: TrackingConfig, about: RunDescription, folder: Path) -> Run:
     if tracking.kind is TrackingKind.offline:
         return Run(folder)
+    assert tracking.uri is not None, "validation refuses kind=mlflow without an address"
     client = connect(tracking.uri)
     tags = {
-        "backbone": backbone_name(config),
-        "data": config.data.name,
-        "seed": str(config.seed),
+        **about.tags,
         "folder": str(folder),
         "mlflow.source.name": "prenda train",  # the command is in the description: MLflow shows the last part of a path
         "mlflow.source.type": "LOCAL",
@@ -246,9 +242,9 @@ def _open(config: DictConfig, folder: Path) -> Run:
     run: MlflowRun | None = None
     try:
         with held():  # a run that its folder does not know would stay open for ever, one without parameters too
-            run = MlflowRun(folder, client, experiment, run_name(config), tags)
+            run = MlflowRun(folder, client, experiment, about.name, tags)
             if not run.continued:
-                run.log_parameters(parameters(config))
+                run.log_parameters(about.parameters)
         if tracking.system_metrics:
             run.start_system_metrics()
     except BaseException as error:

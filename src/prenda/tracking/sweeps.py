@@ -6,24 +6,22 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig
-
-from prenda.config.schema import TrackingKind
+from prenda.config.schema import TrackingConfig, TrackingKind
 from prenda.system.signals import held
 from prenda.tracking.runs import MlflowRun, Run
 from prenda.tracking.store import connect, experiment_id
 
 
-def open_sweep(config: DictConfig, folder: Path, name: str, command: str, parameters: Mapping[str, Any]) -> Run:
+def open_sweep(tracking: TrackingConfig, folder: Path, name: str, command: str, parameters: Mapping[str, Any]) -> Run:
     """The sweep's record, new or the one that its folder belongs to; files of the folder are copied when it ends.
 
     Raises:
         TrackingError: If the store or server cannot be used.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    tracking = config.tracking
     if tracking.kind is TrackingKind.offline:
         return Run(folder)
+    assert tracking.uri is not None, "validation refuses kind=mlflow without an address"
     client = connect(tracking.uri)
     tags = {"prenda.kind": "sweep", "prenda.command": command, "mlflow.source.name": "prenda train -m"}
     experiment = experiment_id(client, tracking.experiment, tracking.artifacts)

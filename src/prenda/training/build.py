@@ -6,28 +6,30 @@ import logging
 import os
 import warnings
 from contextlib import nullcontext
-from typing import Any
+from typing import Any, cast
 
 import pytorch_lightning as pl
 import torch
-from omegaconf import DictConfig
+from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.profilers import PassThroughProfiler, Profiler
 
+from prenda.config.convert import as_plain
 from prenda.config.instantiate import build, refused
-from prenda.config.plain import as_plain
+from prenda.config.schema import TrainConfig, TrainerConfig
 from prenda.data.datamodule import ImageDataModule
+from prenda.data.datamodule import from_config as data_from_config
 from prenda.errors import ConfigError
 from prenda.training.classifier import Classifier
 from prenda.training.test_time_views import Views
 
 
-def resolve_device(config: DictConfig) -> tuple[str, int]:
+def resolve_device(trainer: TrainerConfig) -> tuple[str, int]:
     """The accelerator and the number of processes.
 
     Raises:
         ValueError: If this machine has no such device, or not as many, or it cannot train in that precision.
     """
-    wanted, devices = config.trainer.accelerator, config.trainer.devices
+    wanted, devices = trainer.accelerator, trainer.devices
     gpus = torch.cuda.device_count()
     mps = torch.backends.mps.is_available()
     found = wanted if wanted != "auto" else "gpu" if gpus else "mps" if mps else "cpu"
@@ -42,16 +44,16 @@ def resolve_device(config: DictConfig) -> tuple[str, int]:
     most = {"gpu": gpus, "mps": 1}.get(found, os.cpu_count() or 1)
     if not 1 <= count <= most:
         raise ConfigError(f"trainer.devices is {devices}, but this machine has {most} of {found}: give at most {most}.")
-    if found == "cpu" and config.trainer.precision == "16-mixed":
+    if found == "cpu" and trainer.precision == "16-mixed":
         raise ConfigError("trainer.precision is 16-mixed, which needs a GPU: use bf16-mixed or 32 on the CPU.")
-    if found == "cpu" and config.trainer.sync_batchnorm:
+    if found == "cpu" and trainer.sync_batchnorm:
         raise ConfigError(
             "trainer.sync_batchnorm is true, which PyTorch has for GPUs only: set it to false on the CPU."
         )
     return found, count
 
 
-def settle(config: DictConfig, processes: int) -> None:
+def settle(config: TrainConfig, processes: int) -> None:
     """Seeds and threads of this process, and quiet libraries."""
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
     # By design: the images lie in memory, where worker processes would only copy them.
@@ -65,18 +67,23 @@ def settle(config: DictConfig, processes: int) -> None:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     torch.set_num_threads(config.trainer.threads or max(1, cores // processes))
     pl.seed_everything(config.seed, verbose=False)
-    if resolve_device(config)[0] == "cpu":
+    if resolve_device(config.trainer)[0] == "cpu":
         # Lightning sets it; every step of an optimiser then looks for NVIDIA's library, and finds none.
         os.environ.pop("PYTORCH_NVML_BASED_CUDA_CHECK", None)
 
 
-def build_classifier(config: DictConfig, data: ImageDataModule) -> Classifier:
+def build_data(config: TrainConfig) -> ImageDataModule:
+    """Return the datamodule of a run's images; nothing is read or fetched yet."""
+    return data_from_config(config.data, config.augment, seed=config.seed, channels_last=config.trainer.channels_last)
+
+
+def build_classifier(config: TrainConfig, data: ImageDataModule) -> Classifier:
     """The classifier around the configured backbone, for the images of `data`.
 
     Raises:
         ValueError: If a setting of backbone, optimizer or scheduler cannot work, by its dotted name.
     """
-    backbone = build(config, "backbone", image_shape=data.image_shape, num_classes=len(data.class_names))
+    backbone = build(config.backbone, "backbone", image_shape=data.image_shape, num_classes=len(data.class_names))
     if config.mirrored_scoring or config.shifted_scoring:
         background = data.normalized(torch.zeros(1, 1, 1, 1, dtype=torch.uint8))  # (1, C, 1, 1)
         backbone = Views(backbone, background, config.mirrored_scoring, config.shifted_scoring)
@@ -87,8 +94,8 @@ def build_classifier(config: DictConfig, data: ImageDataModule) -> Classifier:
     classifier = Classifier(
         backbone,
         len(data.class_names),
-        optimizer=build(config, "optimizer"),
-        scheduler=build(config, "scheduler"),
+        optimizer=build(config.optimizer, "optimizer"),
+        scheduler=build(config.scheduler, "scheduler"),
         label_smoothing=config.label_smoothing,
         seed=config.seed,
     )
@@ -103,11 +110,31 @@ def build_classifier(config: DictConfig, data: ImageDataModule) -> Classifier:
     return classifier
 
 
-def _try_optimizer(config: DictConfig, classifier: Classifier) -> None:
+def build_callbacks(config: TrainConfig) -> list[Callback]:
+    """Return the configured callbacks; a name that is set to null has none.
+
+    Raises:
+        ConfigError: If a target cannot be built, or is no callback of Lightning's.
+    """
+    callbacks = []
+    for name, settings in config.callbacks.items():
+        if settings is None:
+            continue
+        callback = build(settings, f"callbacks.{name}")
+        if not isinstance(callback, Callback):
+            raise ConfigError(
+                f"callbacks.{name}._target_ is {settings['_target_']}, which is no pytorch_lightning.Callback: "
+                "name a class that is, or set it to null."
+            )
+        callbacks.append(callback)
+    return callbacks
+
+
+def _try_optimizer(config: TrainConfig, classifier: Classifier) -> None:
     """Makes optimiser and schedule once, so that settings that cannot work are refused before anything is recorded."""
-    with refused(config, "optimizer"):
+    with refused(config.optimizer, "optimizer"):
         optimizer = classifier.make_optimizer()
-    with refused(config, "scheduler"):
+    with refused(config.scheduler, "scheduler"):
         classifier.make_scheduler(optimizer, 100)
 
 
@@ -122,13 +149,13 @@ class _Unmeasured(PassThroughProfiler):
 _NOTHING = nullcontext()
 
 
-def build_trainer(config: DictConfig, profiler: Profiler | None = None, **settings: Any) -> pl.Trainer:
+def build_trainer(trainer: TrainerConfig, profiler: Profiler | None = None, **settings: Any) -> pl.Trainer:
     """Lightning's Trainer without what we do ourselves: its summary, its first check of validation, its folder."""
-    device, _ = resolve_device(config)
+    device, _ = resolve_device(trainer)
     return pl.Trainer(
         accelerator=device,
-        precision=config.trainer.precision,
-        deterministic=config.trainer.deterministic,
+        precision=cast(Any, trainer.precision),  # one of those that the schema allows
+        deterministic=trainer.deterministic,
         num_sanity_val_steps=0,
         enable_model_summary=False,
         log_every_n_steps=0,  # figures come once an epoch

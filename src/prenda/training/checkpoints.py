@@ -73,6 +73,12 @@ def seconds(path: Path) -> float:
     return elapsed["train"]
 
 
+def training_had_stopped(path: Path) -> bool:
+    """Return whether a callback, such as early stopping, had ended the training after the checkpoint's epoch."""
+    notes: dict[str, Any] = read(path).get("prenda", {})
+    return bool(notes.get("training_stopped", False))
+
+
 def read(path: Path) -> dict[str, Any]:
     """A checkpoint's plain types: `state_dict`, `epoch`, and our notes under `prenda`. Runs no code of the file."""
     checkpoint: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)

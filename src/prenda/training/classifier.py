@@ -132,7 +132,8 @@ class Classifier(pl.LightningModule):
         return self._scheduler(optimizer, total_steps)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        checkpoint["prenda"] = self.notes
+        # A callback may have stopped training after this epoch: a resumed run must not train on.
+        checkpoint["prenda"] = self.notes | {"training_stopped": self.trainer.should_stop}
 
     def _step(self, split: str, batch: tuple[Tensor, Tensor], label_smoothing: float = 0.0) -> Tensor:
         images, labels = batch

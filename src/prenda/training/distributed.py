@@ -7,16 +7,13 @@ import signal
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
-from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.callbacks import Callback
 
 from prenda.config.schema import TrainConfig
-from prenda.data.datamodule import from_config as data_from_config
 from prenda.system.signals import Stopped
-from prenda.training.build import build_classifier, settle
+from prenda.training.build import build_classifier, build_data, settle
 from prenda.training.fit import fit
 
 
@@ -44,7 +41,7 @@ class Torchrun:
 
 
 def fit_in_processes(
-    config: DictConfig, folder: Path, run_id: str | None, callbacks: Sequence[Callback], processes: int
+    config: TrainConfig, folder: Path, run_id: str | None, callbacks: Sequence[Callback], processes: int
 ) -> None:
     """Trains in several processes of this machine, under torch's elastic launcher (what torchrun uses).
 
@@ -63,21 +60,18 @@ def fit_in_processes(
         max_restarts=0,
         shutdown_timeout=5,
     )
-    settings = OmegaConf.to_container(config, resolve=True)
     try:
-        elastic_launch(launch, _fit_worker)(settings, folder, run_id, callbacks, processes)
+        elastic_launch(launch, _fit_worker)(config, folder, run_id, callbacks, processes)
     except SignalException as error:
         raise Stopped(error.sigval) from error
 
 
 def _fit_worker(
-    settings: dict[str, Any], folder: Path, run_id: str | None, callbacks: Sequence[Callback], processes: int
+    config: TrainConfig, folder: Path, run_id: str | None, callbacks: Sequence[Callback], processes: int
 ) -> None:
     """One of the processes; the first of them logs and writes the checkpoints."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group: the launcher ends this process
-    config = OmegaConf.merge(TrainConfig, settings)
-    assert isinstance(config, DictConfig)
     settle(config, processes)
-    data = data_from_config(config)
+    data = build_data(config)
     data.setup()
     fit(config, build_classifier(config, data), data, folder, run_id, callbacks, processes)

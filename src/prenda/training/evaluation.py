@@ -7,31 +7,30 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
 import torch
-from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 from torch import Tensor
 
+from prenda.config.convert import typed
 from prenda.config.identity import run_name
-from prenda.config.schema import TrainConfig
+from prenda.config.schema import TrainConfig, TrainerConfig
 from prenda.data.datamodule import ImageDataModule, Split
-from prenda.data.datamodule import from_config as data_from_config
 from prenda.errors import CheckpointError, UserError
 from prenda.report import terminal
 from prenda.scoring.scores import Scores, score
 from prenda.tracking.lookup import download
 from prenda.tracking.store import local_store
 from prenda.training import checkpoints
-from prenda.training.build import build_classifier, build_trainer, settle
+from prenda.training.build import build_classifier, build_data, build_trainer, settle
 from prenda.training.classifier import Classifier
 
 
 def evaluate(
-    config: DictConfig,
+    trainer: TrainerConfig,
     classifier: Classifier,
     data: ImageDataModule,
     checkpoint: Path,
@@ -41,12 +40,12 @@ def evaluate(
 
     Whatever trained it, this is one process on one device, so that the scores do not depend on how many there were.
     """
-    trainer = build_trainer(config, devices=1, logger=False, enable_checkpointing=False, enable_progress_bar=False)
+    predictor = build_trainer(trainer, devices=1, logger=False, enable_checkpointing=False, enable_progress_bar=False)
     classifier.load_state_dict(checkpoints.read(checkpoint)["state_dict"])
     scores = {}
     for split in splits:
         data.predicted = split
-        logits = torch.cat(cast(list[Tensor], trainer.predict(classifier, datamodule=data)))
+        logits = torch.cat(cast(list[Tensor], predictor.predict(classifier, datamodule=data)))
         labels = data.split(split).labels
         scores[str(split)] = score(logits.cpu().numpy(), labels.cpu().numpy(), data.class_names)
     return scores
@@ -69,7 +68,7 @@ def latency(classifier: Classifier, image_shape: tuple[int, int, int], times: in
 class Restored:
     """A finished run's network and images, as its checkpoint says."""
 
-    config: DictConfig
+    config: TrainConfig
     classifier: Classifier
     data: ImageDataModule
     checkpoint: Path
@@ -80,7 +79,7 @@ def evaluate_again(
 ) -> dict[str, Scores]:
     """Scores a finished run from what its checkpoint says of it, and shows the figures; see `restored`."""
     with restored(source, data_dir, accelerator, any_data) as run:
-        scores = evaluate(run.config, run.classifier, run.data, run.checkpoint)
+        scores = evaluate(run.config.trainer, run.classifier, run.data, run.checkpoint)
         title = f"{run_name(run.config)}, scored again from {source}"
     terminal.show_result(Console(), title, {split: score.metrics for split, score in scores.items()}, {})
     return scores
@@ -106,14 +105,11 @@ def restored(
         if not path.is_file():
             path = download(local_store(), source, "checkpoints/best.ckpt", Path(scratch))
         notes = _notes(path)
-        config = OmegaConf.merge(TrainConfig, notes["config"])
-        assert isinstance(config, DictConfig)
-        config.data.dir = data_dir or config.data.dir
-        if accelerator is not None and accelerator != config.trainer.accelerator:
-            config.trainer.accelerator, config.trainer.precision = accelerator, "32"
-        config.trainer.devices, config.trainer.sync_batchnorm, config.trainer.compile = 1, False, False
+        recorded = typed(notes["config"])
+        trainer = _for_scoring(recorded.trainer, accelerator)
+        config = replace(recorded, data=replace(recorded.data, dir=data_dir or recorded.data.dir), trainer=trainer)
         settle(config, processes=1)
-        data = data_from_config(config)
+        data = build_data(config)
         data.prepare_data()
         data.setup()
         if data.content_hash != notes["content_hash"] and not any_data:
@@ -123,6 +119,14 @@ def restored(
                 "or --any-data to score on these."
             )
         yield Restored(config, build_classifier(config, data), data, path)
+
+
+def _for_scoring(trainer: TrainerConfig, accelerator: str | None) -> TrainerConfig:
+    """One process; in full precision on another device than the run's."""
+    one = replace(trainer, devices=1, sync_batchnorm=False, compile=False)
+    if accelerator is None or accelerator == trainer.accelerator:
+        return one
+    return replace(one, accelerator=accelerator, precision="32")
 
 
 def _notes(path: Path) -> dict[str, Any]:

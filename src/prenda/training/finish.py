@@ -7,11 +7,9 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from omegaconf import DictConfig
-
 from prenda.backbones.first_layer import first_layer_weights
 from prenda.config.identity import parameters, run_name
-from prenda.config.schema import ReportLevel
+from prenda.config.schema import ReportLevel, TrainConfig
 from prenda.data.datamodule import ImageDataModule, Split
 from prenda.errors import BundleError
 from prenda.report.run.report import Finished, describe, write_confusions, write_full, write_tables
@@ -46,7 +44,7 @@ class TrainResult:
     run_id: str | None
 
 
-def finish(config: DictConfig, classifier: Classifier, data: ImageDataModule, run: Run) -> TrainResult:
+def finish(config: TrainConfig, classifier: Classifier, data: ImageDataModule, run: Run) -> TrainResult:
     """Scores the best epoch's weights and writes the report and the closing record."""
     started = time.perf_counter()
     level = config.report.level
@@ -54,7 +52,7 @@ def finish(config: DictConfig, classifier: Classifier, data: ImageDataModule, ru
     best_epoch = checkpoints.read(checkpoint)["epoch"] + 1
     seconds = checkpoints.seconds(checkpoint.with_name("last.ckpt"))
     splits: tuple[Split, ...] = ("train", "val", "test") if level is ReportLevel.full else ("val", "test")
-    scores = evaluate(config, classifier, data, checkpoint, splits)
+    scores = evaluate(config.trainer, classifier, data, checkpoint, splits)
     finished = _finished(config, classifier, data, scores, best_epoch)
     metrics = finished.metrics() | {
         "best/epoch": best_epoch,
@@ -77,7 +75,7 @@ def finish(config: DictConfig, classifier: Classifier, data: ImageDataModule, ru
 
 
 def _finished(
-    config: DictConfig, classifier: Classifier, data: ImageDataModule, scores: dict[str, Scores], best_epoch: int
+    config: TrainConfig, classifier: Classifier, data: ImageDataModule, scores: dict[str, Scores], best_epoch: int
 ) -> Finished:
     weights = first_layer_weights(classifier.backbone, data.image_shape)
     return Finished(

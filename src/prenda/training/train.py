@@ -5,27 +5,26 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.callbacks import Callback
 from rich.console import Console
 
-from prenda.config.identity import check_folder, run_name
-from prenda.config.plain import as_plain
+from prenda.config.convert import as_plain, as_yaml
+from prenda.config.identity import check_folder, describe_run, run_name
+from prenda.config.schema import TrainConfig
 from prenda.config.validation import check
 from prenda.data.datamodule import ImageDataModule, Split
-from prenda.data.datamodule import from_config as data_from_config
 from prenda.report import terminal
 from prenda.system.atomic_write import write_whole
 from prenda.system.signals import stopping
 from prenda.tracking.runs import PRUNED, DataUsed, Pruned, Run, recorded
-from prenda.training.build import build_classifier, resolve_device, settle
+from prenda.training.build import build_callbacks, build_classifier, build_data, resolve_device, settle
 from prenda.training.distributed import Torchrun, fit_in_processes
 from prenda.training.finish import TrainResult, finish
 from prenda.training.fit import fit
 from prenda.training.profile import TRACE
 
 
-def train(config: DictConfig, folder: Path, callbacks: Sequence[Callback] = ()) -> TrainResult:
+def train(config: TrainConfig, folder: Path, callbacks: Sequence[Callback] = ()) -> TrainResult:
     """Trains the network that the configuration describes, scores its best epoch, and records both.
 
     Nothing is recorded before the settings have been found to work. Where the folder holds an interrupted run of the
@@ -43,18 +42,19 @@ def train(config: DictConfig, folder: Path, callbacks: Sequence[Callback] = ()) 
     check(config)
     check_folder(config, folder)
     torchrun = Torchrun.found()
-    device, processes = resolve_device(config)
+    device, processes = resolve_device(config.trainer)
     settle(config, processes if torchrun is None else torchrun.processes)
-    data = data_from_config(config)
+    data = build_data(config)
     data.prepare_data()
     data.setup()
     classifier = build_classifier(config, data)
+    build_callbacks(config)  # refused here, before anything is recorded
     out = Console()
     terminal.show_config(out, as_plain(config), f"prenda train: {run_name(config)}")
     terminal.show_network(out, classifier, data.image_shape)
     folder.mkdir(parents=True, exist_ok=True)
-    write_whole(folder / "config.yaml", OmegaConf.to_yaml(config, resolve=True))
-    with stopping(), recorded(config, folder) as run:
+    write_whole(folder / "config.yaml", as_yaml(config))
+    with stopping(), recorded(config.tracking, describe_run(config), folder) as run:
         run.log_tags({"device": device})
         run.log_data(_data_used(data))
         reason = folder / PRUNED
@@ -73,7 +73,7 @@ def train(config: DictConfig, folder: Path, callbacks: Sequence[Callback] = ()) 
     return result
 
 
-def join(config: DictConfig, folder: Path) -> None:
+def join(config: TrainConfig, folder: Path) -> None:
     """What every process that torchrun started does, but the first: trains along, and leaves the rest to `train`.
 
     Args:
@@ -84,7 +84,7 @@ def join(config: DictConfig, folder: Path) -> None:
     torchrun = Torchrun.found()
     assert torchrun is not None
     settle(config, torchrun.processes)
-    data = data_from_config(config)
+    data = build_data(config)
     data.prepare_data()
     data.setup()
     classifier = build_classifier(config, data)
@@ -103,7 +103,7 @@ def _data_used(data: ImageDataModule) -> DataUsed:
     return DataUsed(data.data_name, data.content_hash, str(data.data_dir), split, sizes)
 
 
-def _show(out: Console, config: DictConfig, result: TrainResult, run: Run) -> None:
+def _show(out: Console, config: TrainConfig, result: TrainResult, run: Run) -> None:
     title = f"{run_name(config)}: epoch {result.best_epoch} of {config.trainer.epochs}, chosen by val/accuracy"
     places = {
         "Trained in": f"{result.train_seconds:.1f} s",
