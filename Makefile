@@ -41,7 +41,7 @@ smoke: $(READY) ## The shortest real run of every backbone, under a minute
 docs: $(READY) ## Builds the documentation as a site in site/, which opens without a server
 	$(PYTHON) -m pip --python $(VENV)/bin/python --disable-pip-version-check install --quiet \
 		--constraint requirements.lock --editable '.[docs]'
-	NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs build --quiet
+	NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs build
 
 bench: $(READY) ## Times an epoch, and a run around its epochs; ARGS="--rounds 1" goes to benchmarks/epochs.py
 	$(VENV)/bin/python benchmarks/epochs.py $(ARGS)

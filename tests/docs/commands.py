@@ -18,10 +18,12 @@ from hydra._internal.utils import get_args_parser
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import IntervalSweep, Override
 from hydra.errors import HydraException
+from omegaconf import open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 import prenda.commands.train_application  # noqa: F401  registers the schema, the sweeper and the launchers
 from prenda import cli
+from prenda.config.convert import typed
 from prenda.config.paths import CONFIG_DIR, REPOSITORY
 from prenda.config.validation import check
 from prenda.errors import UserError
@@ -187,7 +189,9 @@ def _composition_problem(overrides: tuple[str, ...], shown: tuple[tuple[str, str
             with initialize_config_dir(str(CONFIG_DIR)):
                 path = f"hydra.searchpath=[file://{folder}]"
                 config = compose("train", [path, *overrides], return_hydra_config=True)
-            check(config)
+            with open_dict(config):
+                del config.hydra
+            check(typed(config))
         except (HydraException, OmegaConfBaseException, UserError) as error:
             return " ".join(f"{error} {error.__cause__ or ''}".split())
     return None

@@ -49,8 +49,10 @@ def _script_names() -> frozenset[str]:
 
 @cache
 def _tests() -> frozenset[str]:
-    files = (REPOSITORY / "tests").rglob("*.py")
-    return frozenset(name for file in files for name in re.findall(r"def (test_\w+)", file.read_text(encoding="utf-8")))
+    """Names of tests, and names of the code that begin likewise, such as `test_images`."""
+    tests, code = (REPOSITORY / "tests").rglob("*.py"), (REPOSITORY / "src").rglob("*.py")
+    found = {name for file in tests for name in re.findall(r"def (test_\w+)", file.read_text(encoding="utf-8"))}
+    return frozenset(found.union(*(re.findall(r"\btest_\w+", file.read_text(encoding="utf-8")) for file in code)))
 
 
 def _links(document: Document) -> Iterator[tuple[int, str]]:

@@ -22,15 +22,17 @@ import tempfile
 import time
 import urllib.request
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from hydra import compose, initialize_config_dir
 from hydra.errors import HydraException
+from omegaconf import open_dict
 
+from prenda.config.convert import register, typed
 from prenda.config.identity import make_run_name
 from prenda.config.paths import CONFIG_DIR, REPOSITORY, home
-from prenda.config.schema import register
+from prenda.search.composition import chosen_files
 from tests.docs.documents import FENCE, STARTS, Document, joined_lines
 
 SHORT = ("trainer.epochs=1", "data.limit_train=500", "data.val_size=500")
@@ -188,9 +190,11 @@ def _name(overrides: Sequence[str], conf: Path) -> str:
             config = compose("train", list(overrides), return_hydra_config=True)
     except HydraException as error:
         raise UnknownCommandError(f"{shlex.join(overrides)} cannot be composed: {error}") from error
-    choices = config.hydra.runtime.choices
-    config.choices = {group: choice for group, choice in choices.items() if choice and "hydra" not in group}
-    return config.tracking.run_name or make_run_name(config, overrides)
+    choices = chosen_files(config.hydra.runtime.choices)
+    with open_dict(config):
+        del config.hydra
+    named = replace(typed(config), choices=choices)
+    return named.tracking.run_name or make_run_name(named, overrides)
 
 
 def _overrides_of(name: str, conf: Path) -> list[str]:
