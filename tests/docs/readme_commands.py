@@ -37,10 +37,12 @@ from tests.docs.documents import FENCE, STARTS, Document, joined_lines
 
 SHORT = ("trainer.epochs=1", "data.limit_train=500", "data.val_size=500")
 SWEEP = ("search.n_trials=2",)
-# What this machine lacks, and what is tried in its place; tests/cluster tries the clusters themselves.
+# What a machine may lack (a cluster, a GPU, an answer from the mirrors), and what is tried in its place. The clusters
+# themselves are tried in tests/cluster, the data sets in tests/data.
 INSTEAD = {
     "hydra/launcher": {"slurm": "local", "ray": "local"},
     "trainer": {"gpu": "cpu", "mps": "cpu", "ddp": "ddp_cpu"},
+    "data": {"mnist": "generated", "kmnist": "generated"},
     "workers": {str(workers): "2" for workers in range(3, 1025)},
 }
 SETS_UP = ("git", "cd", "source")  # done already where this script runs
@@ -126,14 +128,13 @@ class Plan:
         own = [_instead(override) for override in overrides if not override.startswith("hydra.launcher.")]
         if any(override.startswith(("--cfg", "--help", "-h", "-sc", "--info")) for override in own):
             return own
-        settings = [override for override in own if "=" in override]
         folder = next((value for flag, value in itertools.pairwise(own) if flag == "--config-dir"), None)
         if folder is not None:
             raise UnknownCommandError(f"the folder {folder} is the reader's own, and no run can be made with it here")
         if "-m" in own or "--multirun" in own:
             return [*own, *SHORT, *SWEEP]
-        self.trained.append(_name(settings, self.conf))
-        return [*own, *SHORT, f"tracking.run_name={self.trained[-1]}"]
+        self.trained.append(_name([override for override in overrides if "=" in override], self.conf))
+        return [*own, *SHORT, f'tracking.run_name="{self.trained[-1]}"']
 
     def _runs(self, words: Sequence[str], before: list[tuple[str, ...]]) -> list[str]:
         """The words with runs in the place of RUN; what must be trained for them goes to `before`."""

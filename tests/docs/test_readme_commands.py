@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 
 import pytest
@@ -35,19 +36,19 @@ def test_output_is_no_command_and_comments_are_dropped():
 
 
 def test_a_training_is_short_and_has_the_name_of_the_long_one():
-    (made, trained) = planned('make train ARGS="optimizer.lr=3e-3"\nprenda train trainer=gpu data=generated')
+    (made, trained) = planned('make train ARGS="optimizer.lr=3e-3"\nprenda train trainer=gpu data=mnist')
     assert made.commands == (("make", "train", f"ARGS=optimizer.lr=3e-3 {' '.join(SHORT)} {_named('-lr=3e-3')}"),)
     assert trained.commands[0][2:4] == ("trainer=cpu", "data=generated")
-    assert trained.commands[0][-1] == "tracking.run_name=cnn_batch_norm-generated-seed0"
+    assert trained.commands[0][-1] == 'tracking.run_name="cnn_batch_norm-mnist-seed0"'
 
 
 def _named(what: str) -> str:
-    return f"tracking.run_name={NAME.replace('-seed0', f'{what}-seed0')}"
+    return shlex.quote(f'tracking.run_name="{NAME.replace("-seed0", f"{what}-seed0")}"')
 
 
 def test_runs_that_a_command_names_are_trained_before_it():
     (promote,) = planned("prenda promote dense-mnist-seed3")
-    assert promote.commands[0][:5] == ("prenda", "train", "backbone=dense", "data=mnist", "seed=3")
+    assert promote.commands[0][:5] == ("prenda", "train", "backbone=dense", "data=generated", "seed=3")
     _, promote = planned(f"prenda train\nprenda promote {NAME}")
     assert promote.commands == (("prenda", "promote", NAME),)
     _, compare = planned("prenda train\nprenda compare RUN RUN")
@@ -96,7 +97,7 @@ def test_examples_that_readme_prints_are_part_of_the_project(tmp_path):
     readme = f"```yaml\n{example}\n```\n```\nprenda train backbone=linear\n```"
     checkout = readme_commands._checkout(readme, tmp_path / "checkout")
     (step,) = plan(readme, checkout / "conf")
-    assert step.commands[0][-1] == "tracking.run_name=linear-fashion_mnist-seed0"
+    assert step.commands[0][-1] == 'tracking.run_name="linear-fashion_mnist-seed0"'
     assert not (CONFIG_DIR / "backbone/linear.yaml").exists()
 
 
