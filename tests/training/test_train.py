@@ -245,7 +245,7 @@ def test_gradients_are_clipped(tmp_path):
         ("trainer.devices=-1", r"trainer.devices is -1, but this machine has \d+ of cpu"),
         ("trainer.sync_batchnorm=true", "trainer.sync_batchnorm is true, which PyTorch has for GPUs only"),
         ("optimizer.betas=[2,2]", "optimizer: torch.optim.AdamW cannot be made from .*Invalid beta"),
-        ("+optimizer.speed=2", "optimizer: torch.optim.AdamW cannot be made from .*speed"),
+        ("+optimizer.speed=2", "optimizer.speed is 2, but torch.optim.AdamW takes no such setting: leave it out"),
         ("scheduler.warmup=2", "scheduler.warmup is 2: it must be more than 0 and less than 1"),
         ("data.val_size=5000", "data.val_size is 5000, but there are 2000 training images in all"),
         ("backbone.units=[0]", r"backbone.units is \[0\]"),

@@ -6,17 +6,21 @@ Apart from `train`, so that help, completion and `--cfg` answer without waiting 
 from __future__ import annotations
 
 import shlex
+import sys
 from pathlib import Path
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.plugins import Plugins
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
+from prenda.config.hydra_errors import PastHydra, explained, past_hydra, user_error
 from prenda.config.identity import make_run_name
-from prenda.config.instantiate import trusted_targets
+from prenda.config.instantiate import check_target, trusted_targets
 from prenda.config.paths import CONFIG_DIR
-from prenda.config.schema import register
+from prenda.config.plain import as_plain
+from prenda.config.schema import TrainConfig, register
 from prenda.errors import ConfigError
 from prenda.search.launchers.local import LocalLauncher
 from prenda.search.launchers.ray import RayLauncher
@@ -29,9 +33,47 @@ for plugin in (PrendaSweeper, LocalLauncher, RayLauncher, SlurmLauncher):
     Plugins.instance().register(plugin)
 
 
+def main() -> None:
+    """Run the command in `sys.argv`: one training, or with `-m` a sweep.
+
+    Raises:
+        UserError: If Hydra refuses the command, or what was asked for cannot work.
+    """
+    error = _failure()
+    if error is not None:  # raised here, so that Hydra's own frames and exceptions are no part of it
+        raise error
+
+
+def _failure() -> Exception | None:
+    """Run Hydra; return what went wrong, in our own words where Hydra refused the command."""
+    try:
+        _application()
+    except PastHydra as carrier:
+        return carrier.error
+    except Exception as error:  # of Hydra, before anything of ours ran, or of what Hydra instantiates
+        return user_error(error, sys.argv[1:]) or error
+    return None
+
+
 @hydra.main(config_path=str(CONFIG_DIR), config_name="train", execution_whitelist=trusted_targets())
-def main(config: DictConfig) -> float:
-    """Runs one training; returns the score that a sweep optimises."""
+def _application(config: DictConfig) -> None:
+    with past_hydra():
+        _check_composed(config)
+        _train(config)
+
+
+def _check_composed(config: DictConfig) -> None:
+    """Refuse what Hydra lets pass: settings that the schema does not know, groups without target, dangling `${…}`."""
+    try:
+        OmegaConf.merge(TrainConfig, as_plain(config))
+    except OmegaConfBaseException as error:
+        raise explained(error, sys.argv[1:]) from error
+    for group in ("backbone", "optimizer", "scheduler"):
+        check_target(config, group)
+
+
+def _train(config: DictConfig) -> None:
+    """Run one training; every process of torchrun but the first only joins it."""
     with lasting():
         from prenda.training.distributed import Torchrun
         from prenda.training.train import join, train
@@ -50,5 +92,5 @@ def main(config: DictConfig) -> float:
     folder = Path(hydra_config.runtime.output_dir)
     if torchrun is not None and torchrun.rank > 0:
         join(config, folder)
-        return float("nan")
-    return train(config, folder).score
+    else:
+        train(config, folder)

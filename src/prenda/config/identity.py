@@ -8,10 +8,10 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
+from prenda.config import recorded
 from prenda.config.plain import as_plain, flatten
-from prenda.config.schema import TrainConfig
 from prenda.errors import ConfigError
 
 UNNAMED = {"hydra", "paths", "report", "tracking", "trainer"}  # groups, but for these of their settings:
@@ -29,9 +29,7 @@ def check_folder(config: DictConfig, folder: Path) -> None:
     path = folder / "config.yaml"
     if not path.is_file():
         return
-    kept = OmegaConf.merge(TrainConfig, OmegaConf.load(path))
-    assert isinstance(kept, DictConfig)
-    different = differences(decisive(kept), decisive(config))
+    different = differences(decisive(recorded.load(path)), decisive(config))
     if different:
         raise ConfigError(
             f"{folder} holds a run of other settings ({different}): give another folder, or the settings that it was "

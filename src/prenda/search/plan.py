@@ -13,9 +13,11 @@ from typing import Any
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
+from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from prenda.config.hydra_errors import explained
 from prenda.config.identity import decisive, differences, fingerprint
 from prenda.config.schema import TrainConfig
 from prenda.errors import ConfigError
@@ -63,11 +65,12 @@ class Plan:
             try:
                 OmegaConf.update(config, setting.lstrip("+"), value, force_add=setting.startswith("+"))
             except OmegaConfBaseException as error:
-                raise ConfigError(
-                    f"{setting} cannot be {value!r} ({str(error).splitlines()[0]}): `prenda train --cfg job` shows the "
-                    f"settings that are there; a new one is added by +{setting.lstrip('+')}."
-                ) from error
-        resolved = OmegaConf.create(OmegaConf.to_container(config, resolve=True, enum_to_str=False))
+                raise explained(error, [f"{setting}={value}"]) from error
+        try:
+            resolved = OmegaConf.create(OmegaConf.to_container(config, resolve=True, enum_to_str=False))
+            OmegaConf.merge(TrainConfig, resolved)
+        except OmegaConfBaseException as error:
+            raise explained(error, self.overrides) from error
         assert isinstance(resolved, DictConfig)
         return resolved
 
@@ -87,7 +90,6 @@ def make_plan(config: DictConfig, loader: ConfigLoader, arguments: Sequence[str]
 
     Raises:
         ValueError: If an expression, a condition or a setting cannot be read.
-        HydraException: If something cannot be composed.
     """
     parsed = OverridesParser.create(loader).parse_overrides(list(arguments))
     overrides = {each.get_key_element(): each for each in parsed}
@@ -109,10 +111,12 @@ def make_plan(config: DictConfig, loader: ConfigLoader, arguments: Sequence[str]
         bases[key] = _composed(
             config, loader, [*fixed, *(f"{group}={chosen[group]}" for group in groups if group in chosen)]
         )
+    # Not by iterating, which would resolve the `${…}` of what was typed, and fail where one leads nowhere.
+    typed: Any = OmegaConf.to_container(config.hydra.overrides.task, resolve=False)
     return Plan(
         name=config.search.name or _name(config, list(overrides.values())),
-        command=without_passwords(shlex.join(["prenda", "train", "-m", *config.hydra.overrides.task])),
-        overrides=[each for each in fixed if each in config.hydra.overrides.task],
+        command=without_passwords(shlex.join(["prenda", "train", "-m", *typed])),
+        overrides=[each for each in fixed if each in typed],
         config=config,
         space=space,
         groups=groups,
@@ -174,7 +178,10 @@ def _schema(config: DictConfig) -> DictConfig:
 
 
 def _composed(config: DictConfig, loader: ConfigLoader, overrides: list[str]) -> DictConfig:
-    composed = loader.load_sweep_config(config, overrides)
+    try:
+        composed = loader.load_sweep_config(config, overrides)
+    except HydraException as error:
+        raise explained(error, overrides) from error
     choices = composed.hydra.runtime.choices
     OmegaConf.set_struct(composed, False)
     del composed["hydra"]

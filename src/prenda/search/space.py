@@ -70,7 +70,7 @@ class Parameter:
             return [round(distribution.low + place * distribution.step, 12) for place in range(count)]
         raise ConfigError(
             f"{self.setting} is an interval, which a grid cannot list: give values, such as {self.setting}=1,2 or "
-            "range(…), or a search that draws from it, such as search/sampler=tpe."
+            "range(…), or a search that draws from it, such as +search/sampler=tpe search.n_trials=20."
         )
 
     def extremes(self) -> list[Value]:

@@ -17,7 +17,8 @@ from prenda.config.schema import TrainConfig, register
 from prenda.config.validation import check
 from prenda.data.datamodule import ImageDataModule
 from prenda.data.datamodule import from_config as data_from_config
-from prenda.search.job import LOG, Job
+from prenda.errors import UserError
+from prenda.search.job import LOG, Job, Problem
 from prenda.search.pruning import Pruning
 from prenda.system.atomic_write import write_whole
 from prenda.system.signals import Stopped
@@ -60,7 +61,7 @@ def _note(config: DictConfig, folder: Path, error: Exception) -> None:
         path.write_text("".join(traceback.format_exception(error)), encoding="utf-8")
 
 
-def rehearse(configs: Sequence[dict[str, Any]]) -> list[str | None]:
+def rehearse(configs: Sequence[dict[str, Any]]) -> list[Problem | None]:
     """What is wrong with each configuration, as far as it can be told without training: None where nothing is."""
     loaded: dict[str, ImageDataModule] = {}
     return [_rehearse(configuration(config), loaded) for config in configs]
@@ -74,7 +75,7 @@ def configuration(plain: Mapping[str, Any]) -> DictConfig:
     return config
 
 
-def _rehearse(config: DictConfig, loaded: dict[str, ImageDataModule]) -> str | None:
+def _rehearse(config: DictConfig, loaded: dict[str, ImageDataModule]) -> Problem | None:
     try:
         check(config)
         resolve_device(config)
@@ -84,8 +85,10 @@ def _rehearse(config: DictConfig, loaded: dict[str, ImageDataModule]) -> str | N
             loaded[key].prepare_data()
             loaded[key].setup()
         build_classifier(config, loaded[key])
-    except Exception as error:
-        return str(error) or type(error).__name__
+    except (UserError, OSError) as error:
+        return Problem(str(error))
+    except Exception as error:  # a bug, of which the driver's process shall know where it is
+        return Problem(f"{type(error).__name__}: {error}", traceback.format_exc())
     return None
 
 

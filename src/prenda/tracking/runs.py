@@ -21,6 +21,7 @@ from omegaconf import DictConfig
 from prenda.config.identity import backbone_name, parameters, run_name
 from prenda.config.paths import REPOSITORY
 from prenda.config.schema import TrackingKind
+from prenda.errors import RUN_FOLDER, UserError
 from prenda.system.atomic_write import write_whole
 from prenda.system.signals import held
 from prenda.tracking.registry import log_bundle
@@ -196,6 +197,8 @@ def recorded(config: DictConfig, folder: Path) -> Iterator[Run]:
         killed = not isinstance(error, Exception)
         with suppress(OSError):  # a full disk
             (folder / "error.txt").write_text("".join(traceback.format_exception(error)), encoding="utf-8")
+        if not killed and not isinstance(error, UserError):
+            error.add_note(f"{RUN_FOLDER}{folder}")
         status = "KILLED" if killed else "FAILED"
         try:
             try:
