@@ -228,3 +228,10 @@ def test_generated_pictures_are_the_same_each_time_and_differ_between_parts(tmp_
     assert one.content_hash == two.content_hash
     assert not np.array_equal(one.train_images[:500], one.test_images)
     assert one.test_labels.bincount().tolist() == [50] * 10
+
+
+def test_a_folder_that_cannot_be_written_is_told(tmp_path):
+    (tmp_path / "a file").write_text("")
+    told = r"data.dir is .*a file, where FashionMNIST cannot be kept \(.*irectory.*\): make room or give data.dir=… a"
+    with pytest.raises(DataError, match=told):
+        fetch("fashion_mnist", tmp_path / "a file")

@@ -226,6 +226,14 @@ def test_a_training_that_diverges_ends_with_what_to_do(tmp_path):
         train(configured(*TINY, *DENSE, *settings), tmp_path)
 
 
+def test_a_training_that_diverges_in_one_of_several_processes_is_told_in_a_line(prenda):
+    settings = ("optimizer=sgd", "optimizer.lr=1e12", "trainer=ddp_cpu", "trainer.epochs=1")
+    done = prenda("train", *TINY, *DENSE, *settings)
+    assert done.returncode == 2
+    assert "training diverged at a rate of" in done.stderr.splitlines()[-1]
+    assert "Traceback" not in done.stderr
+
+
 def test_gradients_are_clipped(tmp_path):
     plain, clipped = (
         train(configured(*TINY, *DENSE, "optimizer=sgd", f"trainer.gradient_clip={clip}"), tmp_path / str(clip))

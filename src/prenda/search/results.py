@@ -46,10 +46,12 @@ def finish(sweep: Sweep, stopped: bool) -> None:
     for place, trial in enumerate(best):
         name = "best_trial" if place == 0 else f"best_trial_{trial.number}"  # conf/experiment/ has a `best` of its own
         write_experiment(sweep, trial, folder / "experiment" / f"{name}.yaml")
+    description = markdown(swept)
+    tags = {f"best/{name}": str(value) for name, value in shown(best[0].params).items()} if best else {}
     try:
-        sweep.record.log_description(markdown(swept))
-        if best:
-            sweep.record.log_tags({f"best/{name}": str(value) for name, value in shown(best[0].params).items()})
+        sweep.record.log_description(description)
+        if tags:
+            sweep.record.log_tags(tags)
         close_sweep(sweep.record, "KILLED" if stopped else "FAILED" if sweep.hopeless else "FINISHED")
     except Exception as error:  # each kind of store has its own
         print(f"prenda: the sweep's record is not whole: {error}", file=sys.stderr)

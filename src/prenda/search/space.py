@@ -244,7 +244,7 @@ def _parameter(
         return Parameter(setting, None, override.value(), when)
     try:
         return Parameter(setting, _distribution(override, grid), when=when)
-    except (ValueError, HydraException) as error:
+    except (ValueError, HydraException) as error:  # Optuna's for ends that cannot be, Hydra's for the expression
         raise ConfigError(
             f"{setting} in {place} is {override.get_value_string()}, which cannot be drawn from ({error}): give a "
             "lower end below the higher one, and for tag(log, …) both above 0."
