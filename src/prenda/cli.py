@@ -5,16 +5,29 @@ from __future__ import annotations
 import argparse
 import errno
 import os
+import platform
+import shlex
 import sys
 import traceback
 from collections.abc import Callable, Sequence
 
 from prenda import __version__
 from prenda.commands import compare, data, evaluate, models, promote, resume, train, ui
+from prenda.errors import RUN_FOLDER, UserError
+from prenda.system.redaction import without_passwords
 
-NO_ROOM = ": make room on the disks of outputs/, mlruns/ and temporary files, then `prenda resume RUN`"
+NO_ROOM = "make room on the disks of outputs/, mlruns/ and temporary files, then `prenda resume RUN`"
+NO_PERMISSION = "give yourself permission, or name another folder; PRENDA_HOME moves outputs/ and mlruns/"
+REMEDIES = {  # of errors of the system, which are the machine's and no bug
+    errno.ENOSPC: NO_ROOM,
+    errno.EDQUOT: NO_ROOM,
+    errno.ENOENT: "correct the path, or bring the file back",
+    errno.EACCES: NO_PERMISSION,
+    errno.EPERM: NO_PERMISSION,
+    errno.EROFS: NO_PERMISSION,
+    errno.EADDRINUSE: "give another port, or end the program that holds it",
+}
 COMMANDS = (train, resume, evaluate, compare, promote, models, data, ui)
-PACKAGE = __file__.removesuffix("cli.py")
 EPILOG = """
 prenda train takes Hydra overrides and has its own help: prenda train --help
 
@@ -33,14 +46,22 @@ examples:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; return its exit code: 0 done, 1 failed, 2 wrong input, 128+N stopped by signal N."""
+    """Run one command; return its exit code.
+
+    Exit codes:
+        0: Done.
+        1: Failed. A bug is shown with its traceback and what to attach to a report; a full disk, a missing file, one
+            without permission or a port in use in one line. A sweep of which trials failed.
+        2: The user can correct it: a wrong argument, setting, file or store, shown without a traceback.
+        128 + N: Stopped by signal N, such as 130 for Ctrl-C and 143 for SIGTERM.
+    """
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     if arguments[:1] == ["train"]:
-        return _guarded(lambda: train.run(arguments[1:]))
+        return _guarded(lambda: train.run(arguments[1:]), arguments)
     if arguments[:1] == ["-sc"]:  # what Hydra's completion script calls, for whichever command is being typed
-        return _complete(arguments)
+        return _guarded(lambda: _complete(arguments), arguments)
     parsed = _parser().parse_args(arguments)
-    return _guarded(lambda: parsed.run_command(parsed))
+    return _guarded(lambda: parsed.run_command(parsed), arguments)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -57,11 +78,8 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _guarded(command: Callable[[], int]) -> int:
-    """Runs a command; what a user can mend is told in one line, anything else with its traceback.
-
-    A ValueError is the user's if this package raised it; one that comes out of a library is nobody's yet.
-    """
+def _guarded(command: Callable[[], int], arguments: Sequence[str]) -> int:
+    """Run a command; show an error that the user can correct in its own lines, and a bug with its traceback."""
     try:
         return command()
     except KeyboardInterrupt:
@@ -69,13 +87,34 @@ def _guarded(command: Callable[[], int]) -> int:
     except BrokenPipeError:  # the reader of our output has gone
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
-    except (ValueError, OSError) as error:
-        raised_in = traceback.extract_tb(error.__traceback__)[-1].filename
-        if isinstance(error, ValueError) and not raised_in.startswith(PACKAGE):
-            raise
-        hint = NO_ROOM if isinstance(error, OSError) and error.errno == errno.ENOSPC else ""
-        print("\n".join([f"prenda: {error}{hint}", *getattr(error, "__notes__", [])]), file=sys.stderr)
-        return 2 if isinstance(error, ValueError) else 1
+    except UserError as error:
+        print("\n".join([f"prenda: {error}", *getattr(error, "__notes__", [])]), file=sys.stderr)
+        return 2
+    except Exception as error:
+        remedy = REMEDIES.get(error.errno or 0) if isinstance(error, OSError) else None
+        if remedy is None:
+            traceback.print_exc()
+            print(_what_to_attach(error, arguments), file=sys.stderr)
+        else:
+            print("\n".join([f"prenda: {error}: {remedy}", *getattr(error, "__notes__", [])]), file=sys.stderr)
+        return 1
+
+
+def _what_to_attach(error: Exception, arguments: Sequence[str]) -> str:
+    """The lines below a traceback that say what a report of it needs."""
+    folder = next((note for note in getattr(error, "__notes__", []) if note.startswith(RUN_FOLDER)), None)
+    command = without_passwords(shlex.join(["prenda", *arguments]))
+    files = "the output of `pip freeze`" if folder is None else "its config.yaml, error.txt and environment.txt"
+    return "\n".join(
+        [
+            "",
+            "prenda: this is a bug, not a mistake in the command. Report it with the traceback above and:",
+            f"  Versions: prenda {__version__}, Python {platform.python_version()}, {platform.platform()}",
+            f"  Command: {command}",
+            *([] if folder is None else [f"  {folder}"]),
+            f"  Attach {files}.",
+        ]
+    )
 
 
 def _complete(arguments: list[str]) -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+RUN_FOLDER = "Run folder: "  # starts the note by which an error that is no UserError names the run that it ended
+
 
 class UserError(ValueError):
     """An error that the user can correct: `prenda` prints its text without a traceback and exits with code 2.

@@ -68,14 +68,18 @@ def test_a_configuration_is_frozen_and_converts_back_unchanged():
 def test_an_untrusted_target_is_never_called(tmp_path, monkeypatch):
     config = configured("backbone._target_=os.mkdir")
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(ValueError, match=r"backbone: os.mkdir cannot be made .* listed in \$PRENDA_TRUSTED_TARGETS"):
+    with pytest.raises(
+        ValueError, match=r"backbone._target_ is os.mkdir, which is not trusted: .* listed in \$PRENDA_TRUSTED_TARGETS"
+    ):
         build(config.backbone, "backbone", image_shape=(1, 28, 28), num_classes=10)
     assert not list(tmp_path.iterdir())
 
 
 def test_an_unknown_setting_of_a_target_is_told_with_its_group():
     config = configured("+backbone.depth=3")
-    with pytest.raises(ValueError, match=r"backbone: prenda.backbones.cnn.ConvNet cannot be made from .*'depth'"):
+    with pytest.raises(
+        ValueError, match=r"backbone.depth is 3, but prenda.backbones.cnn.ConvNet takes no such setting"
+    ):
         build(config.backbone, "backbone", image_shape=(1, 28, 28), num_classes=10)
 
 

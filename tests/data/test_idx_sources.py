@@ -81,3 +81,10 @@ def test_a_debian_package_that_cannot_be_had_is_told(tiny, tmp_path, monkeypatch
     packaged = dataclasses.replace(tiny, system_dirs=("/nowhere",), debian_package="tiny")
     with pytest.raises(DataError, match=r"apt-get could not fetch tiny \(E: Unable to locate package tiny\)"):
         packaged.fetch(tmp_path / "data")
+
+
+def test_a_folder_that_cannot_be_written_is_told(tiny, tmp_path):
+    (tmp_path / "a file").write_text("")
+    told = r"data.dir is .*a file, where Tiny cannot be kept \(.*irectory.*\): make room or give data.dir=… a"
+    with pytest.raises(DataError, match=told):
+        tiny.fetch(tmp_path / "a file")

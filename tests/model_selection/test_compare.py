@@ -343,6 +343,13 @@ def test_a_folder_is_refused_that_is_no_whole_run(two, tmp_path, capsys):
     (Path(two[1]) / "predictions/test.npz").write_bytes(b"no archive")
     assert main(["compare", *two]) == 2
     assert f"test.npz of {Path(two[1]).resolve()} cannot be read (" in capsys.readouterr().err
+    config = Path(two[1]) / "config.yaml"
+    config.write_text(config.read_text() + "colour: 3\n")
+    assert main(["compare", *two]) == 2
+    assert "was made by another version of prenda: it has the setting colour, which" in capsys.readouterr().err
+    config.unlink()
+    assert main(["compare", *two]) == 2
+    assert "holds no config.yaml: give the folder of a run that was scored." in capsys.readouterr().err
     assert main(["compare", two[0], f"{two[0]}/../a"]) == 2
     assert "which was given already" in capsys.readouterr().err
 

@@ -224,6 +224,15 @@ def test_a_run_without_what_is_needed_is_told(store, model, promote, files, told
     assert store.registry.versions(model) == []
 
 
+def test_a_run_from_before_bundles_is_told(store, model, promote, tmp_path):
+    run = store.run("old", 400, files=("predictions",))
+    (tmp_path / "scores.json").write_text('{"test/accuracy": 0.8}')
+    store.client.log_artifact(run, str(tmp_path / "scores.json"))
+    code, printed = promote(run, model)
+    assert code == 2
+    assert f"{run!r} was recorded before runs had bundles: train it again." in printed
+
+
 def test_damaged_files_are_told(store, model, promote):
     run = store.run("damaged", 400)
     artifacts = store.home / "mlruns/artifacts"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 import signal
 import time
 from collections import Counter
@@ -14,6 +15,7 @@ import pytest
 from optuna.trial import TrialState
 
 from prenda.cli import main
+from prenda.errors import ConfigError
 from prenda.report.tables import read_history
 from prenda.tracking.store import connect
 from prenda.training import checkpoints
@@ -319,7 +321,12 @@ def test_two_objectives_give_a_front(sweeps: Sweeps):
 
 
 REFUSED = [
-    (["backbone.unitz=1,2"], "backbone.unitz cannot be 1 (Key 'unitz' is not in struct"),
+    (["backbone.unitz=1,2"], "There is no setting backbone.unitz (backbone.unitz=1). Did you mean backbone.units?"),
+    (["+nothing=1,2"], "There is no setting nothing. Settings and groups: "),
+    (["trainer.epochs=1,many"], "trainer.epochs is 'many': it must be a whole number, such as trainer.epochs=12."),
+    (["seed=1,2", "data.name=${nope}"], "data.name refers to a value that is not there (Interpolation key 'nope' n"),
+    (["+hydra.launcher.speed=3"], "hydra.launcher.speed is 3, but prenda.search.launchers.local.LocalLauncher takes"),
+    (["seed=1,2", "hydra/sweeper=basic"], "ray and slurm need hydra/sweeper=prenda: leave hydra/sweeper as it is."),
     (["optimizer.lr=1e-3,-1"], "optimizer.lr is -1: it must be a number, more than 0."),
     (["backbone.dropout=0.1,1.5"], "Found before the first trial, with backbone.dropout=1.5."),
     (["optimizer.lr=interval(0.1,1)"], "optimizer.lr is an interval, which a grid cannot list"),
@@ -353,3 +360,26 @@ def test_a_launcher_without_its_package_says_which(launcher, package, monkeypatc
         ValueError, match=f"needs the package {package}, which is not installed: run pip install 'prenda"
     ):
         make()
+
+
+def test_ray_without_a_cluster_says_how_to_start_one(tmp_path):
+    pytest.importorskip("ray", reason="the extra `ray` is not installed")
+    from prenda.search.launchers.ray import RayLauncher
+
+    told = (
+        r"hydra.launcher.init is {'address': 'auto'}, where no Ray cluster can be used \(.*\): start one with `ray st"
+    )
+    with pytest.raises(ConfigError, match=told):
+        RayLauncher(1, 1, 0, {"address": "auto"}).open(tmp_path)
+
+
+@pytest.mark.skipif(shutil.which("sinfo") is not None, reason="this machine has Slurm")
+def test_slurm_elsewhere_says_where_it_works(tmp_path):
+    pytest.importorskip("submitit", reason="the extra `slurm` is not installed")
+    from prenda.search.launchers.slurm import SlurmLauncher
+
+    told = (
+        r"hydra/launcher=slurm cannot be used here \(.*sinfo.*\): run it where sbatch works, with parameters of conf/"
+    )
+    with pytest.raises(ConfigError, match=told):
+        SlurmLauncher(1, 1).open(tmp_path)

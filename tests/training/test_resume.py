@@ -121,6 +121,21 @@ def test_what_is_no_run_is_told(make, tmp_path, capsys):
     assert "has no run's config.yaml in" in told or "There is no store at" in told
 
 
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        ("seed: [1", "config.yaml is damaged (while parsing a flow sequence"),
+        ("seed: 1\n", "config.yaml was made by another version of prenda: it lacks the setting data.name. Use the"),
+        ("colour: 1\n", "it has the setting colour, which this version does not know"),
+    ],
+)
+def test_a_configuration_that_cannot_be_read_is_told(content, told, tmp_path, capsys):
+    (tmp_path / "config.yaml").write_text(content)
+    assert main(["resume", str(tmp_path)]) == 2
+    assert told in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["config.yaml"]
+
+
 def test_a_folder_of_other_settings_is_refused_and_left(tmp_path):
     train(configured(*TINY, *DENSE), tmp_path)
     before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}

@@ -226,6 +226,14 @@ def test_a_training_that_diverges_ends_with_what_to_do(tmp_path):
         train(configured(*TINY, *DENSE, *settings), tmp_path)
 
 
+def test_a_training_that_diverges_in_one_of_several_processes_is_told_in_a_line(prenda):
+    settings = ("optimizer=sgd", "optimizer.lr=1e12", "trainer=ddp_cpu", "trainer.epochs=1")
+    done = prenda("train", *TINY, *DENSE, *settings)
+    assert done.returncode == 2
+    assert "training diverged at a rate of" in done.stderr.splitlines()[-1]
+    assert "Traceback" not in done.stderr
+
+
 def test_gradients_are_clipped(tmp_path):
     plain, clipped = (
         train(configured(*TINY, *DENSE, "optimizer=sgd", f"trainer.gradient_clip={clip}"), tmp_path / str(clip))
@@ -245,7 +253,7 @@ def test_gradients_are_clipped(tmp_path):
         ("trainer.devices=-1", r"trainer.devices is -1, but this machine has \d+ of cpu"),
         ("trainer.sync_batchnorm=true", "trainer.sync_batchnorm is true, which PyTorch has for GPUs only"),
         ("optimizer.betas=[2,2]", "optimizer: torch.optim.AdamW cannot be made from .*Invalid beta"),
-        ("+optimizer.speed=2", "optimizer: torch.optim.AdamW cannot be made from .*speed"),
+        ("+optimizer.speed=2", "optimizer.speed is 2, but torch.optim.AdamW takes no such setting: leave it out"),
         ("scheduler.warmup=2", "scheduler.warmup is 2: it must be more than 0 and less than 1"),
         ("data.val_size=5000", "data.val_size is 5000, but there are 2000 training images in all"),
         ("backbone.units=[0]", r"backbone.units is \[0\]"),

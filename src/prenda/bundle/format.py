@@ -72,7 +72,7 @@ def read(folder: Path) -> Bundle:
         raise BundleError(
             f"{folder} holds no model ({DESCRIPTION} is not there): name the folder `bundle` of a run that finished."
         ) from None
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError) as error:  # whatever a foreign JSON lacks or has instead
         raise BundleError(f"{path} is damaged ({_reason(error)}): copy the bundle again from its run.") from error
     if about["format"] != FORMAT:
         raise BundleError(

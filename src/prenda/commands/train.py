@@ -16,15 +16,8 @@ def add_parser(subparsers: Subparsers) -> None:
 
 def run(overrides: Sequence[str]) -> int:
     """Train with Hydra overrides."""
-    os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # Hydra hands errors to us instead of printing and leaving
-    from hydra.errors import HydraException
-
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra hands errors to us instead of printing them and leaving
     from prenda.commands.train_application import main
 
     sys.argv = ["prenda", *overrides]
-    try:
-        return stoppable(main)
-    except HydraException as error:
-        cause = f"\n{error.__cause__}" if error.__cause__ is not None else ""
-        print(f"prenda train: {error}{cause}\nSee `prenda train --help` and `prenda train --cfg job`.", file=sys.stderr)
-        return 2
+    return stoppable(main)

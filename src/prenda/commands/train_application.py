@@ -6,6 +6,7 @@ Apart from `train`, so that help, completion and `--cfg` answer without waiting 
 from __future__ import annotations
 
 import shlex
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -14,11 +15,14 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.plugins import Plugins
 from omegaconf import DictConfig
+from omegaconf.errors import OmegaConfBaseException
 
 from prenda.config.convert import register, typed
+from prenda.config.hydra_errors import PastHydra, explained, past_hydra, user_error
 from prenda.config.identity import make_run_name
-from prenda.config.instantiate import trusted_targets
+from prenda.config.instantiate import check_target, trusted_targets
 from prenda.config.paths import CONFIG_DIR
+from prenda.config.recorded import BUILT
 from prenda.config.schema import TrainConfig
 from prenda.errors import ConfigError
 from prenda.search.composition import chosen_files
@@ -33,9 +37,47 @@ for plugin in (PrendaSweeper, LocalLauncher, RayLauncher, SlurmLauncher):
     Plugins.instance().register(plugin)
 
 
+def main() -> None:
+    """Run the command in `sys.argv`: one training, or with `-m` a sweep.
+
+    Raises:
+        UserError: If Hydra refuses the command, or what was asked for cannot work.
+    """
+    error = _failure()
+    if error is not None:  # raised here, so that Hydra's own frames and exceptions are no part of it
+        raise error
+
+
+def _failure() -> Exception | None:
+    """Run Hydra; return what went wrong, in our own words where Hydra refused the command."""
+    try:
+        _application()
+    except PastHydra as carrier:
+        return carrier.error
+    except Exception as error:  # of Hydra, before anything of ours ran, or of what Hydra instantiates
+        return user_error(error, sys.argv[1:]) or error
+    return None
+
+
 @hydra.main(config_path=str(CONFIG_DIR), config_name="train", execution_whitelist=trusted_targets())
-def main(config: DictConfig) -> float:
-    """Runs one training; returns the score that a sweep optimises."""
+def _application(config: DictConfig) -> None:
+    with past_hydra():
+        _train(_read(config))
+
+
+def _read(config: DictConfig) -> TrainConfig:
+    """Refuse what Hydra lets pass: settings that the schema does not know, groups without target, dangling `${…}`."""
+    try:
+        run = typed(config)
+    except OmegaConfBaseException as error:
+        raise explained(error, sys.argv[1:]) from error
+    for group in BUILT:
+        check_target(getattr(run, group), group)
+    return run
+
+
+def _train(config: TrainConfig) -> None:
+    """Run one training; every process of torchrun but the first only joins it."""
     with lasting():
         from prenda.training.distributed import Torchrun
         from prenda.training.train import join, train
@@ -47,12 +89,12 @@ def main(config: DictConfig) -> float:
             "hydra.run.dir is not given, and every process that torchrun starts would make up its own: "
             "give hydra.run.dir=/a/folder/that/all/of/them/see."
         )
-    run = _named(typed(config), chosen_files(hydra_config.runtime.choices), list(hydra_config.overrides.task))
+    run = _named(config, chosen_files(hydra_config.runtime.choices), list(hydra_config.overrides.task))
     folder = Path(hydra_config.runtime.output_dir)
     if torchrun is not None and torchrun.rank > 0:
         join(run, folder)
-        return float("nan")
-    return train(run, folder).score
+    else:
+        train(run, folder)
 
 
 def _named(config: TrainConfig, choices: dict[str, str], overrides: Sequence[str]) -> TrainConfig:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict
 from enum import Enum
-from pathlib import Path
 from typing import Any
 
 from hydra.core.config_store import ConfigStore
@@ -33,17 +32,12 @@ def typed(config: DictConfig | Mapping[str, Any]) -> TrainConfig:
         OmegaConfBaseException: If a setting is unknown, missing or of another type.
     """
     register()  # a recorded configuration may be the first that this process meets
-    merged = OmegaConf.merge(composition_schema(), config)
+    # Plain first: a node that Hydra composed onto the schema would bring settings of its own along.
+    plain = OmegaConf.to_container(config, resolve=True) if isinstance(config, DictConfig) else config
+    merged = OmegaConf.merge(composition_schema(), plain)
     result = OmegaConf.to_object(merged)
     assert isinstance(result, TrainConfig)
     return result
-
-
-def read(path: Path) -> TrainConfig:
-    """Return the configuration that a run keeps as `config.yaml`."""
-    recorded = OmegaConf.load(path)
-    assert isinstance(recorded, DictConfig)
-    return typed(recorded)
 
 
 def as_yaml(config: TrainConfig) -> str:

@@ -9,7 +9,8 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from prenda.config.convert import as_plain, flatten, read
+from prenda.config import recorded
+from prenda.config.convert import as_plain, flatten
 from prenda.config.schema import TrainConfig
 from prenda.errors import ConfigError
 
@@ -37,7 +38,7 @@ def check_folder(config: TrainConfig, folder: Path) -> None:
     path = folder / "config.yaml"
     if not path.is_file():
         return
-    different = differences(decisive(read(path)), decisive(config))
+    different = differences(decisive(recorded.load(path)), decisive(config))
     if different:
         raise ConfigError(
             f"{folder} holds a run of other settings ({different}): give another folder, or the settings that it was "

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+from hydra.errors import InstantiationException
 from hydra.utils import execution_whitelist, instantiate
 
-from prenda.errors import ConfigError
+from prenda.errors import ConfigError, UserError
+
+# Libraries whose classes raise TypeError and RuntimeError for a setting of a wrong kind or size.
+_KNOWN = ("prenda.", "torch.", "optuna.")
 
 
 def trusted_targets() -> tuple[str, ...]:
@@ -37,27 +42,89 @@ def build(settings: Mapping[str, Any], group: str, *args: Any, **kwargs: Any) ->
     Raises:
         ValueError: If the group names an untrusted target, or holds a setting that its target does not know or accept.
     """
+    check_target(settings, group)
     with refused(settings, group), execution_whitelist(trusted_targets()):
         return instantiate(settings, *args, _convert_="all", **kwargs)
 
 
+def check_target(settings: Mapping[str, Any], group: str) -> None:
+    """Refuse a group that names nothing to build, as `~backbone` leaves it."""
+    if not settings.get("_target_"):
+        folder = group.replace(".", "/")
+        raise ConfigError(f"{group} has no _target_: choose a file of conf/{folder} by {folder}=NAME.")
+
+
 @contextmanager
 def refused(settings: Mapping[str, Any], group: str) -> Iterator[None]:
-    """Whatever goes wrong inside is told as an error of this group's settings.
+    """Tell what a group's target refuses while it is built as an error of the group's settings.
+
+    torch raises TypeError and RuntimeError for settings too, so that these count as the settings' fault where the class
+    is of this package, torch or Optuna. In a class of somebody's own they are more likely a bug, and keep their
+    traceback, as every other kind of error does.
 
     Raises:
-        ValueError: The one that names a setting of the group, as it is; anything else with the group's name and help.
+        ConfigError: As the class wrote it where it names a setting; else with the group's name, settings and help.
     """
     try:
         yield
-    except Exception as error:
-        cause = error.__cause__ or error
-        if isinstance(cause, ValueError) and str(cause).startswith(f"{group}."):
-            raise ConfigError(str(cause)) from error
-        reason = (str(cause) or type(cause).__name__).splitlines()[0]
-        given = {key: value for key, value in settings.items() if not str(key).startswith("_")}
-        hint = " Targets outside prenda must be listed in $PRENDA_TRUSTED_TARGETS." if "whitelist" in str(error) else ""
-        raise ConfigError(
-            f"{group}: {settings.get('_target_')} cannot be made from {given} "
-            f"({reason}): correct its settings, or choose one of conf/{group.replace('.', '/')}.{hint}"
-        ) from error
+    except UserError as error:
+        error.__notes__ = [note for note in getattr(error, "__notes__", []) if not note.startswith("full_key:")]
+        raise
+    except InstantiationException as error:  # Hydra's own: it will not, or cannot, import the target
+        raise ConfigError(_not_imported(group, _target(settings), error)) from error
+    except (ValueError, TypeError, RuntimeError) as error:
+        text, target = str(error), _target(settings)
+        if isinstance(error, ValueError) and text.startswith(f"{group}."):
+            raise ConfigError(text) from error
+        told = _signature_refused(settings, group, text) if isinstance(error, TypeError) else None
+        if told is None and not isinstance(error, ValueError) and not target.startswith(_KNOWN):
+            raise
+        raise ConfigError(told or _wrong_settings(settings, group, error)) from error
+
+
+def _target(settings: Mapping[str, Any]) -> str:
+    return str(settings.get("_target_"))
+
+
+def _signature_refused(settings: Mapping[str, Any], group: str, text: str) -> str | None:
+    """Say which setting the target does not take, or lacks; None for a call further inside, which is its own bug."""
+    target = _target(settings)
+    unknown = re.search(r"got an unexpected keyword argument '(\w+)'", text)
+    if unknown and unknown[1] in settings:
+        return (
+            f"{group}.{unknown[1]} is {settings[unknown[1]]!r}, but {target} takes no such setting: leave it out, or "
+            f"choose one of conf/{group.replace('.', '/')}."
+        )
+    needed = re.search(r"missing \d+ required .*arguments?: (.+)", text)
+    if needed and text.startswith(target.rpartition(".")[2]):
+        return f"{group} lacks what {target} needs ({needed[1]}): give each by +{group}.SETTING=VALUE."
+    return None
+
+
+def _wrong_settings(settings: Mapping[str, Any], group: str, error: Exception) -> str:
+    given = {key: value for key, value in settings.items() if not str(key).startswith("_")}
+    reason = (str(error) or type(error).__name__).splitlines()[0]
+    return (
+        f"{group}: {_target(settings)} cannot be made from {given} ({reason}): correct its settings, or choose "
+        f"one of conf/{group.replace('.', '/')}."
+    )
+
+
+def _not_imported(group: str, target: str, error: InstantiationException) -> str:
+    missing = error.__cause__
+    if not isinstance(missing, ImportError):
+        return (
+            f"{group}._target_ is {target}, which is not trusted: choose one of conf/{group.replace('.', '/')}. "
+            "Targets outside prenda must be listed in $PRENDA_TRUSTED_TARGETS."
+        )
+    reason = missing.__cause__ or missing
+    if isinstance(reason, ModuleNotFoundError) and target.startswith(f"{reason.name}."):
+        return (
+            f"{group}._target_ is {target}, but the module {reason.name} was not found: it must be importable. Put its "
+            "folder on $PYTHONPATH, or install its package."
+        )
+    return (
+        f"{group}._target_ is {target}, which cannot be imported ({type(reason).__name__}: {reason}): "
+        f"`python -c 'import {target.rpartition('.')[0]}'` must work, and the module must define "
+        f"{target.rpartition('.')[2]}."
+    )

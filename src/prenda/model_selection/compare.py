@@ -13,16 +13,16 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
-from prenda.config.convert import read
 from prenda.config.identity import parameters, run_name
 from prenda.config.paths import home
+from prenda.config.recorded import load as load_config
 from prenda.config.schema import TrainConfig
 from prenda.data.datamodule import from_config as data_from_config
 from prenda.errors import UserError
 from prenda.report.comparison import page as comparison_page
 from prenda.report.comparison.results import Compared, Comparison, Group, Pair, show
 from prenda.report.figures import Images
-from prenda.report.tables import read_predictions
+from prenda.report.tables import UNREADABLE, read_predictions
 from prenda.report.terminal import relative
 from prenda.scoring.metrics import HEADLINE
 from prenda.scoring.scores import Scores, score
@@ -126,14 +126,16 @@ def _read(found: Found) -> Tested:
     """Scores a run from its predictions; they are clipped at the smallest float, so that its loss stays finite."""
     if not found.predictions.is_file():
         raise UserError(f"{found.place} holds no predictions/test.npz: give the folder of a run that was scored.")
+    if not found.config.is_file():
+        raise UserError(f"{found.place} holds no config.yaml: give the folder of a run that was scored.")
+    config = load_config(found.config)
+    name, settings = found.name or run_name(config), parameters(config)
     try:
-        config = read(found.config)
-        name, settings = found.name or run_name(config), parameters(config)
         probabilities, labels, names = read_predictions(found.predictions)
-    except Exception as error:  # a foreign file can fail anywhere
+    except UNREADABLE as error:
         reason = str(error).partition("\n")[0]
         raise UserError(
-            f"config.yaml or predictions/test.npz of {found.place} cannot be read ({reason}): give a run that is whole."
+            f"predictions/test.npz of {found.place} cannot be read ({reason}): give a run that is whole."
         ) from error
     logits = np.log(np.clip(probabilities, np.finfo(np.float32).tiny, None))
     return Tested(name, found.place, config, settings, found.content_hash, names, score(logits, labels, names))

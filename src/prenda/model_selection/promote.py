@@ -17,7 +17,7 @@ from rich.table import Table
 
 from prenda.errors import UserError
 from prenda.report.card import card
-from prenda.report.tables import read_predictions
+from prenda.report.tables import UNREADABLE, read_predictions
 from prenda.scoring.metrics import HEADLINE, Metric
 from prenda.scoring.significance import McNemar, mcnemar
 from prenda.tracking.registry import CHAMPION, Recorded, Registry, Version
@@ -137,7 +137,7 @@ def _check_name(model: str) -> None:
 def _tested(model: Recorded) -> _Tested:
     try:
         probabilities, labels, _ = read_predictions(model.predictions)
-    except Exception as error:  # numpy, zipfile and zlib each have their own
+    except UNREADABLE as error:
         raise UserError(
             f"predictions/test.npz of run {model.run_name!r} is damaged ({error}): train the run again."
         ) from error

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
+import zipfile
+import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -65,6 +67,10 @@ def write_predictions(
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     np.savez_compressed(path, probabilities=probabilities, labels=labels, class_names=np.array(class_names))
+
+
+# What `read_predictions` raises on a file that is damaged or not such a file, by numpy, zipfile and zlib.
+UNREADABLE = (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile, zlib.error)
 
 
 def read_predictions(path: Path) -> tuple[NDArray[np.float32], NDArray[np.int64], tuple[str, ...]]:

@@ -254,8 +254,9 @@ class Sweep:
 
     def _log_best(self, progress: SweepProgress) -> None:
         name, best = self.plan.search.objectives[0], best_trials(self.study)
+        metrics = {f"best/{name}": best[0].values[0]}
         try:
-            self.record.log_metrics({f"best/{name}": best[0].values[0]}, step=self.ended)
+            self.record.log_metrics(metrics, step=self.ended)
         except Exception as error:  # each kind of store has its own; the trials' own records are what counts
             progress.say(f"the best score so far could not be recorded ({error})")
 

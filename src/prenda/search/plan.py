@@ -14,10 +14,12 @@ from typing import Any
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
+from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from prenda.config.convert import as_plain, typed
+from prenda.config.hydra_errors import explained
 from prenda.config.identity import decisive, differences
 from prenda.config.schema import DataConfig, SearchConfig, TrackingConfig, TrainConfig
 from prenda.data.datasets import content_identity
@@ -69,11 +71,11 @@ class Plan:
             try:
                 OmegaConf.update(config, setting.lstrip("+"), value, force_add=setting.startswith("+"))
             except OmegaConfBaseException as error:
-                raise ConfigError(
-                    f"{setting} cannot be {value!r} ({str(error).splitlines()[0]}): `prenda train --cfg job` shows the "
-                    f"settings that are there; a new one is added by +{setting.lstrip('+')}."
-                ) from error
-        return typed(config)
+                raise explained(error, [f"{setting}={value}"]) from error
+        try:
+            return typed(config)
+        except OmegaConfBaseException as error:
+            raise explained(error, self.overrides) from error
 
     def record(self) -> dict[str, Any]:
         """What decides the sweep, to be kept in its folder."""
@@ -91,7 +93,6 @@ def make_plan(config: DictConfig, loader: ConfigLoader, arguments: Sequence[str]
 
     Raises:
         ValueError: If an expression, a condition or a setting cannot be read.
-        HydraException: If something cannot be composed.
     """
     parsed = OverridesParser.create(loader).parse_overrides(list(arguments))
     overrides = {each.get_key_element(): each for each in parsed}
@@ -114,10 +115,12 @@ def make_plan(config: DictConfig, loader: ConfigLoader, arguments: Sequence[str]
             config, loader, [*fixed, *(f"{group}={chosen[group]}" for group in groups if group in chosen)]
         )
     whole = typed(without_hydra(config))
+    # Not by iterating, which would resolve the `${…}` of what was typed, and fail where one leads nowhere.
+    given_on_command_line: Any = OmegaConf.to_container(config.hydra.overrides.task, resolve=False)
     return Plan(
         name=whole.search.name or _name(config, list(overrides.values())),
-        command=without_passwords(shlex.join(["prenda", "train", "-m", *config.hydra.overrides.task])),
-        overrides=[each for each in fixed if each in config.hydra.overrides.task],
+        command=without_passwords(shlex.join(["prenda", "train", "-m", *given_on_command_line])),
+        overrides=[each for each in fixed if each in given_on_command_line],
         search=whole.search,
         tracking=whole.tracking,
         space=space,
@@ -185,7 +188,10 @@ def _interpolated(value: Any) -> bool:
 
 
 def _composed(config: DictConfig, loader: ConfigLoader, overrides: list[str]) -> DictConfig:
-    composed = loader.load_sweep_config(config, overrides)
+    try:
+        composed = loader.load_sweep_config(config, overrides)
+    except HydraException as error:
+        raise explained(error, overrides) from error
     base = without_hydra(composed)
     base.choices = chosen_files(composed.hydra.runtime.choices)
     return base

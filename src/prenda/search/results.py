@@ -13,8 +13,9 @@ from omegaconf import OmegaConf
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
-from prenda.config.convert import as_plain, read
+from prenda.config.convert import as_plain
 from prenda.config.identity import parameters
+from prenda.config.recorded import load
 from prenda.config.schema import TrainConfig
 from prenda.report.sweep.report import Swept, SweptTrial, markdown, write_sweep
 from prenda.report.tables import read_history
@@ -48,10 +49,12 @@ def finish(sweep: Sweep, stopped: bool) -> None:
     for place, trial in enumerate(best):
         name = "best_trial" if place == 0 else f"best_trial_{trial.number}"  # conf/experiment/ has a `best` of its own
         write_experiment(sweep, trial, folder / "experiment" / f"{name}.yaml")
+    description = markdown(swept)
+    tags = {f"best/{name}": str(value) for name, value in shown(best[0].params).items()} if best else {}
     try:
-        sweep.record.log_description(markdown(swept))
-        if best:
-            sweep.record.log_tags({f"best/{name}": str(value) for name, value in shown(best[0].params).items()})
+        sweep.record.log_description(description)
+        if tags:
+            sweep.record.log_tags(tags)
         close_sweep(sweep.record, "KILLED" if stopped else "FAILED" if sweep.hopeless else "FINISHED")
     except Exception as error:  # each kind of store has its own
         print(f"prenda: the sweep's record is not whole: {error}", file=sys.stderr)
@@ -76,7 +79,7 @@ def gather(plan: Plan, study: Study, folder: Path) -> Swept:
 
 def write_experiment(sweep: Sweep, trial: FrozenTrial, path: Path) -> None:
     """Keeps a trial's settings, whole, as a file of conf/experiment that gives the same run again."""
-    config = read(sweep.folder / trial.user_attrs["folder"] / "config.yaml")
+    config = load(sweep.folder / trial.user_attrs["folder"] / "config.yaml")
     plain = as_plain(config)
     repeated = {each.name for each in fields(config) if each.metadata.get("decisive", True)}
     defaults = [{f"override /{group}": choice} for group, choice in config.choices.items() if group in repeated]

@@ -70,7 +70,7 @@ class Parameter:
             return [round(distribution.low + place * distribution.step, 12) for place in range(count)]
         raise ConfigError(
             f"{self.setting} is an interval, which a grid cannot list: give values, such as {self.setting}=1,2 or "
-            "range(…), or a search that draws from it, such as search/sampler=tpe."
+            "range(…), or a search that draws from it, such as +search/sampler=tpe search.n_trials=20."
         )
 
     def extremes(self) -> list[Value]:
@@ -244,7 +244,7 @@ def _parameter(
         return Parameter(setting, None, override.value(), when)
     try:
         return Parameter(setting, _distribution(override, grid), when=when)
-    except (ValueError, HydraException) as error:
+    except (ValueError, HydraException) as error:  # Optuna's for ends that cannot be, Hydra's for the expression
         raise ConfigError(
             f"{setting} in {place} is {override.get_value_string()}, which cannot be drawn from ({error}): give a "
             "lower end below the higher one, and for tag(log, …) both above 0."

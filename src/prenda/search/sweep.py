@@ -78,9 +78,10 @@ def _try_out(plan: Plan, folder: Path) -> None:
     for chosen, problem in zip(probes, rehearsed(configs), strict=True):
         if problem is not None:
             settings = " ".join(f"{setting}={text(value)}" for setting, value in chosen.items())
-            raise ConfigError(
-                f"{problem}\nFound before the first trial, with {settings or 'the settings as they are'}."
-            )
+            where = f"Found before the first trial, with {settings or 'the settings as they are'}."
+            if problem.traceback:
+                raise RuntimeError(f"{problem.text}\n{where} There:\n{problem.traceback}")
+            raise ConfigError(f"{problem.text}\n{where}")
 
 
 def _run(sweep: Sweep, launcher: TrialLauncher) -> Stopped | None:

@@ -10,6 +10,8 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
 from prenda.config.convert import typed
+from prenda.config.hydra_errors import past_hydra
+from prenda.config.instantiate import refused
 from prenda.config.validation import check
 from prenda.errors import ConfigError
 from prenda.search.composition import without_hydra
@@ -36,9 +38,10 @@ class PrendaSweeper(Sweeper):
             raise ConfigError(f"hydra/launcher is {target}: choose local, ray or slurm.")
         from hydra.core.plugins import Plugins
 
-        launcher = Plugins.instance().instantiate_launcher(
-            hydra_context=hydra_context, task_function=task_function, config=config
-        )
+        with refused(config.hydra.launcher, "hydra.launcher"):
+            launcher = Plugins.instance().instantiate_launcher(
+                hydra_context=hydra_context, task_function=task_function, config=config
+            )
         assert isinstance(launcher, TrialLauncher)
         self._launcher = launcher
 
@@ -46,4 +49,5 @@ class PrendaSweeper(Sweeper):
         """Raises: SystemExit: If trials failed or the sweep gave up (1), or it was stopped by signal N (128 + N)."""
         from prenda.search.sweep import run_command
 
-        run_command(self._config, self._loader, self._launcher, self.params, arguments)
+        with past_hydra():
+            run_command(self._config, self._loader, self._launcher, self.params, arguments)

@@ -17,7 +17,8 @@ from prenda.config.identity import describe_run
 from prenda.config.schema import TrainConfig
 from prenda.config.validation import check
 from prenda.data.datamodule import ImageDataModule
-from prenda.search.job import LOG, Job
+from prenda.errors import UserError
+from prenda.search.job import LOG, Job, Problem
 from prenda.search.pruning import Pruning
 from prenda.system.atomic_write import write_whole
 from prenda.system.signals import Stopped
@@ -60,13 +61,13 @@ def _note(config: TrainConfig, folder: Path, error: Exception) -> None:
         path.write_text("".join(traceback.format_exception(error)), encoding="utf-8")
 
 
-def rehearse(configs: Sequence[dict[str, Any]]) -> list[str | None]:
+def rehearse(configs: Sequence[dict[str, Any]]) -> list[Problem | None]:
     """What is wrong with each configuration, as far as it can be told without training: None where nothing is."""
     loaded: dict[str, ImageDataModule] = {}
     return [_rehearse(typed(config), loaded) for config in configs]
 
 
-def _rehearse(config: TrainConfig, loaded: dict[str, ImageDataModule]) -> str | None:
+def _rehearse(config: TrainConfig, loaded: dict[str, ImageDataModule]) -> Problem | None:
     try:
         check(config)
         resolve_device(config.trainer)
@@ -77,8 +78,10 @@ def _rehearse(config: TrainConfig, loaded: dict[str, ImageDataModule]) -> str | 
             loaded[key].setup()
         build_classifier(config, loaded[key])
         build_callbacks(config)
-    except Exception as error:
-        return str(error) or type(error).__name__
+    except (UserError, OSError) as error:
+        return Problem(str(error))
+    except Exception as error:  # a bug, of which the driver's process shall know where it is
+        return Problem(f"{type(error).__name__}: {error}", traceback.format_exc())
     return None
 
 

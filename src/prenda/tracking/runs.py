@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from prenda.config.identity import RunDescription
 from prenda.config.paths import REPOSITORY
 from prenda.config.schema import TrackingConfig, TrackingKind
+from prenda.errors import RUN_FOLDER, UserError
 from prenda.system.atomic_write import write_whole
 from prenda.system.signals import held
 from prenda.tracking.registry import log_bundle
@@ -194,6 +195,8 @@ def recorded(tracking: TrackingConfig, about: RunDescription, folder: Path) -> I
         killed = not isinstance(error, Exception)
         with suppress(OSError):  # a full disk
             (folder / "error.txt").write_text("".join(traceback.format_exception(error)), encoding="utf-8")
+        if not killed and not isinstance(error, UserError):
+            error.add_note(f"{RUN_FOLDER}{folder}")
         status = "KILLED" if killed else "FAILED"
         try:
             try:

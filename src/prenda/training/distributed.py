@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import torch
 from pytorch_lightning.callbacks import Callback
 
 from prenda.config.schema import TrainConfig
+from prenda.errors import UserError
 from prenda.system.signals import Stopped
 from prenda.training.build import build_classifier, build_data, settle
 from prenda.training.fit import fit
+
+if TYPE_CHECKING:
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 
 
 @dataclass(frozen=True)
@@ -48,6 +54,7 @@ def fit_in_processes(
     One that fails ends the others, and its error becomes this one's.
     """
     from torch.distributed.elastic.multiprocessing.api import SignalException
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
     launch = LaunchConfig(
@@ -60,10 +67,24 @@ def fit_in_processes(
         max_restarts=0,
         shutdown_timeout=5,
     )
+    # It prints the traceback of a process that fails, which is in its exception's text too.
+    logging.getLogger("torch.distributed.elastic.multiprocessing.api").setLevel(logging.CRITICAL)
     try:
         elastic_launch(launch, _fit_worker)(config, folder, run_id, callbacks, processes)
     except SignalException as error:
         raise Stopped(error.sigval) from error
+    except ChildFailedError as error:
+        if (told := _of_user(error)) is not None:
+            raise told from error
+        raise
+
+
+def _of_user(failed: ChildFailedError) -> UserError | None:
+    """Return the error of the process that failed first where it is one that the user can correct."""
+    message: Any = failed.get_first_failure()[1].message  # a dictionary where torch recorded an exception
+    kind, _, text = (message["message"] if isinstance(message, dict) else message).partition(": ")
+    kinds: list[type[UserError]] = [UserError, *UserError.__subclasses__()]
+    return UserError(text) if kind in [each.__name__ for each in kinds] else None
 
 
 def _fit_worker(

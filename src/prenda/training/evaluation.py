@@ -15,8 +15,8 @@ import torch
 from rich.console import Console
 from torch import Tensor
 
-from prenda.config.convert import typed
 from prenda.config.identity import run_name
+from prenda.config.recorded import other_version, restore
 from prenda.config.schema import TrainConfig, TrainerConfig
 from prenda.data.datamodule import ImageDataModule, Split
 from prenda.errors import CheckpointError, UserError
@@ -105,7 +105,7 @@ def restored(
         if not path.is_file():
             path = download(local_store(), source, "checkpoints/best.ckpt", Path(scratch))
         notes = _notes(path)
-        recorded = typed(notes["config"])
+        recorded = restore(notes["config"], str(path))
         trainer = _for_scoring(recorded.trainer, accelerator)
         config = replace(recorded, data=replace(recorded.data, dir=data_dir or recorded.data.dir), trainer=trainer)
         settle(config, processes=1)
@@ -132,9 +132,19 @@ def _for_scoring(trainer: TrainerConfig, accelerator: str | None) -> TrainerConf
 def _notes(path: Path) -> dict[str, Any]:
     """What a checkpoint says of its run."""
     try:
-        notes: dict[str, Any] = checkpoints.read(path)["prenda"]
-    except Exception as error:  # a foreign file can fail anywhere
-        raise CheckpointError(
-            f"{path} is no checkpoint of prenda: give best.ckpt or last.ckpt of a run's checkpoints folder."
-        ) from error
+        checkpoint = checkpoints.read(path)
+    except OSError:  # no permission, a broken disk: not the file's content
+        raise
+    except Exception as error:  # torch raises what it likes on a foreign file
+        raise CheckpointError(_NO_CHECKPOINT.format(path)) from error
+    if not isinstance(checkpoint, dict) or not isinstance(checkpoint.get("prenda"), dict):
+        raise CheckpointError(_NO_CHECKPOINT.format(path))
+    notes: dict[str, Any] = checkpoint["prenda"]
+    lacks = [name for name in ("config", "content_hash") if name not in notes]
+    lacks += ["state_dict"] * ("state_dict" not in checkpoint)
+    if lacks:
+        raise CheckpointError(other_version(str(path), f"it lacks {' and '.join(lacks)}"))
     return notes
+
+
+_NO_CHECKPOINT = "{} is no checkpoint of prenda: give best.ckpt or last.ckpt of a run's checkpoints folder."

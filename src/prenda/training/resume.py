@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from prenda.config.convert import read
+from prenda.config import recorded
 from prenda.errors import UserError
 from prenda.tracking.lookup import find, reach
 from prenda.tracking.runs import is_finished
@@ -20,7 +20,7 @@ def resume(run: str) -> TrainResult:
         run: Its folder, or its id or name in this project's store.
 
     Raises:
-        ValueError: If there is no such run, its folder is gone, or it has nothing left to do.
+        UserError: If there is no such run, its folder or configuration cannot be read, or nothing is left to do.
     """
     folder = _folder(run)
     path = folder / "config.yaml"
@@ -31,7 +31,7 @@ def resume(run: str) -> TrainResult:
         )
     if is_finished(folder):
         raise UserError(f"{run!r} has finished: there is nothing left to do. `prenda evaluate` scores it again.")
-    return train(read(path), folder)
+    return train(recorded.load(path), folder)
 
 
 def _folder(run: str) -> Path:

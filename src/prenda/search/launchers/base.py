@@ -22,7 +22,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
 from prenda.errors import ConfigError
-from prenda.search.job import Job
+from prenda.search.job import Job, Problem
 
 PATIENCE = 60  # seconds that trials have to close their records when a sweep is stopped
 
@@ -78,7 +78,7 @@ def ready_processes() -> multiprocessing.context.ForkServerContext:
     return context
 
 
-def rehearsed(configs: Sequence[dict[str, Any]]) -> list[str | None]:
+def rehearsed(configs: Sequence[dict[str, Any]]) -> list[Problem | None]:
     """`trial.rehearse` in a process of its own."""
     context = ready_processes()
     here, there = context.Pipe(duplex=False)
@@ -86,7 +86,7 @@ def rehearsed(configs: Sequence[dict[str, Any]]) -> list[str | None]:
     process.start()
     there.close()
     try:
-        told: list[str | None] = here.recv()
+        told: list[Problem | None] = here.recv()
     except EOFError as error:
         process.join()
         raise RuntimeError(f"trying the settings ended early: {how_it_ended(process.exitcode)}") from error

@@ -35,6 +35,7 @@ class SlurmLauncher(TrialLauncher):
             subprocess.run(["sinfo", "--noheader"], capture_output=True, text=True, check=True)
             self._executor = submitit.AutoExecutor(folder / "slurm", cluster="slurm")
             self._executor.update_parameters(cpus_per_task=self.cores, **self._parameters)
+        # submitit raises RuntimeError without Slurm, and NameError or ValueError for a parameter that it does not know.
         except (OSError, subprocess.CalledProcessError, RuntimeError, ValueError, NameError) as error:
             reason = str(getattr(error, "stderr", "") or error).strip().splitlines()[0]
             raise ConfigError(
