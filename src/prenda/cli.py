@@ -16,19 +16,19 @@ NO_ROOM = ": make room on the disks of outputs/, mlruns/ and temporary files, th
 COMMANDS = (train, resume, evaluate, compare, promote, models, data, ui)
 PACKAGE = __file__.removesuffix("cli.py")
 EPILOG = """
-prenda train takes Hydra overrides, and has a help of its own: prenda train --help
+prenda train takes Hydra overrides and has its own help: prenda train --help
 
 examples:
-  prenda train                                   the default network on Fashion-MNIST
-  prenda train backbone=dense trainer.epochs=3   another network, shorter
-  prenda train -m backbone=dense,cnn seed=0,1    a grid of four runs; the same again does what is left
-  prenda train -m search=architecture workers=2  a search, two trials at a time
-  prenda resume RUN                              goes on with an interrupted run
-  prenda evaluate RUN                            scores a recorded run again
-  prenda compare RUN RUN                         scores side by side, and whether they differ by more than luck
-  prenda promote RUN                             makes it the champion, if it is better than the champion
-  prenda data show                               a picture of random samples of each class
-  prenda ui                                      MLflow's UI on this project's runs
+  prenda train                                   # the default network on Fashion-MNIST
+  prenda train backbone=dense trainer.epochs=3   # another network, fewer epochs
+  prenda train -m backbone=dense,cnn seed=0,1    # a grid of four runs; run it again to resume
+  prenda train -m search=architecture workers=2  # a search, two trials at a time
+  prenda resume RUN                              # resume an interrupted run
+  prenda evaluate RUN                            # score a recorded run again
+  prenda compare RUN RUN                         # compare runs and test the differences for significance
+  prenda promote RUN                             # register its model; make it champion if significantly better
+  prenda data show                               # draw random samples of each class
+  prenda ui                                      # open MLflow's UI on this project's runs
 """
 
 
@@ -46,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         "prenda",
-        description="Classifies garments from a picture.",
+        description="Train, compare and promote image classifiers for garments.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

@@ -4,8 +4,11 @@ from dataclasses import replace
 
 import pytest
 
-from prenda.config.identity import make_run_name
+from prenda.config.identity import fingerprint, make_run_name
 from tests.conftest import configured
+
+# As version 0.1.0 gave it, of the settings in the test.
+FINGERPRINT = "d7c49ac688daa7f637d27a9e09ddd0a47eff2570acad160a0d0653238e034bee"
 
 
 @pytest.mark.parametrize(
@@ -38,3 +41,24 @@ def test_an_experiment_gives_its_name():
 def test_a_long_list_of_settings_is_cut_before_the_seed():
     config = replace(configured("seed=1"), choices={"backbone": "dense"})
     assert len(make_run_name(config, [f"backbone.units=[{','.join(['512'] * 80)}]"])) < 120
+
+
+def test_the_fingerprint_is_that_of_earlier_versions():
+    """Sweeps of earlier versions are resumed by it: a new setting counts only where it differs from its default."""
+    config = configured("data=mnist", "backbone=dense", "optimizer=sgd", "scheduler=constant", "augment=none")
+    assert fingerprint(config) == FINGERPRINT
+    assert fingerprint(configured("data=mnist", "callbacks=early_stopping")) != fingerprint(configured("data=mnist"))
+
+
+@pytest.mark.parametrize(
+    "override", ["data.dir=/a", "paths.home=/b", "trainer.threads=3", "tracking=offline", "workers=2"]
+)
+def test_the_fingerprint_leaves_out_what_does_not_change_the_result(override):
+    assert fingerprint(configured(override)) == fingerprint(configured())
+
+
+def test_the_fingerprint_counts_images_by_their_content():
+    config = configured("data.dir=/a")
+    assert fingerprint(config, "abc") == fingerprint(configured("data.dir=/b"), "abc")
+    assert fingerprint(config, "abc") != fingerprint(config, "abd")
+    assert fingerprint(config, None) == fingerprint(config)

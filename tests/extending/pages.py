@@ -17,6 +17,12 @@ def files_of(page: str) -> dict[str, str]:
     return dict(re.findall(r"^`([\w./-]+)`:\n\n```\w+\n(.*?)^```", text, re.DOTALL | re.MULTILINE))
 
 
+def commands_of(page: str) -> list[str]:
+    """Return the command lines of a page's `sh` blocks, in order."""
+    text = (PAGES / page).read_text(encoding="utf-8")
+    return "".join(re.findall(r"^```sh\n(.*?)^```", text, re.DOTALL | re.MULTILINE)).splitlines()
+
+
 def copy_with(page: str, folder: Path) -> Path:
     """Copy the package and its configuration, add the files of a page, and return the folder to import from."""
     for name in ("src", "conf"):

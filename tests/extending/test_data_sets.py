@@ -6,7 +6,6 @@ import json
 import os
 import re
 import shlex
-import shutil
 import subprocess
 import sys
 from dataclasses import dataclass, field
@@ -15,12 +14,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from prenda.config.paths import CONFIG_DIR, PACKAGE, REPOSITORY
 from prenda.tracking.store import connect
+from tests.extending.pages import commands_of, copy_with, files_of
 
-PAGE = (REPOSITORY / "docs/extending/data-sets.md").read_text(encoding="utf-8")
-BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
-COMMANDS = [line for language, block in BLOCKS if language == "sh" for line in block.splitlines()]
+PAGE = "data-sets.md"
+COMMANDS = commands_of(PAGE)
 RUN = "cnn_batch_norm-accessories-epochs=3-seed0"
 CLASSES = ["Hat", "Scarf", "Glove"]
 # What makes a training shorter, and changes neither its result nor its name.
@@ -66,13 +64,7 @@ class Checkout:
 def checkout(tmp_path_factory) -> Checkout:
     """The copy with the page's files in it, after the page's commands."""
     made = Checkout(tmp_path_factory.mktemp("checkout"))
-    shutil.copytree(PACKAGE, made.folder / "src/prenda", ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copytree(CONFIG_DIR, made.folder / "conf")
-    for language, block in BLOCKS:
-        if language != "sh":
-            path = made.folder / block.splitlines()[0].removeprefix("# ")
-            assert not path.exists()
-            path.write_text(block, encoding="utf-8")
+    copy_with(PAGE, made.folder)
     write_images(made.folder / "data/accessories.npz", seed=0)
     for command in COMMANDS:
         done = made.run(command, *(SHORTER if command.startswith("prenda train") else []))
@@ -82,11 +74,7 @@ def checkout(tmp_path_factory) -> Checkout:
 
 
 def test_the_page_has_a_python_file_a_yaml_file_and_commands():
-    files = [(language, block.splitlines()[0]) for language, block in BLOCKS if language != "sh"]
-    assert files == [
-        ("python", "# src/prenda/data/datasets/accessories.py"),
-        ("yaml", "# conf/data/accessories.yaml"),
-    ]
+    assert list(files_of(PAGE)) == ["src/prenda/data/datasets/accessories.py", "conf/data/accessories.yaml"]
     assert [command.split()[1] for command in COMMANDS] == ["data", "train", "evaluate", "promote"]
 
 

@@ -52,7 +52,7 @@ class Store:
             (folder / "test.json").write_text(json.dumps(ROWS))
             self.client.log_artifact(run_id, str(folder / "test.json"), "classes")
             about = json.loads((self.home / "bundle/model.json").read_text())
-            scores = {"test/accuracy": right / 500, "test/f1": 0.5}
+            scores = {"test/accuracy": right / 500, "test/f1": 0.5, "test/loss": 0.25}
             content = json.dumps(about | {"run_id": run_id, "scores": scores} | changes)
             (self.home / "bundle/model.json").write_text(content)
             log_bundle(self.client, run_id, self.home / "bundle")
@@ -289,10 +289,10 @@ def test_models_lists_versions_aliases_and_scores(store, model, promote, capsys)
         promote(name, model)
     assert main(["models", "--model", model]) == 0
     lines = [[cell.strip() for cell in line.split("│")[1:-1]] for line in capsys.readouterr().out.splitlines()]
-    rows = [line[:7] + line[8:] for line in lines if line and line[0].isdigit()]
+    rows = [line[:8] + line[9:] for line in lines if line and line[0].isdigit()]
     assert rows == [
-        ["2", "", "later", "dense", "generated", "0.8040", "0.5000", "kept out"],
-        ["1", "champion", "a[b]", "dense", "generated", "0.8000", "0.5000", "first"],
+        ["2", "", "later", "dense", "generated", "80.40%", "0.5000", "0.2500", "kept out"],
+        ["1", "champion", "a[b]", "dense", "generated", "80.00%", "0.5000", "0.2500", "first"],
     ]
 
 

@@ -5,6 +5,7 @@ import pytest
 
 from prenda.report import figures
 from prenda.scoring.calibration import reliability
+from prenda.scoring.predictions import Predictions
 from prenda.scoring.scores import confused_pairs
 
 
@@ -52,7 +53,9 @@ def test_the_chosen_epoch_is_marked_in_every_panel():
 def test_reliability_is_drawn_before_and_after():
     logits = np.array([[2.0, 0.0], [0.0, 3.0], [1.0, 0.0]], np.float32)
     labels = np.array([0, 1, 1])
-    figure = figures.reliability_figure(reliability(logits, labels), reliability(logits / 2, labels), 2.0, "a title")
+    predictions = Predictions.of(logits, labels)
+    before, after = reliability(predictions), reliability(predictions.at_temperature(2))
+    figure = figures.reliability_figure(before, after, 2.0, "a title")
     told = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
     assert told[1].startswith("as trained, ECE 0.")
     assert told[2].startswith("at temperature 2.00, ECE 0.")

@@ -329,6 +329,7 @@ REFUSED = [
     (["seed=1", "workers=0"], "workers is 0: it must be a number, at least 1"),
     (["seed=1", "search.objectives=[test/accuracy]"], "search.objectives has 'test/accuracy': choose among val/"),
     (["search=architecture", "search.objectives=[val/loss,parameters]"], "search.pruner needs one objective, but"),
+    (["search=architecture", "search.objectives=[parameters]"], "'parameters', which is known at a run's end alone:"),
 ]  # fmt: skip
 
 

@@ -11,10 +11,7 @@ from tests.conftest import TINY
 FIRST_STEP = """
 import gc, sys
 from prenda.cli import main
-from prenda.system.startup import without_signal_processing
-
-with without_signal_processing():
-    from prenda.training.classifier import Classifier
+from prenda.training.classifier import Classifier
 
 def step(self, batch, batch_idx):
     print("FROZEN", gc.isenabled() and gc.get_freeze_count() > 100_000)
@@ -32,7 +29,7 @@ LATER = {
     "jinja2",
     "prenda.bundle.export",
 }  # a report's and a bundle's
-ELSEWHERE = {"scipy.signal", "mlflow", "sqlalchemy", "pandas", "optuna", "sklearn", "tensorboard", "ray", "submitit"}
+ELSEWHERE = {"mlflow", "sqlalchemy", "pandas", "optuna", "sklearn", "tensorboard", "ray", "submitit"}
 
 
 def at_first_step(tmp_path, *arguments: str) -> dict[str, list[str]]:
@@ -68,18 +65,3 @@ def test_the_collector_stays_off_where_it_was_off():
         assert not gc.isenabled()
     finally:
         gc.enable()
-
-
-def test_torchmetrics_does_without_scipy_signal_which_can_be_imported_later():
-    script = (
-        "import sys\n"
-        "from prenda.system.startup import lasting\n"
-        "with lasting():\n"
-        "    import prenda.training.train\n"
-        "print('scipy.signal._signaltools' in sys.modules)\n"
-        "import scipy, scipy.signal\n"
-        "from scipy.signal.windows import hamming\n"
-        "print(len(scipy.signal.get_window('hann', 8)), hamming(3)[1])"
-    )
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120)
-    assert done.stdout.split() == ["False", "8", "1.0"], done.stderr

@@ -13,8 +13,10 @@ from prenda.config.identity import describe_run
 from prenda.config.schema import TrainConfig
 from prenda.data.datasets.fashion_mnist import GARMENTS
 from prenda.errors import TrackingError
+from prenda.report.tables import read_history
 from prenda.system.signals import Stopped, stopping
 from prenda.tracking import runs
+from prenda.tracking.loggers import lightning_loggers
 from prenda.tracking.runs import recorded
 from prenda.tracking.store import connect
 from prenda.training.train import TrainResult, train
@@ -99,7 +101,8 @@ def test_tags_say_what_ran_where(home, result):
 def test_a_description_gives_the_headline_figures(home, result):
     note = client(home).get_run(result.run_id).data.tags["mlflow.note.content"]
     assert f"Accuracy {result.scores['test'].metrics['accuracy']:.2%} on the 500 test images" in note
-    assert "| test | " in note
+    assert "|  | train | val | test |" in note
+    assert f"| {result.scores['test'].metrics['brier']:.4f} |" in note
     assert "both in evaluation mode" in note
     assert "Most confused:" in note
 
@@ -249,3 +252,14 @@ def test_a_server_that_does_not_answer_is_told(tmp_path):
         opened_record(config, tmp_path / "run"),
     ):
         pass
+
+
+def test_a_continued_run_takes_metrics_that_its_file_has_no_column_for(tmp_path):
+    """A run of an earlier version goes on with the metrics that have been added since."""
+    (tmp_path / "metrics").mkdir()
+    (tmp_path / "metrics/metrics.csv").write_text("step,val/accuracy\n1,0.5\n")
+    (logger,) = lightning_loggers(configured(*TINY), tmp_path, None)
+    logger.log_metrics({"val/accuracy": 0.75, "val/brier": 0.25}, step=2)
+    logger.save()
+    history = read_history(tmp_path / "metrics/metrics.csv")
+    assert history == {"val/accuracy": {1: 0.5, 2: 0.75}, "val/brier": {2: 0.25}}

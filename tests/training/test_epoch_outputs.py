@@ -11,9 +11,16 @@ def test_batches_of_any_size_come_back_in_order():
     for number, (part, its_labels) in enumerate(zip(logits.split(3), labels.split(3), strict=True)):
         seen.add(part, its_labels, torch.tensor(float(number)))
     assert seen
-    found = seen.all()
+    found = (*seen.all(), *seen.losses())
     for values, expected in zip(found, (logits, labels, torch.arange(101.0), torch.tensor(sizes)), strict=True):
         assert values.equal(expected)
+
+
+def test_batches_may_come_without_a_loss():
+    seen = Seen()
+    seen.add(torch.rand(3, 10), torch.arange(3))
+    assert seen
+    assert seen.all()[1].tolist() == [0, 1, 2]
 
 
 def test_what_is_kept_is_a_copy():
@@ -22,4 +29,4 @@ def test_what_is_kept_is_a_copy():
     seen.add(logits, labels, loss)
     for values in (logits, labels, loss):
         values += 1
-    assert not any(values.any() for values in seen.all()[:3])
+    assert not any(values.any() for values in (*seen.all(), seen.losses()[0]))

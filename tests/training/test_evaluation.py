@@ -32,7 +32,7 @@ def test_a_run_is_found_by_id_and_by_name(tmp_path, capsys):
         assert main(["evaluate", name]) == 0
         printed = capsys.readouterr().out
         assert f"scored again from {name}" in printed
-        assert f"{result.scores['test'].metrics['accuracy']:.4f}" in printed
+        assert f"{result.scores['test'].metrics['accuracy']:.2%}" in printed
     assert main(["evaluate", "nobody's run"]) == 2
     assert "is neither a file nor a run in sqlite:///" in capsys.readouterr().err
     assert metrics_of(result)

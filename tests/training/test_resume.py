@@ -11,6 +11,8 @@ import pytest
 import torch
 
 from prenda.cli import main
+from prenda.data.datasets import generated
+from prenda.errors import UserError
 from prenda.report.tables import read_history
 from prenda.system.signals import Stopped
 from prenda.tracking.store import connect
@@ -139,3 +141,12 @@ def test_an_interruption_is_told_with_the_next_step(tmp_path):
         finally:
             process.kill()
     assert "`prenda resume RUN` resumes it" in printed
+
+
+def test_a_run_is_not_resumed_on_other_images(tmp_path, monkeypatch):
+    train(configured(*TINY, *DENSE), tmp_path)
+    (tmp_path / ".status").unlink()
+    generate = generated.generate
+    monkeypatch.setattr(generated, "generate", lambda count, seed: generate(count, seed + 10))
+    with pytest.raises(UserError, match=r"began with images of content \w{12}…, but generated in .* has \w{12}… now"):
+        train(configured(*TINY, *DENSE), tmp_path)

@@ -123,7 +123,7 @@ def test_a_full_report_has_every_part(backbone, tmp_path):
     assert [file for file in FULL if not (tmp_path / file).exists()] == []
     assert not (tmp_path / "confusion/epochs/epoch_001.png").exists()
     page = (tmp_path / "report.html").read_text()
-    assert f"{result.scores['train'].metrics['accuracy']:.4f}" in page
+    assert f"{result.scores['train'].metrics['accuracy']:.2%}" in page
     assert page.count("data:image/png;base64,") == 9
     scores = json.loads((tmp_path / "scores.json").read_text())
     for name in ("test/top2_accuracy", "test/calibrated/ece", "best/train/loss", "best/val/f1/Shirt", "temperature"):

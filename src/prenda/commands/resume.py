@@ -10,8 +10,13 @@ from prenda.system.startup import lasting
 
 def add_parser(subparsers: Subparsers) -> None:
     """Add the command to the parser of `prenda`."""
-    parser = subparsers.add_parser("resume", help="resume an interrupted run, to the result it would have had")
-    parser.add_argument("run", metavar="RUN", help="folder, id or name of the run")
+    parser = subparsers.add_parser(
+        "resume",
+        help="resume an interrupted run",
+        description="Resume an interrupted run from its last complete epoch, in its folder and in its MLflow run. "
+        "The result is bit-identical to an uninterrupted run.",
+    )
+    parser.add_argument("run", metavar="RUN", help="folder of the run, or its MLflow id or name")
     parser.set_defaults(run_command=run)
 
 

@@ -14,7 +14,9 @@ Subparsers: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 def add_model_argument(parser: argparse.ArgumentParser) -> None:
     """Add `--model`, the name of a registered model."""
-    parser.add_argument("--model", default="prenda", metavar="NAME", help="the model (default: %(default)s)")
+    parser.add_argument(
+        "--model", default="prenda", metavar="NAME", help="name of the registered model (default: %(default)s)"
+    )
 
 
 def stoppable(training: Callable[[], object]) -> int:

@@ -11,7 +11,7 @@ from prenda.commands.shared import Subparsers, stoppable
 
 def add_parser(subparsers: Subparsers) -> None:
     """Add the command to the help of `prenda`; Hydra parses its arguments."""
-    subparsers.add_parser("train", help="train, score and record a model; -m for a grid or a search of them")
+    subparsers.add_parser("train", help="train, score and record a model; with -m, a grid or a search")
 
 
 def run(overrides: Sequence[str]) -> int:

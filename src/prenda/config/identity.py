@@ -52,15 +52,20 @@ def differences(there: dict[str, Any], here: dict[str, Any], most: int = 3) -> s
     return "; ".join([*told, f"{len(names) - most} more"] if len(names) > most else told)
 
 
-def fingerprint(config: TrainConfig) -> str:
-    """SHA-256 of what decides a run's result: two runs of one fingerprint give the same model."""
-    return sha256(json.dumps(decisive(config), sort_keys=True).encode()).hexdigest()
+def fingerprint(config: TrainConfig, content: str | None = None) -> str:
+    """Return the SHA-256 of what decides a run's result: two runs of one fingerprint give the same model.
+
+    Args:
+        config: The run's.
+        content: Of a data set whose name does not fix its images, their hash; see `prenda.data.datasets`.
+    """
+    return sha256(json.dumps(decisive(config, content), sort_keys=True).encode()).hexdigest()
 
 
-def decisive(config: TrainConfig) -> dict[str, Any]:
+def decisive(config: TrainConfig, content: str | None = None) -> dict[str, Any]:
     """Return the settings that decide a run's result, flattened: those that the schema does not say otherwise of."""
-    plain = as_plain(config)
-    return flatten(_decisive_part(config, plain))
+    settings = flatten(_decisive_part(config, as_plain(config)))
+    return settings if content is None else settings | {"data.content": content}
 
 
 def _decisive_part(config: Any, plain: Mapping[str, Any]) -> dict[str, Any]:

@@ -20,10 +20,11 @@ from prenda.config.schema import TrainConfig
 from prenda.data.datamodule import from_config as data_from_config
 from prenda.errors import UserError
 from prenda.report.comparison import page as comparison_page
-from prenda.report.comparison.results import COMPARED, Compared, Comparison, Group, Pair, show
+from prenda.report.comparison.results import Compared, Comparison, Group, Pair, show
 from prenda.report.figures import Images
 from prenda.report.tables import read_predictions
 from prenda.report.terminal import relative
+from prenda.scoring.metrics import HEADLINE
 from prenda.scoring.scores import Scores, score
 from prenda.scoring.significance import cochran_q, holm, mcnemar, mean_interval, welch_interval
 from prenda.tracking.comparisons import Found, gather, record
@@ -187,7 +188,7 @@ def _groups(runs: Sequence[Compared]) -> list[Group]:
         Group(
             group,
             len(_by_seed(group, "accuracy")),
-            {name: mean_interval(_by_seed(group, name)) for name in COMPARED},
+            {metric.name: mean_interval(_by_seed(group, metric.name)) for metric in HEADLINE},
         )
         for group in members.values()
     ]

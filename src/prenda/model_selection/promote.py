@@ -18,6 +18,7 @@ from rich.table import Table
 from prenda.errors import UserError
 from prenda.report.card import card
 from prenda.report.tables import read_predictions
+from prenda.scoring.metrics import HEADLINE, Metric
 from prenda.scoring.significance import McNemar, mcnemar
 from prenda.tracking.registry import CHAMPION, Recorded, Registry, Version
 from prenda.tracking.store import local_store
@@ -89,16 +90,23 @@ def show_models(model: str = "prenda") -> None:
     out = Console()
     if not out.is_terminal:
         out.width = 160  # a file or a pipe has no edge to fold at
-    table = Table("Version", "Alias", "Run", "Backbone", "Data", "Accuracy", "F1", "Registered", "Decision")
+    figures = [metric.title[0].upper() + metric.title[1:] for metric in HEADLINE]
+    table = Table("Version", "Alias", "Run", "Backbone", "Data", *figures, "Registered", "Decision")
     for column in table.columns:
         column.overflow = "fold"
-    names = ("run", "backbone", "data", "test/accuracy", "test/f1")
     for version in versions:
-        facts = [escape(version.tags.get(f"prenda.{name}", "–")) for name in names]
+        facts = [escape(version.tags.get(f"prenda.{name}", "–")) for name in ("run", "backbone", "data")]
+        facts += [_tested_text(version, metric) for metric in HEADLINE]
         decision = version.tags.get("prenda.decision", "–")
         when = version.registered.strftime("%Y-%m-%d %H:%M")
         table.add_row(str(version.number), ", ".join(version.aliases), *facts, when, decision)
     out.print(table)
+
+
+def _tested_text(version: Version, metric: Metric) -> str:
+    """A test score as the version's tags have it; – where the version was registered without."""
+    tag = version.tags.get(f"prenda.test/{metric.name}")
+    return "–" if tag is None else metric.text(float(tag))
 
 
 def _complete(registry: Registry, run: str, scratch: Path) -> None:
@@ -181,7 +189,8 @@ def _register(registry: Registry, recorded: Recorded, model: str) -> Version:
     scores = recorded.bundle.scores
     rows = json.loads(recorded.classes.read_text(encoding="utf-8"))
     facts = {"run": recorded.run_name, "backbone": recorded.backbone, "data": recorded.bundle.data["name"]}
-    facts |= {name: f"{scores[name]:.4f}" for name in ("test/accuracy", "test/f1") if name in scores}
+    names = [f"test/{metric.name}" for metric in HEADLINE]
+    facts |= {name: f"{scores[name]:.4f}" for name in names if name in scores}
     tags = {f"prenda.{name}": value for name, value in facts.items()}
     text = card(recorded.bundle, rows, recorded.run_name)
     return registry.register(model, recorded.run_id, recorded.model_id, text, tags)

@@ -8,6 +8,7 @@ from prenda.bundle.format import Bundle
 from prenda.data.contract import CardText
 from prenda.data.datasets import find
 from prenda.errors import DataError
+from prenda.scoring.metrics import METRIC, SUMMARY
 
 Row = Mapping[str, str | float]
 
@@ -80,14 +81,8 @@ def _training(bundle: Bundle) -> list[str]:
 
 
 def _scores(bundle: Bundle, rows: Sequence[Row]) -> list[str]:
-    names = {
-        "test/accuracy": "accuracy",
-        "test/top2_accuracy": "accuracy of the first two answers",
-        "test/f1": "F1, mean of the classes",
-        "test/loss": "cross-entropy",
-        "test/brier": "Brier score",
-    }
-    lines = [f"- {title}: {bundle.scores[name]:.4f}" for name, title in names.items() if name in bundle.scores]
+    recorded = {metric: bundle.scores.get(f"test/{metric.name}") for metric in SUMMARY}
+    lines = [f"- {metric.title}: {metric.text(value)}" for metric, value in recorded.items() if value is not None]
     lines += ["", "| class | precision | recall | F1 | images |", "|---|---|---|---|---|"]
     for row in rows:
         figures = " | ".join(f"{row[column]:.3f}" for column in ("precision", "recall", "f1-score"))
@@ -103,7 +98,7 @@ def _calibration(bundle: Bundle) -> list[str]:
     return [
         line,
         f"How far probabilities are from how often they are right (expected calibration error on the test images): "
-        f"{before:.4f} without, {after:.4f} with it.",
+        f"{METRIC['ece'].text(before)} without, {METRIC['ece'].text(after)} with it.",
     ]
 
 

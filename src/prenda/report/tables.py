@@ -4,14 +4,27 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from prenda.report.page import Table
+from prenda.scoring.metrics import Metric
 from prenda.scoring.scores import Row
+
+
+def score_table(metrics: Iterable[Metric], scores: Mapping[str, Mapping[str, float]]) -> Table:
+    """A row for each metric, a column for each part of the data: further metrics make no table too wide.
+
+    Args:
+        metrics: In their order.
+        scores: By part of the data and name of the metric.
+    """
+    rows = [(m.name, *(m.text(values[m.name]) for values in scores.values())) for m in metrics]
+    return Table(("", *scores), rows)
 
 
 def write_json(content: Any, path: Path) -> None:
@@ -61,7 +74,7 @@ def read_predictions(path: Path) -> tuple[NDArray[np.float32], NDArray[np.int64]
 
 
 def read_history(path: Path) -> dict[str, dict[int, float]]:
-    """The figures of each epoch, by name, from the `metrics.csv` that Lightning's CSVLogger writes."""
+    """The figures of each epoch, by name, from the run's `metrics.csv`."""
     history: dict[str, dict[int, float]] = {}
     with path.open(newline="", encoding="utf-8") as file:
         for row in csv.DictReader(file):

@@ -14,7 +14,8 @@ from rich.markup import escape
 from rich.table import Table
 from rich.tree import Tree
 
-SHOWN = ("accuracy", "f1", "precision", "recall", "loss", "ece")  # of each part, what fits a narrow terminal
+from prenda.report.tables import score_table
+from prenda.scoring.metrics import SUMMARY
 
 
 def show_config(console: Console, config: Mapping[str, Any], title: str) -> None:
@@ -58,9 +59,12 @@ def show_result(
 ) -> None:
     """The closing table: scores of each split, then where everything is."""
     console.print(f"\n{title}", highlight=False, markup=False)
-    table = Table("", *SHOWN)
-    for split, values in scores.items():
-        table.add_row(split, *(f"{values[name]:.4f}" for name in SHOWN))
+    content = score_table(SUMMARY, scores)
+    table = Table()
+    for index, column in enumerate(content.columns):
+        table.add_column(column, justify="right" if index else "left")
+    for row in content.rows:
+        table.add_row(*row)
     console.print(table)
     for name, place in places.items():
         console.print(f"{name:<17} {place}", soft_wrap=True, highlight=False, markup=False)

@@ -7,10 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
-from scipy.special import log_softmax
 
-Logits = NDArray[np.float32]
-Labels = NDArray[np.int64]
+from prenda.scoring.predictions import Predictions
+
 BINS = 15  # of confidence, all equally wide, as in Guo and others (arXiv 1706.04599)
 
 
@@ -34,51 +33,37 @@ class Reliability:
         return float(np.average(gap, weights=self.count))
 
 
-def fit_temperature(logits: Logits, labels: Labels) -> float:
+def fit_temperature(predictions: Predictions) -> float:
     """The number that logits are divided by for the smallest negative log-likelihood (Guo and others, section 4.2).
 
     It changes no prediction. More than 1 means that the network is too sure. Sought between 0.05 and 20: where every
     image is right, the likelihood would grow without end.
-
-    Shapes:
-        logits (N, classes); labels (N,).
     """
     found = minimize_scalar(
-        lambda log_t: negative_log_likelihood(logits / np.exp(log_t), labels),
+        lambda log_t: negative_log_likelihood(predictions.at_temperature(np.exp(log_t))),
         bounds=(np.log(0.05), np.log(20)),
         method="bounded",
     )
     return float(np.exp(found.x))
 
 
-def calibration_metrics(logits: Logits, labels: Labels, temperature: float = 1.0) -> dict[str, float]:
-    """Negative log-likelihood as `loss`, Brier score and expected calibration error of logits at a temperature.
-
-    The Brier score is the squared distance of the probabilities from the truth, summed over the classes (0 to 2).
-    """
-    scaled = logits / temperature
-    probabilities = np.exp(log_softmax(scaled.astype(np.float64), axis=1))
-    squares = (probabilities**2).sum(1) - 2 * probabilities[np.arange(len(labels)), labels] + 1
-    return {
-        "loss": negative_log_likelihood(scaled, labels),
-        "brier": float(squares.mean()),
-        "ece": reliability(scaled, labels).error,
-    }
-
-
-def negative_log_likelihood(logits: Logits, labels: Labels) -> float:
+def negative_log_likelihood(predictions: Predictions) -> float:
     """Mean over the images, natural logarithm."""
-    return float(-log_softmax(logits.astype(np.float64), axis=1)[np.arange(len(labels)), labels].mean())
+    labels = predictions.labels
+    return float(-predictions.log_probabilities[np.arange(len(labels)), labels].mean())
 
 
-def reliability(logits: Logits, labels: Labels) -> Reliability:
-    """Sorts images into bins by confidence.
+def brier_score(predictions: Predictions) -> float:
+    """Squared distance of the probabilities from the truth, summed over the classes (0 to 2), mean over the images."""
+    probabilities, labels = np.exp(predictions.log_probabilities), predictions.labels
+    squares = (probabilities**2).sum(1) - 2 * probabilities[np.arange(len(labels)), labels] + 1
+    return float(squares.mean())
 
-    Shapes:
-        logits (N, classes); labels (N,).
-    """
-    confidence = np.exp(log_softmax(logits.astype(np.float64), axis=1).max(1))
-    right = logits.argmax(1) == labels
+
+def reliability(predictions: Predictions) -> Reliability:
+    """Sorts images into bins by confidence."""
+    confidence = np.exp(predictions.log_probabilities.max(1))
+    right = predictions.predicted == predictions.labels
     bins = np.minimum((confidence * BINS).astype(int), BINS - 1)
     count = np.bincount(bins, minlength=BINS)
     full = np.where(count == 0, np.nan, count)

@@ -24,7 +24,7 @@ from prenda.errors import ConfigError, UserError
 from prenda.search.job import LOG, Job, TrialAddress
 from prenda.search.launchers.base import Ended, TrialLauncher
 from prenda.search.outcome import Outcome, judge
-from prenda.search.plan import Plan, told
+from prenda.search.plan import Plan, content_of, told
 from prenda.search.progress import SweepProgress, duration
 from prenda.search.space import shown, text
 from prenda.search.study import open_study
@@ -154,7 +154,7 @@ class Sweep:
         except UserError as error:
             self._tell(trial, Outcome("failed", note=str(error)), None, progress)
             return
-        mark = fingerprint(config)
+        mark = fingerprint(config, content_of(config.data))
         trial.set_user_attr("fingerprint", mark)
         running = {started.mark for started in self._running.values()}
         if mark in self._done:

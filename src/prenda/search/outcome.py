@@ -8,11 +8,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from prenda.scoring.metrics import METRICS
 from prenda.tracking.runs import PRUNED, status
 
-LARGER_IS_BETTER = ("val/accuracy", "val/top2_accuracy", "val/f1", "val/precision", "val/recall")
-SMALLER_IS_BETTER = ("val/loss", "val/brier", "val/ece", "parameters", "latency/seconds")
-OBJECTIVES = LARGER_IS_BETTER + SMALLER_IS_BETTER
+EACH_EPOCH = {f"val/{metric.name}": metric.larger_is_better for metric in METRICS}
+AT_THE_END = {"parameters": False, "latency/seconds": False}
+OBJECTIVES = EACH_EPOCH | AT_THE_END  # by name, whether larger is better
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ import re
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,8 @@ from omegaconf.errors import OmegaConfBaseException
 
 from prenda.config.convert import as_plain, typed
 from prenda.config.identity import decisive, differences
-from prenda.config.schema import SearchConfig, TrackingConfig, TrainConfig
+from prenda.config.schema import DataConfig, SearchConfig, TrackingConfig, TrainConfig
+from prenda.data.datasets import content_identity
 from prenda.errors import ConfigError
 from prenda.search.composition import chosen_files, without_hydra
 from prenda.search.space import VARIABLES, Parameter, Space, Value, parse, text
@@ -80,7 +82,7 @@ class Plan:
             "command": self.command,
             "space": self.space.describe(),
             "objectives": list(self.search.objectives),
-            "settings": {key: decisive(typed(base)) for key, base in self.bases.items()},
+            "settings": {key: _decisive(typed(base)) for key, base in self.bases.items()},
         }
 
 
@@ -155,6 +157,20 @@ def told(plan: Plan, config: TrainConfig, chosen: Mapping[str, Value]) -> tuple[
         if not setting.startswith("search.")
     ]
     return [each for each in plan.overrides if not each.startswith(("search", "workers"))], own
+
+
+def content_of(data: DataConfig) -> str | None:
+    """Return what identifies images that the data set's name does not fix; read once in a process."""
+    return _content(data.name, data.dir)
+
+
+@cache
+def _content(name: str, folder: str) -> str | None:
+    return content_identity(name, Path(folder).expanduser())
+
+
+def _decisive(config: TrainConfig) -> dict[str, Any]:
+    return decisive(config, content_of(config.data))
 
 
 def _value(config: TrainConfig, setting: str) -> Any:

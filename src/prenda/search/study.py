@@ -15,7 +15,7 @@ from optuna.study import Study
 from prenda.config.instantiate import build
 from prenda.config.schema import SearchConfig
 from prenda.errors import ConfigError
-from prenda.search.outcome import LARGER_IS_BETTER
+from prenda.search.outcome import AT_THE_END, OBJECTIVES
 from prenda.system.redaction import without_passwords
 
 WAIT = 60  # seconds for a lock of a database that is a file
@@ -48,6 +48,11 @@ def open_study(search: SearchConfig, storage: str, name: str) -> Study:
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     if search.pruner is not None and len(search.objectives) > 1:
         raise ConfigError("search.pruner needs one objective, but search.objectives has more: use search/pruner=none.")
+    if search.pruner is not None and search.objectives[0] in AT_THE_END:
+        raise ConfigError(
+            f"search.pruner compares trials epoch by epoch, but search.objectives has {search.objectives[0]!r}, which "
+            "is known at a run's end alone: use search/pruner=none, or an objective of validation such as val/accuracy."
+        )
     pruner = None if search.pruner is None else build(search.pruner, "search.pruner")
     sampler(search, 0)  # refused before the study is made
     study = optuna.create_study(
@@ -63,7 +68,7 @@ def open_study(search: SearchConfig, storage: str, name: str) -> Study:
 
 def directions(objectives: Sequence[str]) -> list[Literal["maximize", "minimize"]]:
     """Whether each is to become larger or smaller."""
-    return ["maximize" if name in LARGER_IS_BETTER else "minimize" for name in objectives]
+    return ["maximize" if OBJECTIVES[name] else "minimize" for name in objectives]
 
 
 def sampler(search: SearchConfig, trials: int) -> BaseSampler | None:

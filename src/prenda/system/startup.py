@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import atexit
 import gc
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from types import ModuleType
 
 from prenda.system.memory import give_back
 
@@ -31,28 +29,10 @@ def lasting() -> Iterator[None]:
     It would look through them in every epoch, and take them apart one by one as the process ends. For the start of a
     command, before there is garbage, which would stay too.
     """
-    with resting(), without_signal_processing():
+    with resting():
         yield
         gc.freeze()
     atexit.register(_leave)
-
-
-@contextmanager
-def without_signal_processing() -> Iterator[None]:
-    """Lets torchmetrics believe that scipy.signal is there: half a second and 26 MiB.
-
-    It imports it to give it a function's old name again, for a metric of speech. Whoever imports it later gets it.
-    """
-    name = "scipy.signal"
-    if name in sys.modules:
-        yield
-        return
-    sys.modules[name] = stand_in = ModuleType(name)
-    stand_in.__dict__["hamming"] = None
-    try:
-        yield
-    finally:
-        del sys.modules[name]
 
 
 def _leave() -> None:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from PIL import Image
-from pytorch_lightning.loggers import CSVLogger, Logger, MLFlowLogger
-from pytorch_lightning.loggers.csv_logs import ExperimentWriter
+from pytorch_lightning.loggers import Logger, MLFlowLogger
+from pytorch_lightning.utilities import rank_zero_only
 
+from prenda.system.atomic_write import write_whole
 from prenda.system.signals import held
 
 
@@ -30,27 +33,48 @@ class RunLogger(MLFlowLogger):
         """Leaves the run open: after training comes scoring."""
 
 
-class _Writer(ExperimentWriter):
-    """Goes on in the file of a run that is continued, where Lightning's would delete it."""
+class FileLogger(Logger):
+    """Metrics of each epoch in a CSV file, as Lightning's CSVLogger writes them.
 
-    def _check_log_dir_exists(self) -> None:
-        path = Path(self.metrics_file_path)
-        if path.is_file():
-            with path.open(newline="", encoding="utf-8") as file:
-                self.metrics_keys = next(csv.reader(file), [])
+    A resumed run adds to its file, where CSVLogger would delete it.
+    """
 
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.path = path
 
-class _FileLogger(CSVLogger):
-    """Figures of each epoch in `metrics/metrics.csv` of the run's folder."""
+    @property
+    def name(self) -> str:
+        return self.path.stem
 
-    def __init__(self, folder: Path) -> None:
-        super().__init__(folder, name="metrics", version="")
-        self._experiment: ExperimentWriter = _Writer(self.log_dir)
+    @property
+    def version(self) -> str:
+        return ""
+
+    @rank_zero_only
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        """Add a row; a new metric adds a column."""
+        rows: list[dict[str, Any]] = [*self._rows(), {**metrics, "step": step}]
+        table = io.StringIO()
+        writer = csv.DictWriter(table, sorted(set().union(*rows)))
+        writer.writeheader()
+        writer.writerows(rows)
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(self.path, table.getvalue())
+
+    def log_hyperparams(self, params: Any, *args: Any, **kwargs: Any) -> None:
+        """Do nothing: the run's configuration lies in `config.yaml`."""
+
+    def _rows(self) -> list[dict[str, Any]]:
+        if not self.path.is_file():
+            return []
+        with self.path.open(newline="", encoding="utf-8") as file:
+            return list(csv.DictReader(file))
 
 
 def lightning_loggers(folder: Path, uri: str | None, run_id: str | None) -> list[Logger]:
     """Where Lightning sends its figures: `metrics/metrics.csv` in the run's folder, and the run in MLflow."""
-    loggers: list[Logger] = [_FileLogger(folder)]
+    loggers: list[Logger] = [FileLogger(folder / "metrics" / "metrics.csv")]
     if run_id is not None:
         loggers.append(RunLogger(tracking_uri=uri, run_id=run_id))
     return loggers

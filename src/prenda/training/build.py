@@ -5,13 +5,12 @@ from __future__ import annotations
 import logging
 import os
 import warnings
-from contextlib import nullcontext
 from typing import Any, cast
 
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import Callback
-from pytorch_lightning.profilers import PassThroughProfiler, Profiler
+from pytorch_lightning.profilers import Profiler
 
 from prenda.config.convert import as_plain
 from prenda.config.instantiate import build, refused
@@ -20,6 +19,7 @@ from prenda.data.datamodule import ImageDataModule
 from prenda.data.datamodule import from_config as data_from_config
 from prenda.errors import ConfigError
 from prenda.training.classifier import Classifier
+from prenda.training.lightning_overrides import IdleProfiler, disable_nvml_check
 from prenda.training.test_time_views import Views
 
 
@@ -68,8 +68,7 @@ def settle(config: TrainConfig, processes: int) -> None:
     torch.set_num_threads(config.trainer.threads or max(1, cores // processes))
     pl.seed_everything(config.seed, verbose=False)
     if resolve_device(config.trainer)[0] == "cpu":
-        # Lightning sets it; every step of an optimiser then looks for NVIDIA's library, and finds none.
-        os.environ.pop("PYTORCH_NVML_BASED_CUDA_CHECK", None)
+        disable_nvml_check()
 
 
 def build_data(config: TrainConfig) -> ImageDataModule:
@@ -138,17 +137,6 @@ def _try_optimizer(config: TrainConfig, classifier: Classifier) -> None:
         classifier.make_scheduler(optimizer, 100)
 
 
-class _Unmeasured(PassThroughProfiler):
-    """Lightning's own profiler that does nothing, without a generator for each of the 55 things that a step does."""
-
-    # Lightning declares a context manager made of a generator, which this one does without; both serve a `with`.
-    def profile(self, action_name: str) -> nullcontext[None]:  # type: ignore[override]
-        return _NOTHING
-
-
-_NOTHING = nullcontext()
-
-
 def build_trainer(trainer: TrainerConfig, profiler: Profiler | None = None, **settings: Any) -> pl.Trainer:
     """Lightning's Trainer without what we do ourselves: its summary, its first check of validation, its folder."""
     device, _ = resolve_device(trainer)
@@ -160,6 +148,6 @@ def build_trainer(trainer: TrainerConfig, profiler: Profiler | None = None, **se
         enable_model_summary=False,
         log_every_n_steps=0,  # figures come once an epoch
         use_distributed_sampler=False,  # the datamodule's own samplers know the processes
-        profiler=profiler or _Unmeasured(),
+        profiler=profiler or IdleProfiler(),
         **settings,
     )

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import io
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 
 from prenda.system.atomic_write import write_whole
+from prenda.training.lightning_overrides import ModelCheckpoint
 
 MONITOR = "val/accuracy"
 
@@ -35,17 +34,6 @@ class AtomicCheckpointIO(TorchCheckpointIO):
             raise OSError(
                 error.errno, f"{error.strerror}: the checkpoint cannot be kept, make room for", str(target)
             ) from error
-
-
-class ModelCheckpoint(pl.callbacks.ModelCheckpoint):
-    """Lightning's, at the end of epochs alone, with its key made up once instead of in every hook of every step."""
-
-    @cached_property
-    def state_key(self) -> str:
-        return super().state_key
-
-    def on_train_batch_end(self, *_: Any) -> None:
-        """Leaves out the look whether a step is one to save after: none is."""
 
 
 def best_and_last(folder: Path) -> list[Callback]:

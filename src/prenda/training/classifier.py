@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 from typing import Any
 
-import pytorch_lightning as pl
 import torch
 from pytorch_lightning.trainer.states import TrainerFn
 from pytorch_lightning.utilities.types import OptimizerLRScheduler
@@ -13,28 +13,26 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
-from torchmetrics import MeanMetric, MetricCollection
-from torchmetrics.classification import (
-    MulticlassAccuracy,
-    MulticlassConfusionMatrix,
-    MulticlassF1Score,
-    MulticlassPrecision,
-    MulticlassRecall,
-)
+from torchmetrics import MeanMetric
+from torchmetrics.classification import MulticlassConfusionMatrix
 
 from prenda.errors import UserError
-from prenda.training.epoch_outputs import Seen
+from prenda.scoring.metrics import METRIC, Needs, measure, needing
+from prenda.scoring.predictions import Predictions
+from prenda.training.epoch_outputs import Gathered, Seen, over_processes
+from prenda.training.lightning_overrides import LightningModule
 
 SPLITS = ("train", "val", "test")
 MakeOptimizer = Callable[[Iterable[nn.Parameter]], Optimizer]
 MakeScheduler = Callable[[Optimizer, int], LRScheduler]
 
 
-class Classifier(pl.LightningModule):
+class Classifier(LightningModule):
     """Trains and scores a backbone by cross-entropy.
 
-    Logs once an epoch, as `train/…`, `val/…` and `test/…`: loss, accuracy, and f1, precision and recall as means over
-    the classes. `train/…` is what training saw: augmented images, dropout on, the loss smoothed if it is.
+    Logs once an epoch, as `val/…` and `test/…`, every metric of `prenda.scoring.metrics`, over the images of all
+    processes. `train/…` is what training saw: augmented images, dropout on, the loss smoothed if it is; beside the
+    loss it has the metrics that need no more than counts.
 
     Attributes:
         confusion: The last epoch's confusion matrix of each split, (num_classes, num_classes), int64; rows are true.
@@ -59,15 +57,10 @@ class Classifier(pl.LightningModule):
         self._optimizer, self._scheduler = optimizer, scheduler
         # Filled, computed and emptied at the end of each epoch of each split, so one set serves all of them.
         # A NaN stays one, to be seen; torchmetrics would drop it, and with nan_strategy="disable" drops the weights.
-        self._loss, self._metrics = MeanMetric(nan_strategy=float("nan")), _metrics(num_classes)
+        self._loss, self._num_classes = MeanMetric(nan_strategy=float("nan")), num_classes
+        self._confusion = MulticlassConfusionMatrix(num_classes, validate_args=False)
+        self._gathered = Gathered()
         self._seen = {split: Seen() for split in SPLITS}
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        """Takes Lightning's notes of the hook it is in, 42 a step, without asking each time if it is a parameter."""
-        if name == "_current_fx_name":
-            self.__dict__[name] = value
-        else:
-            super().__setattr__(name, value)
 
     def forward(self, images: Tensor) -> Tensor:
         """Shapes: images (B, C, H, W) -> logits (B, num_classes)."""
@@ -84,13 +77,18 @@ class Classifier(pl.LightningModule):
         torch.manual_seed(int(epochs[-1]) + self.global_rank)
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
-        return self._step("train", batch, self.label_smoothing)
+        images, labels = batch
+        logits = self(images)
+        loss = cross_entropy(logits, labels, label_smoothing=self.label_smoothing)
+        # Kept, and given to the metrics once an epoch: an update each step costs a tenth of a dense network's step.
+        self._seen["train"].add(logits.detach(), labels, loss.detach())
+        return loss
 
     def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
-        self._step("val", batch)
+        self._seen["val"].add(self(batch[0]), batch[1])
 
     def test_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
-        self._step("test", batch)
+        self._seen["test"].add(self(batch[0]), batch[1])
 
     def predict_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
         """Logits (B, num_classes), float32."""
@@ -135,50 +133,45 @@ class Classifier(pl.LightningModule):
         # A callback may have stopped training after this epoch: a resumed run must not train on.
         checkpoint["prenda"] = self.notes | {"training_stopped": self.trainer.should_stop}
 
-    def _step(self, split: str, batch: tuple[Tensor, Tensor], label_smoothing: float = 0.0) -> Tensor:
-        images, labels = batch
-        logits = self(images)
-        loss = cross_entropy(logits, labels, label_smoothing=label_smoothing)
-        # Kept, and given to the metrics once an epoch: an update each step costs a tenth of a dense network's step.
-        self._seen[split].add(logits.detach(), labels, loss.detach())
-        return loss
-
     def _log_epoch(self, split: str) -> None:
         seen, self._seen[split] = self._seen[split], Seen()
-        if seen:  # a process may have got none of a small part
-            logits, labels, losses, sizes = seen.all()
-            self._loss.update(losses.float(), sizes)
-            self._metrics.update(logits.argmax(1), labels)
-        scores = self._metrics.compute() | {"loss": self._loss.compute()}
-        self._check_finite(split, scores["loss"])
-        self.confusion[split] = scores.pop("confusion").cpu()
-        self._loss.reset()
-        self._metrics.reset()
+        scores = self._scored_in_training(seen) if split == "train" else self._scored(split, seen)
         logged = {f"{split}/{name}": value for name, value in scores.items()}
         if split == "train":
-            logged["train/lr"] = torch.tensor(self.trainer.optimizers[0].param_groups[0]["lr"])
+            logged["train/lr"] = self.trainer.optimizers[0].param_groups[0]["lr"]
         # Loggers take `step` as the place on the horizontal axis: epochs, counted from 1.
-        logged["step"] = torch.tensor(self.current_epoch + 1.0)
+        logged["step"] = self.current_epoch + 1.0
         # Every process has computed the same figures over all of them: there is nothing left to reduce.
         self.log_dict(logged, sync_dist=False)
 
-    def _check_finite(self, split: str, loss: Tensor) -> None:
+    def _scored_in_training(self, seen: Seen) -> dict[str, float]:
+        loss = float(over_processes(self._loss, *seen.losses()))
+        self._check_finite("train", loss)
+        counts = Predictions.counted(self._counted("train", *seen.all()).numpy())
+        return measure(counts, needing(Needs.counts)) | {"loss": loss}
+
+    def _scored(self, split: str, seen: Seen) -> dict[str, float]:
+        if seen:
+            logits, labels = seen.all()
+        else:  # a process may have got none of a small part
+            logits = torch.empty(0, self._num_classes, device=self.device)
+            labels = torch.empty(0, dtype=torch.int64, device=self.device)
+        confusion = self._counted(split, logits, labels)
+        logits, labels = over_processes(self._gathered, logits, labels)
+        labels = labels.reshape(-1)  # torchmetrics makes a number of the label of a single image
+        predictions = Predictions(logits.cpu().numpy(), labels.cpu().numpy(), confusion.numpy())
+        self._check_finite(split, METRIC["loss"].function(predictions))
+        return measure(predictions)
+
+    def _counted(self, split: str, logits: Tensor, labels: Tensor) -> Tensor:
+        self.confusion[split] = over_processes(self._confusion, logits.argmax(1), labels).cpu()
+        return self.confusion[split]
+
+    def _check_finite(self, split: str, loss: float) -> None:
         """Ends a training that will not come back, instead of scoring a network that answers nothing."""
-        if self.trainer.optimizers and not loss.isfinite():
+        if self.trainer.optimizers and not math.isfinite(loss):
             rate = self.trainer.optimizers[0].param_groups[0]["lr"]
             raise UserError(
-                f"{split}/loss is {loss.item()} in epoch {self.current_epoch + 1}: training diverged at a rate of "
+                f"{split}/loss is {loss} in epoch {self.current_epoch + 1}: training diverged at a rate of "
                 f"{rate:.3g}. Give a smaller optimizer.lr, or set trainer.gradient_clip=1."
             )
-
-
-def _metrics(num_classes: int) -> MetricCollection:
-    return MetricCollection(
-        {
-            "accuracy": MulticlassAccuracy(num_classes, average="micro"),
-            "f1": MulticlassF1Score(num_classes, average="macro"),
-            "precision": MulticlassPrecision(num_classes, average="macro"),
-            "recall": MulticlassRecall(num_classes, average="macro"),
-            "confusion": MulticlassConfusionMatrix(num_classes),
-        }
-    )

@@ -83,7 +83,7 @@ def _finished(
         settings=parameters(config),
         class_names=data.class_names,
         scores=scores,
-        temperature=fit_temperature(scores["val"].logits, scores["val"].labels),
+        temperature=fit_temperature(scores["val"]),
         best_epoch=best_epoch,
         test_images=data.split("test").images.cpu().numpy(),
         first_layer=None if weights is None else weights.numpy(),

@@ -12,8 +12,7 @@ import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.profilers import Profiler
 from pytorch_lightning.profilers.pytorch import RegisterRecordFunction
-from torch._C._profiler import _RecordFunctionFast
-from torch.profiler import ProfilerActivity, profile, supported_activities
+from torch.profiler import ProfilerActivity, profile, record_function, supported_activities
 
 TRACE, OPERATIONS = Path("profile/trace.json.gz"), Path("profile/operations.txt")
 WARM_UP = 3  # steps between making torch's profiler ready, which a GPU's takes a while to be, and recording
@@ -22,19 +21,18 @@ WARM_UP = 3  # steps between making torch's profiler ready, which a GPU's takes 
 class Spans(Profiler):
     """Names in the trace what Lightning does: every hook of each callback, fetching, backward, the optimiser's step.
 
-    With what torch's own generated code uses: torch.profiler.record_function took 9.6 microseconds a span where this
-    takes 1.2, and a step has 54 of them. It must not outlive a change between recording and not.
+    A span takes 6.5 µs of a step that is recorded, and a step has 54 of them. Other steps have none.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self.recording = False
-        self._open: list[_RecordFunctionFast | None] = []
+        self._open: list[record_function | None] = []
 
     def start(self, action_name: str) -> None:
-        span = _RecordFunctionFast(_short(action_name)) if self.recording else None
+        span = record_function(_short(action_name)) if self.recording else None
         if span is not None:
-            span.__enter__()
+            span.__enter__()  # type: ignore[no-untyped-call]
         self._open.append(span)
 
     def stop(self, action_name: str) -> None:

@@ -13,10 +13,12 @@ from prenda.config.identity import check_folder, describe_run, run_name
 from prenda.config.schema import TrainConfig
 from prenda.config.validation import check
 from prenda.data.datamodule import ImageDataModule, Split
+from prenda.errors import UserError
 from prenda.report import terminal
 from prenda.system.atomic_write import write_whole
 from prenda.system.signals import stopping
 from prenda.tracking.runs import PRUNED, DataUsed, Pruned, Run, recorded
+from prenda.training import checkpoints
 from prenda.training.build import build_callbacks, build_classifier, build_data, resolve_device, settle
 from prenda.training.distributed import Torchrun, fit_in_processes
 from prenda.training.finish import TrainResult, finish
@@ -52,6 +54,7 @@ def train(config: TrainConfig, folder: Path, callbacks: Sequence[Callback] = ())
     out = Console()
     terminal.show_config(out, as_plain(config), f"prenda train: {run_name(config)}")
     terminal.show_network(out, classifier, data.image_shape)
+    _check_images(folder, data)
     folder.mkdir(parents=True, exist_ok=True)
     write_whole(folder / "config.yaml", as_yaml(config))
     with stopping(), recorded(config.tracking, describe_run(config), folder) as run:
@@ -90,6 +93,19 @@ def join(config: TrainConfig, folder: Path) -> None:
     classifier = build_classifier(config, data)
     with stopping():
         fit(config, classifier, data, folder, None, (), torchrun.processes, torchrun.nodes)
+
+
+def _check_images(folder: Path, data: ImageDataModule) -> None:
+    """Refuse to resume a run on other images than it began with: a folder of images may have changed meanwhile."""
+    last = folder / "checkpoints" / "last.ckpt"
+    if not last.is_file():
+        return
+    began_with = checkpoints.read(last)["prenda"]["content_hash"]
+    if began_with != data.content_hash:
+        raise UserError(
+            f"{folder} holds a run that began with images of content {began_with[:12]}…, but {data.data_name} in "
+            f"{data.data_dir} has {data.content_hash[:12]}… now: restore the images, or give another folder."
+        )
 
 
 def _data_used(data: ImageDataModule) -> DataUsed:

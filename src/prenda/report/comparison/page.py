@@ -29,6 +29,7 @@ from prenda.report.comparison.results import (
 )
 from prenda.report.figures import Images, save
 from prenda.report.page import Section, Table, write_page
+from prenda.scoring.metrics import METRIC
 
 IMAGES_SHOWN = 12  # in a gallery
 
@@ -79,7 +80,7 @@ def _write_confusions(folder: Path, comparison: Comparison) -> tuple[list[Path],
     first, *others = comparison.runs[:MOST_RUNS_SHOWN]
     names, matrices, differences = comparison.class_names, [], []
     for run in (first, *others):
-        title = f"{run.letter}: accuracy {run.scores.metrics['accuracy']:.4f}"
+        title = f"{run.letter}: accuracy {METRIC['accuracy'].text(run.scores.metrics['accuracy'])}"
         matrices.append(folder / f"{run.letter}.png")
         save(figures.confusion_figure(run.scores.confusion, names, title), matrices[-1])
     for run in others:

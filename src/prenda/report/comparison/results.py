@@ -14,13 +14,11 @@ from rich.markup import escape
 from rich.table import Table as RichTable
 
 from prenda.report.page import Table
+from prenda.scoring.metrics import HEADLINE, METRIC, SUMMARY, Metric
 from prenda.scoring.scores import Scores
 from prenda.scoring.significance import McNemar
 
 LUCK = 0.05  # a p-value below it is called more than luck
-SHOWN = ("accuracy", "top2_accuracy", "f1", "loss", "brier", "ece")  # of two runs
-COMPARED = ("accuracy", "f1", "loss")  # of more
-PARTS = {"accuracy", "top2_accuracy"}  # shown as percentages, their differences as points
 MOST_RUNS_SHOWN = 6  # of matrices and classes
 MOST_PAIRS_SHOWN = 15
 
@@ -116,7 +114,7 @@ class Comparison:
             "disagreements": float((right.any(0) & ~right.all(0)).sum()),
         }
         for run in others:
-            flat |= {f"difference/{name}/{run.letter}": difference(first, run, name) for name in SHOWN}
+            flat |= {f"difference/{m.name}/{run.letter}": difference(first, run, m.name) for m in SUMMARY}
         return flat
 
 
@@ -126,11 +124,12 @@ def verdict(comparison: Comparison) -> str:
         return _verdict_of_two(comparison.pairs[0])
     q, p_value = comparison.cochran
     best = max(comparison.runs, key=lambda run: run.scores.metrics["accuracy"])
+    highest = _shown(METRIC["accuracy"], best)
     sure = sum(pair.p_value < LUCK for pair in comparison.pairs)
     told = "some of them differ by more than luck" if p_value < LUCK else "their differences may be luck"
     return (
-        f"Of {len(comparison.runs)} runs, {best.letter} has the highest accuracy "
-        f"({best.scores.metrics['accuracy']:.2%}). Cochran's Q = {q:.1f}, {p_text(p_value)}: {told}. "
+        f"Of {len(comparison.runs)} runs, {best.letter} has the highest accuracy ({highest}). "
+        f"Cochran's Q = {q:.1f}, {p_text(p_value)}: {told}. "
         f"{sure} of {len(comparison.pairs)} pairs differ by more than luck (McNemar, exact, Holm-corrected)."
     )
 
@@ -198,14 +197,14 @@ def score_table(comparison: Comparison) -> Table:
     first, *others = comparison.runs
     if len(others) == 1:
         rows = [
-            (name, _shown(name, first.scores), _shown(name, others[0].scores), _change(name, first, others[0]))
-            for name in SHOWN
+            (metric.name, _shown(metric, first), _shown(metric, others[0]), _change(metric, first, others[0]))
+            for metric in SUMMARY
         ]
         return Table(("", "A", "B", "B − A"), rows)
-    columns = ["", *(column for name in COMPARED for column in (name, "− A"))]
-    lines = [[first.letter, *(cell for name in COMPARED for cell in (_shown(name, first.scores), ""))]]
+    columns = ["", *(column for metric in HEADLINE for column in (metric.name, "− A"))]
+    lines = [[first.letter, *(cell for metric in HEADLINE for cell in (_shown(metric, first), ""))]]
     for run in others:
-        cells = [cell for name in COMPARED for cell in (_shown(name, run.scores), _change(name, first, run))]
+        cells = [cell for metric in HEADLINE for cell in (_shown(metric, run), _change(metric, first, run))]
         lines.append([run.letter, *cells])
     return Table(columns, lines)
 
@@ -232,11 +231,11 @@ def group_table(comparison: Comparison) -> Table:
         (
             group.letters,
             "1 run" if len(group.runs) == 1 else str(group.seeds),
-            *(_interval(name, *group.means[name]) for name in COMPARED),
+            *(metric.interval_text(*group.means[metric.name]) for metric in HEADLINE),
         )
         for group in comparison.groups
     ]
-    return Table(("runs", "seeds", *COMPARED), rows)
+    return Table(("runs", "seeds", *(metric.name for metric in HEADLINE)), rows)
 
 
 def class_table(comparison: Comparison) -> Table:
@@ -293,17 +292,9 @@ def _class_f1(run: Compared, comparison: Comparison) -> NDArray[np.float64]:
     return np.array([float(row["f1-score"]) for row in run.scores.classes[: len(comparison.class_names)]])
 
 
-def _shown(name: str, scores: Scores) -> str:
-    value = scores.metrics[name]
-    return f"{value:.2%}" if name in PARTS else f"{value:.4f}"
+def _shown(metric: Metric, run: Compared) -> str:
+    return metric.text(run.scores.metrics[metric.name])
 
 
-def _change(name: str, first: Compared, second: Compared) -> str:
-    value = difference(first, second, name)
-    return f"{100 * value:+.2f}" if name in PARTS else f"{value:+.4f}"
-
-
-def _interval(name: str, mean: float, half: float) -> str:
-    if np.isinf(half):
-        return f"{mean:.2%}" if name in PARTS else f"{mean:.4f}"
-    return f"{mean:.2%} ± {100 * half:.2f}" if name in PARTS else f"{mean:.4f} ± {half:.4f}"
+def _change(metric: Metric, first: Compared, second: Compared) -> str:
+    return metric.change_text(difference(first, second, metric.name))

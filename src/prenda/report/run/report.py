@@ -12,7 +12,8 @@ import numpy as np
 from prenda.report import figures, tables
 from prenda.report.figures import Images, save
 from prenda.report.page import Section, Table, write_page
-from prenda.scoring.calibration import calibration_metrics, reliability
+from prenda.scoring.calibration import reliability
+from prenda.scoring.metrics import HEADLINE, METRIC, METRICS, SUMMARY, Needs, measure, needing
 from prenda.scoring.scores import Row, Scores, confused_pairs, overfitting
 
 CLASS_METRICS = {"f1": "f1-score", "precision": "precision", "recall": "recall"}  # our names, the tables' columns
@@ -42,9 +43,8 @@ class Finished:
     first_layer: np.ndarray[Any, np.dtype[np.float32]] | None
 
     def calibrated(self, split: str) -> dict[str, float]:
-        """Loss, Brier score and calibration error at the fitted temperature."""
-        scores = self.scores[split]
-        return calibration_metrics(scores.logits, scores.labels, self.temperature)
+        """The metrics of probabilities, at the fitted temperature."""
+        return measure(self.scores[split].at_temperature(self.temperature), needing(Needs.probabilities))
 
     def metrics(self) -> dict[str, float]:
         """Every figure that is logged once: `test/…`, and as `best/val/…` and `best/train/…` the others."""
@@ -72,7 +72,7 @@ def write_tables(folder: Path, run: Finished) -> None:
 def write_confusions(folder: Path, run: Finished, *, percent: bool) -> None:
     """Confusion matrices as pictures of counts and, if asked, of percentages."""
     for split, scores in run.scores.items():
-        title = f"{run.name}, {split}: accuracy {scores.metrics['accuracy']:.4f}"
+        title = f"{run.name}, {split}: accuracy {METRIC['accuracy'].text(scores.metrics['accuracy'])}"
         figure = figures.confusion_figure(scores.confusion, run.class_names, title)
         save(figure, folder / "confusion" / f"{split}.png")
         if percent:
@@ -96,26 +96,24 @@ def write_full(folder: Path, run: Finished) -> None:
 
 def headline(run: Finished) -> str:
     """A run in one sentence."""
-    test = run.scores["test"].metrics
+    test, chosen_by = run.scores["test"].metrics, METRIC["accuracy"]
+    others = ", ".join(f"{m.title} {m.text(test[m.name])}" for m in HEADLINE if m is not chosen_by)
     return (
-        f"Accuracy {test['accuracy']:.2%} on the {len(run.scores['test'].labels):,} test images "
-        f"(macro F1 {test['f1']:.4f}, loss {test['loss']:.4f}), from epoch {run.best_epoch}, chosen by validation "
-        f"accuracy {run.scores['val'].metrics['accuracy']:.2%}."
+        f"Accuracy {chosen_by.text(test['accuracy'])} on the {len(run.scores['test'].labels):,} test images "
+        f"({others}), from epoch {run.best_epoch}, chosen by validation "
+        f"accuracy {chosen_by.text(run.scores['val'].metrics['accuracy'])}."
     )
 
 
 def describe(run: Finished, command: str) -> str:
     """A run in Markdown, as MLflow shows it."""
-    names = ("accuracy", "top2_accuracy", "f1", "loss", "ece")
-    lines = [headline(run), "", f"| | {' | '.join(names)} |", "|---" * (len(names) + 1) + "|"]
-    for split, scores in run.scores.items():
-        lines.append(f"| {split} | {' | '.join(f'{scores.metrics[name]:.4f}' for name in names)} |")
+    table = tables.score_table(SUMMARY, _by_split(run))
+    lines = [headline(run), "", f"| {' | '.join(table.columns)} |", "|---" * len(table.columns) + "|"]
+    lines += [f"| {' | '.join(row)} |" for row in table.rows]
     if "train" in run.scores:
         lines += ["", overfitting(run.scores["train"], run.scores["test"])]
-    lines += [
-        "",
-        f"At temperature {run.temperature:.2f}, ECE on the test images is {run.calibrated('test')['ece']:.4f}.",
-    ]
+    error = METRIC["ece"].text(run.calibrated("test")["ece"])
+    lines += ["", f"At temperature {run.temperature:.2f}, ECE on the test images is {error}."]
     pairs = confused_pairs(run.scores["test"].confusion, run.class_names, most=3)
     confused = "; ".join(f"{pair['true']} as {pair['predicted']} ({pair['images']})" for pair in pairs)
     lines += ["", f"Most confused: {confused or 'nothing'}.", "", f"`{command}`"]
@@ -129,7 +127,7 @@ def _write_calibration(folder: Path, run: Finished) -> None:
         content[split] = {"before": {name: scores.metrics[name] for name in after}, "after": after}
     tables.write_json(content, folder / "calibration.json")
     test = run.scores["test"]
-    trained, scaled = (reliability(test.logits / t, test.labels) for t in (1.0, run.temperature))
+    trained, scaled = (reliability(test.at_temperature(t)) for t in (1.0, run.temperature))
     title = f"{run.name}, test"
     save(figures.reliability_figure(trained, scaled, run.temperature, title), folder / "reliability.png")
 
@@ -166,7 +164,7 @@ def worst_mistakes(scores: Scores, class_names: Sequence[str], most: int) -> lis
 def _sections(folder: Path, run: Finished) -> list[Section]:
     train, test = run.scores["train"], run.scores["test"]
     sections = [
-        Section("Scores", overfitting(train, test), [_score_table(run)]),
+        Section("Scores", overfitting(train, test), [tables.score_table(METRICS, _by_split(run))]),
         Section(
             "Classes",
             "Test images.",
@@ -203,11 +201,8 @@ def _sections(folder: Path, run: Finished) -> list[Section]:
     return [*sections, Section("Settings", tables=[Table(("setting", "value"), rows)])]
 
 
-def _score_table(run: Finished) -> Table:
-    names = list(run.scores["test"].metrics)
-    splits = [split for split in ("train", "val", "test") if split in run.scores]
-    rows = [(name, *(f"{run.scores[split].metrics[name]:.4f}" for split in splits)) for name in names]
-    return Table(("", *splits), rows)
+def _by_split(run: Finished) -> dict[str, dict[str, float]]:
+    return {split: scores.metrics for split, scores in run.scores.items()}
 
 
 def class_table(rows: Sequence[Row]) -> Table:
@@ -220,5 +215,5 @@ def class_table(rows: Sequence[Row]) -> Table:
 
 def _calibration_table(run: Finished) -> Table:
     before, after = run.scores["test"].metrics, run.calibrated("test")
-    rows = [(name, f"{before[name]:.4f}", f"{value:.4f}") for name, value in after.items()]
+    rows = [(name, *(METRIC[name].text(values[name]) for values in (before, after))) for name in after]
     return Table(("", "as trained", f"at temperature {run.temperature:.2f}"), rows)

@@ -9,6 +9,7 @@ import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Callback
 
 from prenda.report.figures import confusion_figure, save
+from prenda.scoring.metrics import METRIC, accuracy
 from prenda.tracking.loggers import RunLogger
 from prenda.training.classifier import Classifier
 
@@ -26,8 +27,8 @@ class ConfusionOverEpochs(Callback):
         if not trainer.is_global_zero or (epoch % self.every_n_epochs and epoch != trainer.max_epochs):
             return
         matrix = pl_module.confusion["val"].numpy()
-        accuracy = matrix.trace() / max(int(matrix.sum()), 1)
-        figure = confusion_figure(matrix, self.class_names, f"Validation, epoch {epoch}: accuracy {accuracy:.4f}")
+        title = f"Validation, epoch {epoch}: accuracy {METRIC['accuracy'].text(accuracy(matrix))}"
+        figure = confusion_figure(matrix, self.class_names, title)
         picture = self.folder / f"epoch_{epoch:03d}.png"
         save(figure, picture)
         for logger in trainer.loggers:

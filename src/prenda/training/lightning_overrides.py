@@ -1,0 +1,65 @@
+"""Overrides of parts that pytorch-lightning keeps for itself, each for time that it takes in every training step.
+
+Written for pytorch-lightning 2.6.6 and torch 2.14. `benchmarks/overrides.py` measures each alone, and its table
+(benchmarks/results/overrides.md) holds the gains that are stated here: CPU time of a step on one thread. An override
+that saves less than 20 µs is deleted. `tests/training/test_lightning_overrides.py` fails when the library changes an
+overridden part. Decision 0013 says which overrides were dropped.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import nullcontext
+from functools import cached_property
+from typing import Any
+
+import pytorch_lightning as pl
+from pytorch_lightning.profilers import PassThroughProfiler
+
+NVML_CHECK = "PYTORCH_NVML_BASED_CUDA_CHECK"
+_NOTHING = nullcontext()
+
+
+class IdleProfiler(PassThroughProfiler):
+    """Lightning's profiler that measures nothing, with one shared context manager for all spans.
+
+    Reason: `Profiler.profile` makes a generator for each of the 55 spans of a step, also when nothing is measured.
+    """
+
+    # Lightning declares a generator's context manager; callers use it in a `with` only.
+    def profile(self, action_name: str) -> nullcontext[None]:  # type: ignore[override]
+        return _NOTHING
+
+
+class ModelCheckpoint(pl.callbacks.ModelCheckpoint):
+    """Lightning's callback with a key that is computed once. Checkpoints hold the name of this class: keep it.
+
+    Reason: Lightning asks for the key in every hook of every step, and formats five settings each time.
+    """
+
+    @cached_property
+    def state_key(self) -> str:
+        return super().state_key
+
+
+class LightningModule(pl.LightningModule):
+    """Lightning's module that stores the name of the current hook without the search of `nn.Module.__setattr__`.
+
+    Reason: Lightning sets `_current_fx_name` 42 times a step. torch checks each time whether the value is a parameter,
+    a module or a buffer.
+    """
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name == "_current_fx_name":
+            self.__dict__[name] = value
+        else:
+            super().__setattr__(name, value)
+
+
+def disable_nvml_check() -> None:
+    """Remove the environment variable that `import pytorch_lightning` sets; for training on the CPU.
+
+    Reason: torch's optimisers ask in every step whether there is a GPU. With the variable set, torch then loads
+    NVIDIA's management library (NVML) anew each time. The variable itself is documented by torch.
+    """
+    os.environ.pop(NVML_CHECK, None)
