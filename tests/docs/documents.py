@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import inspect
 import re
-import subprocess
 import tokenize
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -16,7 +15,16 @@ from prenda.config.paths import REPOSITORY
 
 # Records of what once was: their links, paths and names are checked, their commands are not.
 HISTORY = re.compile(r"docs/decisions/0|docs/experiment-log\.md|CHANGELOG\.md")
-READ = ("*.md", "conf/*.yaml", "src/*.py", "benchmarks/*.py", "Makefile", "pyproject.toml", ".ci/*", ".github/*")
+READ = ("*.md", "docs/**/*.md", "conf/**/*.yaml", "src/**/*.py", "benchmarks/**/*.py", "benchmarks/**/*.md")
+READ += (
+    "mlruns/*.md",
+    "Makefile",
+    "pyproject.toml",
+    ".ci/run",
+    ".github/**/*.yml",
+    "mkdocs.yml",
+    ".pre-commit-config.yaml",
+)
 FENCE = re.compile(r"^(?P<fence>`{3,}|~{3,})(?P<language>[\w-]*)[^\n]*\n(?P<text>.*?)^(?P=fence)[ \t]*$", re.M | re.S)
 INLINE = re.compile(r"(?<!`)`([^`]+)`(?!`)")
 PROGRAMS = ("prenda", "python", "make", "torchrun", "eval")
@@ -130,10 +138,9 @@ def _blank(match: re.Match[str]) -> str:
 
 
 def documents() -> list[Document]:
-    """Every text that is checked: what git has, and what it would take."""
-    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "--", *READ]
-    listed = subprocess.run(command, cwd=REPOSITORY, check=True, capture_output=True, text=True).stdout.splitlines()
-    return [Document.read(name) for name in listed if (REPOSITORY / name).is_file()]
+    """Every text that is checked."""
+    found = {path for pattern in READ for path in REPOSITORY.glob(pattern) if path.is_file()}
+    return [Document.read(path.relative_to(REPOSITORY).as_posix()) for path in sorted(found)]
 
 
 def joined_lines(text: str) -> Iterator[tuple[int, str]]:
