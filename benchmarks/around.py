@@ -28,7 +28,7 @@ from typing import Any
 from loops.terminal import run
 from machine import machine
 from prenda.config.schema import TrainerConfig
-from prenda.system.startup import lasting
+from prenda.system.startup import heavy_imports
 from written import RESULTS, table, told, write
 
 DATA = Path(__file__).parents[1] / "data"
@@ -41,7 +41,7 @@ HELP = (["--help"], ["train", "--help"])
 
 def inside(output: Path, arguments: list[str]) -> None:
     """Runs `prenda …` in this process and leaves the moments and durations that it went through."""
-    with lasting():  # as prenda itself does
+    with heavy_imports():  # as prenda itself does
         from loops import command
         from loops.watch import Watch
         from prenda.training import finish, train

@@ -11,7 +11,7 @@
 
 All train the same network on the same images with Adam in batches of 128, on the CPU, with as many threads, in the same
 precision. A sample is a process of its own that trains one epoch to warm up and some that count; the participants take
-turns. Compared are the steps of an epoch, without what comes between epochs. Prints the table and leaves it in
+turns. ComparedRun are the steps of an epoch, without what comes between epochs. Prints the table and leaves it in
 benchmarks/results/epochs.md and every sample in epochs.json (epochs-bf16-mixed, with --precision bf16-mixed). Run it on
 a machine that does nothing else.
 """

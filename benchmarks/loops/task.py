@@ -85,12 +85,12 @@ def prepared(task: Task) -> tuple[TrainConfig, ImageDataModule]:
 
     from prenda.config.convert import register, typed
     from prenda.config.paths import CONFIG_DIR
-    from prenda.training.build import build_data, settle
+    from prenda.training.build import build_data, prepare_process
 
     register()
     with initialize_config_dir(str(CONFIG_DIR)):
         config = typed(compose("train", task.overrides()))
-    settle(config, processes=1)
+    prepare_process(config, processes=1)
     data = build_data(config)
     data.prepare_data()
     data.setup()

@@ -116,8 +116,8 @@ def test_a_damaged_bundle_is_not_logged(client, run, folder, tmp_path):
 
 def test_versions_count_up_and_are_fetched_by_number_and_alias(registry, run, logged, tmp_path):
     first, second = (registry.register("counted", run, logged, f"card {n}", {"n": n}) for n in "12")
-    registry.crown("counted", first.number)
-    registry.crown("counted", second.number)
+    registry.set_champion("counted", first.number)
+    registry.set_champion("counted", second.number)
     registry.tag("counted", 1, {"more": "yes"})
     found = registry.versions("counted")
     assert [(one.number, one.aliases, one.tags) for one in found] == [

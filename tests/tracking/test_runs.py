@@ -14,7 +14,7 @@ from prenda.config.schema import TrainConfig
 from prenda.data.datasets.fashion_mnist import GARMENTS
 from prenda.errors import TrackingError
 from prenda.report.tables import read_history
-from prenda.system.signals import Stopped, stopping
+from prenda.system.signals import Stopped, stop_on_signal
 from prenda.tracking import runs
 from prenda.tracking.loggers import lightning_loggers
 from prenda.tracking.runs import recorded
@@ -226,7 +226,7 @@ def test_a_signal_is_recorded_as_killed(tmp_path, signum, processes):
 
 
 def test_a_signal_while_the_record_is_opened_leaves_it_whole_and_killed(tmp_path, monkeypatch):
-    write = runs.write_whole
+    write = runs.write_atomically
 
     def stopped(path: Path, content: str) -> None:
         os.kill(os.getpid(), signal.SIGTERM)
@@ -234,8 +234,8 @@ def test_a_signal_while_the_record_is_opened_leaves_it_whole_and_killed(tmp_path
 
     config = configured(*MLFLOW)
     with monkeypatch.context() as patch:
-        patch.setattr(runs, "write_whole", stopped)
-        with pytest.raises(Stopped), stopping(), opened_record(config, tmp_path / "run"):
+        patch.setattr(runs, "write_atomically", stopped)
+        with pytest.raises(Stopped), stop_on_signal(), opened_record(config, tmp_path / "run"):
             raise AssertionError("not reached")
     (run,) = connect(config.tracking.uri).search_runs(["1"])
     assert run.info.status == "KILLED"

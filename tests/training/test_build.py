@@ -5,7 +5,7 @@ import os
 import pytest
 import torch
 
-from prenda.training.build import build_classifier, build_data, settle
+from prenda.training.build import build_classifier, build_data, prepare_process
 from prenda.training.test_time_views import Views
 from tests.conftest import configured
 
@@ -20,19 +20,19 @@ def threads(monkeypatch) -> list[int]:
 @pytest.mark.parametrize("processes", [1, 2, 1000])
 def test_data_parallel_processes_share_the_cores(threads, monkeypatch, processes):
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)), raising=False)
-    settle(configured("trainer=cpu", "trainer.threads=null"), processes)
+    prepare_process(configured("trainer=cpu", "trainer.threads=null"), processes)
     assert threads == [{1: 8, 2: 4, 1000: 1}[processes]]
 
 
 def test_threads_that_are_given_are_those_of_each_process(threads):
-    settle(configured("trainer=cpu", "trainer.threads=3"), processes=2)
+    prepare_process(configured("trainer=cpu", "trainer.threads=3"), processes=2)
     assert threads == [3]
 
 
 @pytest.mark.usefixtures("threads")
 def test_a_step_on_the_cpu_does_not_look_for_a_gpu(monkeypatch):
     monkeypatch.setenv("PYTORCH_NVML_BASED_CUDA_CHECK", "1")
-    settle(configured("trainer=cpu"), processes=1)
+    prepare_process(configured("trainer=cpu"), processes=1)
     assert "PYTORCH_NVML_BASED_CUDA_CHECK" not in os.environ
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from prenda.commands.shared import Subparsers
-from prenda.system.startup import lasting
+from prenda.system.startup import heavy_imports
 
 
 def add_parser(subparsers: Subparsers) -> None:
@@ -30,7 +30,7 @@ def add_parser(subparsers: Subparsers) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Compare runs."""
-    with lasting():
+    with heavy_imports():
         from prenda.model_selection.compare import compare
 
     compare(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from prenda.commands.shared import Subparsers
-from prenda.system.startup import lasting
+from prenda.system.startup import heavy_imports
 
 
 def add_parser(subparsers: Subparsers) -> None:
@@ -30,7 +30,7 @@ def add_parser(subparsers: Subparsers) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Score a run and show the figures."""
-    with lasting():
+    with heavy_imports():
         from prenda.training.evaluation import evaluate_again
 
     evaluate_again(arguments.run, arguments.data_dir, arguments.accelerator, arguments.any_data)

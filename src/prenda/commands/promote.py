@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from prenda.commands.shared import Subparsers, add_model_argument
-from prenda.system.startup import lasting
+from prenda.system.startup import heavy_imports
 
 
 def add_parser(subparsers: Subparsers) -> None:
@@ -26,7 +26,7 @@ def add_parser(subparsers: Subparsers) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Promote a run and print the decision."""
-    with lasting():
+    with heavy_imports():
         from prenda.model_selection.promote import promote
 
     print(promote(arguments.run, arguments.model, arguments.force))

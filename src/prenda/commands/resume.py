@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from prenda.commands.shared import Subparsers, stoppable
-from prenda.system.startup import lasting
+from prenda.system.startup import heavy_imports
 
 
 def add_parser(subparsers: Subparsers) -> None:
@@ -22,7 +22,7 @@ def add_parser(subparsers: Subparsers) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Resume a run."""
-    with lasting():
+    with heavy_imports():
         from prenda.training.resume import resume
 
     return stoppable(lambda: resume(arguments.run))

@@ -30,7 +30,7 @@ from prenda.search.launchers.local import LocalLauncher
 from prenda.search.launchers.ray import RayLauncher
 from prenda.search.launchers.slurm import SlurmLauncher
 from prenda.search.sweeper import PrendaSweeper
-from prenda.system.startup import lasting
+from prenda.system.startup import heavy_imports
 
 register()
 for plugin in (PrendaSweeper, LocalLauncher, RayLauncher, SlurmLauncher):
@@ -78,7 +78,7 @@ def _read(config: DictConfig) -> TrainConfig:
 
 def _train(config: TrainConfig) -> None:
     """Run one training; every process of torchrun but the first only joins it."""
-    with lasting():
+    with heavy_imports():
         from prenda.training.distributed import Torchrun
         from prenda.training.train import join, train
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from prenda.data.contract import DataSet, LabelledImages
 from prenda.data.idx_sources import debian_package, official_mirrors, system_package
 from prenda.errors import DataError
-from prenda.system.atomic_write import write_whole
+from prenda.system.atomic_write import write_atomically
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -139,7 +139,7 @@ class IdxDataSet(DataSet):
         content = self._verified(index, source)
         if content is not None:
             name = self.file_name(index)
-            write_whole(folder / name, (source / name).read_bytes() if self.compressed else content)
+            write_atomically(folder / name, (source / name).read_bytes() if self.compressed else content)
 
     def _missing(self, index: int, data_dir: Path, answers: list[str]) -> DataError:
         name, folder = self.file_name(index), self.folder(data_dir)

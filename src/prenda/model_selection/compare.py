@@ -20,7 +20,7 @@ from prenda.config.schema import TrainConfig
 from prenda.data.datamodule import from_config as data_from_config
 from prenda.errors import UserError
 from prenda.report.comparison import page as comparison_page
-from prenda.report.comparison.results import Compared, Comparison, Group, Pair, show
+from prenda.report.comparison.results import ComparedRun, Comparison, Group, Pair, show
 from prenda.report.figures import Images
 from prenda.report.tables import UNREADABLE, read_predictions
 from prenda.report.terminal import relative
@@ -32,7 +32,7 @@ from prenda.tracking.store import local_store
 
 
 @dataclass(frozen=True)
-class Tested:
+class ScoredRun:
     """What a run kept of its test.
 
     Attributes:
@@ -86,7 +86,7 @@ def compare(
     with tempfile.TemporaryDirectory() as scratch:
         tested = [_read(found) for found in gather(uri, names, experiment, where, Path(scratch))]
     _check_same_images(tested)
-    comparison = weigh(tested)
+    comparison = compare_on_same_images(tested)
     images, missing = _images(tested[0], data_dir)
     folder = home() / "outputs" / "compare" / f"{datetime.now():%Y-%m-%d/%H-%M-%S-%f}"
     comparison_page.write(folder, comparison, images, missing)
@@ -105,9 +105,9 @@ def compare(
     return folder
 
 
-def weigh(tested: Sequence[Tested]) -> Comparison:
+def compare_on_same_images(tested: Sequence[ScoredRun]) -> Comparison:
     """Tests the differences of runs on the same images."""
-    runs = [Compared(_letter(i), run.name, run.place, run.settings, run.scores) for i, run in enumerate(tested)]
+    runs = [ComparedRun(_letter(i), run.name, run.place, run.settings, run.scores) for i, run in enumerate(tested)]
     combinations = list(itertools.combinations(runs, 2))
     tests = [mcnemar(first.right, second.right) for first, second in combinations]
     p_values = holm([test.p_value for test in tests])
@@ -122,7 +122,7 @@ def weigh(tested: Sequence[Tested]) -> Comparison:
     return Comparison(tested[0].class_names, runs, pairs, cochran, groups, gap)
 
 
-def _read(found: Found) -> Tested:
+def _read(found: Found) -> ScoredRun:
     """Scores a run from its predictions; they are clipped at the smallest float, so that its loss stays finite."""
     if not found.predictions.is_file():
         raise UserError(f"{found.place} holds no predictions/test.npz: give the folder of a run that was scored.")
@@ -138,10 +138,10 @@ def _read(found: Found) -> Tested:
             f"predictions/test.npz of {found.place} cannot be read ({reason}): give a run that is whole."
         ) from error
     logits = np.log(np.clip(probabilities, np.finfo(np.float32).tiny, None))
-    return Tested(name, found.place, config, settings, found.content_hash, names, score(logits, labels, names))
+    return ScoredRun(name, found.place, config, settings, found.content_hash, names, score(logits, labels, names))
 
 
-def _check_same_images(tested: Sequence[Tested]) -> None:
+def _check_same_images(tested: Sequence[ScoredRun]) -> None:
     """Content is compared where both runs recorded it: a run's own folder does not."""
     for other in tested[1:]:
         for first in tested:
@@ -157,7 +157,7 @@ def _check_same_images(tested: Sequence[Tested]) -> None:
                 )
 
 
-def _images(tested: Tested, data_dir: str | None) -> tuple[Images | None, str]:
+def _images(tested: ScoredRun, data_dir: str | None) -> tuple[Images | None, str]:
     """The test images as the data set has them, or why there are none. Nothing is downloaded."""
     try:
         kept = tested.config.data
@@ -176,9 +176,9 @@ def _images(tested: Tested, data_dir: str | None) -> tuple[Images | None, str]:
     return test.images.numpy(), ""
 
 
-def _groups(runs: Sequence[Compared]) -> list[Group]:
+def _groups(runs: Sequence[ComparedRun]) -> list[Group]:
     """Runs whose settings are equal apart from the seed, and from what makes no difference to the model."""
-    members: dict[str, list[Compared]] = {}
+    members: dict[str, list[ComparedRun]] = {}
     for run in runs:
         settings = {
             name: value
@@ -196,7 +196,7 @@ def _groups(runs: Sequence[Compared]) -> list[Group]:
     ]
 
 
-def _by_seed(runs: Sequence[Compared], name: str) -> list[float]:
+def _by_seed(runs: Sequence[ComparedRun], name: str) -> list[float]:
     """A metric of each seed. The same seed again gives the same model, which is no second measurement."""
     return list({run.settings["seed"]: run.scores.metrics[name] for run in runs}.values())
 

@@ -63,7 +63,7 @@ def promote(run: str, model: str = "prenda", force: str | None = None) -> str:
     if force is not None and not force.strip():
         raise UserError(f"--force is {force!r}: give the reason, which is recorded with the version.")
     registry = Registry(local_store())
-    with tempfile.TemporaryDirectory() as scratch, registry.one_at_a_time():
+    with tempfile.TemporaryDirectory() as scratch, registry.promotion_lock():
         _complete(registry, run, Path(scratch))
         entrant = _tested(registry.recorded(run, Path(scratch) / "entrant"))
         versions = registry.versions(model)
@@ -75,7 +75,7 @@ def promote(run: str, model: str = "prenda", force: str | None = None) -> str:
         version = own or _register(registry, entrant.model, model)
         registry.tag(model, version.number, _tags(decision, champion, force))
         if decision.outcome != "kept out":
-            registry.crown(model, version.number)
+            registry.set_champion(model, version.number)
     return _told(decision, _title(version, model), None if champion is None else _title(champion, model), force)
 
 
@@ -118,12 +118,12 @@ def _complete(registry: Registry, run: str, scratch: Path) -> None:
         bundling,  # torch, which a promotion does without otherwise
         checkpoints,
     )
-    from prenda.training.evaluation import restored
+    from prenda.training.evaluation import load_run
 
     run_id, scores = found
     if "temperature" not in scores:
         raise UserError(f"{run!r} was recorded before runs had bundles: train it again.")
-    with restored(run_id) as back:
+    with load_run(run_id) as back:
         back.classifier.load_state_dict(checkpoints.read(back.checkpoint)["state_dict"])
         bundling.write_run(scratch / "bundle", back.classifier, back.data, scores, run_id)
     registry.complete(run_id, scratch / "bundle")

@@ -26,10 +26,10 @@ from prenda.search.launchers.base import Ended, TrialLauncher
 from prenda.search.outcome import Outcome, judge
 from prenda.search.plan import Plan, content_of, told
 from prenda.search.progress import SweepProgress, duration
-from prenda.search.space import shown, text
+from prenda.search.space import display_values, text
 from prenda.search.study import open_study
-from prenda.system.atomic_write import write_whole
-from prenda.system.signals import held
+from prenda.system.atomic_write import write_atomically
+from prenda.system.signals import stop_deferred
 from prenda.tracking.runs import Run, record_failure, status
 
 TICK = 1.0  # seconds between two looks, where nothing happens
@@ -78,7 +78,7 @@ class Sweep:
                 if not self._running:
                     return
                 ended = self.launcher.ended(TICK)
-                with held():
+                with stop_deferred():
                     for end in ended:
                         self._conclude(end, progress)
                     self._show(progress)
@@ -129,7 +129,7 @@ class Sweep:
 
     def _start_next(self, progress: SweepProgress) -> bool:
         """Starts the next trial; whether there was one."""
-        with held():
+        with stop_deferred():
             trial = self._next()
             if trial is not None:
                 self._start(trial, progress)
@@ -231,7 +231,7 @@ class Sweep:
         where = f"; see {log}" if outcome.state == "failed" and log.is_file() else ""
         note = f"  {outcome.note}{where}" if outcome.note else ""
         values = "  ".join(f"{value:.4g}" for value in outcome.values)
-        chosen = " ".join(f"{setting}={text(value)}" for setting, value in shown(trial.params).items())
+        chosen = " ".join(f"{setting}={text(value)}" for setting, value in display_values(trial.params).items())
         took = f"  {duration(seconds)}" if seconds is not None else ""
         progress.say(f"trial {trial.number:<3} {outcome.state:<8}  {values or '–':<8}{took}  {chosen}{note}")
         if outcome.state == "finished":
@@ -304,7 +304,7 @@ def alone(folder: Path) -> Iterator[None]:
             folder.rmdir()
 
 
-def take_count(plan: Plan, folder: Path) -> Study:
+def open_sweep_study(plan: Plan, folder: Path) -> Study:
     """The study of the folder's sweep.
 
     Raises:
@@ -313,7 +313,7 @@ def take_count(plan: Plan, folder: Path) -> Study:
     kept = folder / STUDY
     name = kept.read_text(encoding="utf-8") if kept.is_file() else f"{plan.name}-{uuid4().hex[:6]}"
     study = open_study(plan.search, _storage(plan.search, folder), name)
-    write_whole(kept, name)
+    write_atomically(kept, name)
     return study
 
 

@@ -26,7 +26,7 @@ from prenda.data.datasets import content_identity
 from prenda.errors import ConfigError
 from prenda.search.composition import chosen_files, without_hydra
 from prenda.search.space import VARIABLES, Parameter, Space, Value, parse, text
-from prenda.system.atomic_write import write_whole
+from prenda.system.atomic_write import write_atomically
 from prenda.system.redaction import without_passwords
 
 KEPT = "sweep.yaml"  # in a sweep's folder: what it was started with
@@ -139,7 +139,7 @@ def keep(plan: Plan, folder: Path) -> None:
     record = plan.record()
     if not path.is_file():
         folder.mkdir(parents=True, exist_ok=True)
-        write_whole(path, OmegaConf.to_yaml(OmegaConf.create(record)))
+        write_atomically(path, OmegaConf.to_yaml(OmegaConf.create(record)))
         return
     kept: Any = OmegaConf.to_container(OmegaConf.load(path))
     here: Any = OmegaConf.to_container(OmegaConf.create(record))

@@ -13,7 +13,7 @@ from pytorch_lightning.callbacks import Callback
 from prenda.config.instantiate import build
 from prenda.search.job import TrialAddress
 from prenda.search.study import open_storage
-from prenda.system.atomic_write import write_whole
+from prenda.system.atomic_write import write_atomically
 from prenda.tracking.runs import PRUNED
 
 
@@ -46,7 +46,7 @@ class Pruning(Callback):
             if trainer.is_global_zero:
                 pruner = self.address.pruner["_target_"].rpartition(".")[2]
                 told = f"epoch {epoch}: {self.metric} {score:.4f} is not enough for the {pruner}"
-                write_whole(self.folder / PRUNED, told)
+                write_atomically(self.folder / PRUNED, told)
             trainer.should_stop = True
 
     def _given_up(self, score: float, epoch: int, epochs: int) -> bool:

@@ -22,7 +22,7 @@ from prenda.report.tables import read_history
 from prenda.search.driver import Sweep, best_trials, state_of
 from prenda.search.plan import KEPT, Plan
 from prenda.search.progress import show_end
-from prenda.search.space import VARIABLES, shown
+from prenda.search.space import VARIABLES, display_values
 from prenda.search.study import directions
 from prenda.tracking.runs import Run
 from prenda.tracking.sweeps import close_sweep, open_sweep
@@ -50,7 +50,7 @@ def finish(sweep: Sweep, stopped: bool) -> None:
         name = "best_trial" if place == 0 else f"best_trial_{trial.number}"  # conf/experiment/ has a `best` of its own
         write_experiment(sweep, trial, folder / "experiment" / f"{name}.yaml")
     description = markdown(swept)
-    tags = {f"best/{name}": str(value) for name, value in shown(best[0].params).items()} if best else {}
+    tags = {f"best/{name}": str(value) for name, value in display_values(best[0].params).items()} if best else {}
     try:
         sweep.record.log_description(description)
         if tags:
@@ -107,7 +107,7 @@ def _swept(trial: FrozenTrial, folder: Path, objective: str) -> SweptTrial:
     return SweptTrial(
         number=trial.number,
         state=state_of(trial),
-        parameters=shown(trial.params),
+        parameters=display_values(trial.params),
         values=list(trial.values) if trial.state is TrialState.COMPLETE else [],
         curve=curves.get(objective, {}),
         seconds=trial.user_attrs.get("seconds"),
@@ -134,7 +134,7 @@ def _show(sweep: Sweep, swept: Swept, best: list[FrozenTrial], folder: Path) -> 
     lines = []
     for trial in best:
         scores = "  ".join(f"{name} {value:.6g}" for name, value in zip(swept.objectives, trial.values, strict=True))
-        chosen = " ".join(f"{setting}={value}" for setting, value in shown(trial.params).items())
+        chosen = " ".join(f"{setting}={value}" for setting, value in display_values(trial.params).items())
         lines.append(f"Best: trial {trial.number}  {scores}  {chosen}")
     places = {"Sweep": str(folder / "sweep.html")}
     if best:

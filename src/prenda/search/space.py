@@ -280,7 +280,7 @@ def _label(value: Any) -> Value:
     return value if value is None or isinstance(value, str | int | float | bool) else text(value)
 
 
-def shown(drawn: Mapping[str, Value]) -> dict[str, Value]:
+def display_values(drawn: Mapping[str, Value]) -> dict[str, Value]:
     """What was drawn, as it is used and shown: numbers to six digits, variables by their own names."""
     return {setting.removeprefix(VARIABLES): _rounded(value) for setting, value in drawn.items()}
 

@@ -12,13 +12,13 @@ from omegaconf import DictConfig
 
 from prenda.config.convert import as_plain
 from prenda.errors import ConfigError
-from prenda.search.driver import Sweep, alone, take_count
+from prenda.search.driver import Sweep, alone, open_sweep_study
 from prenda.search.launchers.base import TrialLauncher, rehearsed
 from prenda.search.outcome import OBJECTIVES
 from prenda.search.plan import KEPT, Plan, keep, make_plan
 from prenda.search.results import finish, open_record
 from prenda.search.space import text
-from prenda.system.signals import Stopped, stopping
+from prenda.system.signals import Stopped, stop_on_signal
 from prenda.tracking.sweeps import close_sweep
 
 
@@ -38,9 +38,9 @@ def run_command(
     given = [f"{name}={value}" for name, value in params.items()]
     plan = make_plan(config, loader, [*given, *arguments])
     folder = Path(config.hydra.sweep.dir).resolve() / plan.name
-    with alone(folder), stopping():
+    with alone(folder), stop_on_signal():
         _try_out(plan, folder)
-        study = take_count(plan, folder)
+        study = open_sweep_study(plan, folder)
         launcher.open(folder)
         keep(plan, folder)
         sweep = Sweep(plan, launcher, folder, study, open_record(plan, folder))

@@ -20,7 +20,7 @@ from prenda.data.datamodule import ImageDataModule
 from prenda.errors import UserError
 from prenda.search.job import LOG, Job, Problem
 from prenda.search.pruning import Pruning
-from prenda.system.atomic_write import write_whole
+from prenda.system.atomic_write import write_atomically
 from prenda.system.signals import Stopped
 from prenda.tracking.runs import STATUS, Pruned, record_failure, status
 from prenda.training.build import build_callbacks, build_classifier, build_data, resolve_device
@@ -55,7 +55,7 @@ def _note(config: TrainConfig, folder: Path, error: Exception) -> None:
             record_failure(config.tracking, describe_run(config), folder, error)
         except Exception:  # the store or the disk is what failed
             traceback.print_exc()
-            write_whole(folder / STATUS, "FAILED")
+            write_atomically(folder / STATUS, "FAILED")
     path = folder / "error.txt"
     if not path.is_file():
         path.write_text("".join(traceback.format_exception(error)), encoding="utf-8")

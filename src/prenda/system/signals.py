@@ -26,7 +26,7 @@ _hold = _Hold()
 
 
 @contextmanager
-def held() -> Iterator[None]:
+def stop_deferred() -> Iterator[None]:
     """Puts a stop off until the block has ended. A transaction that is cut in two would keep its database locked."""
     _hold.depth += 1
     try:
@@ -39,7 +39,7 @@ def held() -> Iterator[None]:
 
 
 @contextmanager
-def stopping() -> Iterator[None]:
+def stop_on_signal() -> Iterator[None]:
     """Turns the first Ctrl-C or SIGTERM into `Stopped`; more of them do not disturb the closing of the record."""
     came: list[int] = []
 

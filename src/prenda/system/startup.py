@@ -7,11 +7,11 @@ import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from prenda.system.memory import give_back
+from prenda.system.memory import release_memory
 
 
 @contextmanager
-def resting() -> Iterator[None]:
+def collector_paused() -> Iterator[None]:
     """Keeps the garbage collector from looking through what is imported within, again and again as it comes."""
     enabled = gc.isenabled()
     gc.disable()
@@ -23,13 +23,13 @@ def resting() -> Iterator[None]:
 
 
 @contextmanager
-def lasting() -> Iterator[None]:
-    """As `resting`, and the collector leaves alone for good what is there then: 800,000 objects of torch and Lightning.
+def heavy_imports() -> Iterator[None]:
+    """Pause the collector, then exempt from it for good what was imported: 800,000 objects of torch and Lightning.
 
     It would look through them in every epoch, and take them apart one by one as the process ends. For the start of a
     command, before there is garbage, which would stay too.
     """
-    with resting():
+    with collector_paused():
         yield
         gc.freeze()
     atexit.register(_leave)
@@ -37,5 +37,5 @@ def lasting() -> Iterator[None]:
 
 def _leave() -> None:
     """Lets go of what the command made, and leaves the libraries, whose memory goes with the process."""
-    give_back()  # the destructors of NVIDIA's libraries will touch 100 MiB
+    release_memory()  # the destructors of NVIDIA's libraries will touch 100 MiB
     gc.freeze()

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from prenda.errors import UserError
-from prenda.tracking.lookup import COMPARISONS, content_hash, fetch, find, matching, reach
+from prenda.tracking.lookup import COMPARISONS, connect_existing, content_hash, fetch, find, matching
 from prenda.tracking.runs import MlflowRun
 from prenda.tracking.store import connect, experiment_id
 
@@ -49,7 +49,7 @@ def gather(uri: str, names: Sequence[str], experiment: str | None, where: str | 
         TrackingError: If there is no store, no such run, or a run kept no predictions.
     """
     filtered = experiment is not None or where is not None
-    client = reach(uri) if filtered or not all(Path(name).is_dir() for name in names) else None
+    client = connect_existing(uri) if filtered or not all(Path(name).is_dir() for name in names) else None
     found: dict[str, Run | None] = {}  # by place; a folder needs no record
     for name in names:
         run = None if client is None or Path(name).is_dir() else find(client, name)

@@ -28,7 +28,7 @@ def download(uri: str, run: str, artifact: str, into: Path) -> Path:
     return fetch(client, find(client, run), artifact, into)
 
 
-def reach(uri: str) -> MlflowClient:
+def connect_existing(uri: str) -> MlflowClient:
     """A client of a store that somebody has used; none is created.
 
     Raises:

@@ -19,7 +19,7 @@ from filelock import FileLock
 from prenda.bundle import format as bundle
 from prenda.bundle.format import NETWORK
 from prenda.errors import TrackingError
-from prenda.tracking.lookup import fetch, find, reach
+from prenda.tracking.lookup import connect_existing, fetch, find
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -91,11 +91,11 @@ class Registry:
     """
 
     def __init__(self, uri: str) -> None:
-        self._client = reach(uri)
+        self._client = connect_existing(uri)
         self.uri = uri
 
     @contextmanager
-    def one_at_a_time(self) -> Iterator[None]:
+    def promotion_lock(self) -> Iterator[None]:
         """Lets one process at a time decide about a local store's models; a server's are not locked."""
         if not self.uri.startswith("sqlite:///"):
             yield
@@ -197,7 +197,7 @@ class Registry:
         for key, value in tags.items():
             self._client.set_model_version_tag(model, str(number), key, value)
 
-    def crown(self, model: str, number: int) -> None:
+    def set_champion(self, model: str, number: int) -> None:
         """Moves the alias `champion` to a version, in one step."""
         self._client.set_registered_model_alias(model, CHAMPION, str(number))
 

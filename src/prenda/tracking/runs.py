@@ -20,8 +20,8 @@ from prenda.config.identity import RunDescription
 from prenda.config.paths import REPOSITORY
 from prenda.config.schema import TrackingConfig, TrackingKind
 from prenda.errors import RUN_FOLDER, UserError
-from prenda.system.atomic_write import write_whole
-from prenda.system.signals import held
+from prenda.system.atomic_write import write_atomically
+from prenda.system.signals import stop_deferred
 from prenda.tracking.registry import log_bundle
 from prenda.tracking.store import connect, experiment_id
 
@@ -101,7 +101,7 @@ class MlflowRun(Run):
         else:
             self.id = self._id = client.create_run(experiment_id, run_name=name, tags=tags).info.run_id
             folder.mkdir(parents=True, exist_ok=True)
-            write_whole(known, self._id)
+            write_atomically(known, self._id)
         self._models: set[Path] = set()
         self._monitor: Any = None
 
@@ -112,7 +112,7 @@ class MlflowRun(Run):
         self._monitor = SystemMetricsMonitor(self._id, tracking_uri=self._client.tracking_uri)
         self._monitor.start()
 
-    @held()
+    @stop_deferred()
     def log_parameters(self, parameters: Mapping[str, Any]) -> None:
         """Records the flattened configuration, in batches of MLflow's largest size."""
         from mlflow.entities import Param
@@ -121,14 +121,14 @@ class MlflowRun(Run):
         for start in range(0, len(params), 100):
             self._client.log_batch(self._id, params=params[start : start + 100])
 
-    @held()
+    @stop_deferred()
     def log_metrics(self, metrics: Mapping[str, float], step: int) -> None:
         from mlflow.entities import Metric
 
         now = int(time.time() * 1000)
         self._client.log_batch(self._id, metrics=[Metric(name, value, now, step) for name, value in metrics.items()])
 
-    @held()
+    @stop_deferred()
     def log_data(self, data: DataUsed) -> None:
         from mlflow.entities import Dataset, DatasetInput, InputTag
 
@@ -144,13 +144,13 @@ class MlflowRun(Run):
             self._id, [DatasetInput(dataset, [InputTag(key, value) for key, value in tags.items()])]
         )
 
-    @held()
+    @stop_deferred()
     def log_tags(self, tags: Mapping[str, str]) -> None:
         from mlflow.entities import RunTag
 
         self._client.log_batch(self._id, tags=[RunTag(key, value) for key, value in tags.items()])
 
-    @held()
+    @stop_deferred()
     def log_bundle(self, folder: Path) -> None:
         log_bundle(self._client, self._id, folder)
         self._models.add(folder)
@@ -161,7 +161,7 @@ class MlflowRun(Run):
             elsewhere = any(path.is_relative_to(folder) for folder in self._models)  # kept as a model, once
             if path.is_file() and not (inside.parts[0].startswith(".") or path.suffix == ".part" or elsewhere):
                 into = inside.parent.as_posix()
-                with held():
+                with stop_deferred():
                     self._client.log_artifact(self._id, str(path), None if into == "." else into)
 
     def end(self, status: str) -> None:
@@ -244,7 +244,9 @@ def _open(tracking: TrackingConfig, about: RunDescription, folder: Path) -> Run:
     experiment = experiment_id(client, tracking.experiment, tracking.artifacts)
     run: MlflowRun | None = None
     try:
-        with held():  # a run that its folder does not know would stay open for ever, one without parameters too
+        with (
+            stop_deferred()
+        ):  # a run that its folder does not know would stay open for ever, one without parameters too
             run = MlflowRun(folder, client, experiment, about.name, tags)
             if not run.continued:
                 run.log_parameters(about.parameters)
@@ -265,7 +267,7 @@ def _close(run: Run, status: str) -> None:
         run.end("FAILED" if status == "FINISHED" else status)
         raise
     run.end(status)
-    write_whole(run.folder / STATUS, status)
+    write_atomically(run.folder / STATUS, status)
 
 
 def _git_tags() -> dict[str, str]:

@@ -12,7 +12,7 @@ from filelock import FileLock
 from prenda.config.paths import home
 from prenda.errors import TrackingError
 from prenda.system.redaction import without_passwords
-from prenda.system.startup import resting
+from prenda.system.startup import collector_paused
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -36,7 +36,7 @@ def connect(uri: str) -> MlflowClient:
     for name in ("alembic", "mlflow.store.db.utils", "mlflow.tracking", "mlflow.system_metrics"):
         logging.getLogger(name).setLevel(logging.WARNING)
     try:
-        with resting():
+        with collector_paused():
             from mlflow import MlflowClient
     except ModuleNotFoundError as error:
         raise TrackingError(
@@ -50,7 +50,7 @@ def connect(uri: str) -> MlflowClient:
         database = Path(uri.removeprefix("sqlite:///"))
         database.parent.mkdir(parents=True, exist_ok=True)
         # Two processes that both create the tables would leave the database broken for good.
-        with FileLock(database.with_suffix(".lock")), resting():  # MLflow imports SQLAlchemy here
+        with FileLock(database.with_suffix(".lock")), collector_paused():  # MLflow imports SQLAlchemy here
             if not database.exists():
                 _create(database)
             client = MlflowClient(uri)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from prenda.config.schema import TrackingConfig, TrackingKind
-from prenda.system.signals import held
+from prenda.system.signals import stop_deferred
 from prenda.tracking.runs import MlflowRun, Run
 from prenda.tracking.store import connect, experiment_id
 
@@ -25,7 +25,7 @@ def open_sweep(tracking: TrackingConfig, folder: Path, name: str, command: str, 
     client = connect(tracking.uri)
     tags = {"prenda.kind": "sweep", "prenda.command": command, "mlflow.source.name": "prenda train -m"}
     experiment = experiment_id(client, tracking.experiment, tracking.artifacts)
-    with held():  # a run that its folder does not know would stay open for ever
+    with stop_deferred():  # a run that its folder does not know would stay open for ever
         run = MlflowRun(folder, client, experiment, name, tags)
         if not run.continued:
             run.log_parameters(parameters)

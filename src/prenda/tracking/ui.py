@@ -10,7 +10,7 @@ import sys
 import time
 
 from prenda.errors import UserError
-from prenda.system.signals import Stopped, stopping
+from prenda.system.signals import Stopped, stop_on_signal
 from prenda.tracking.lookup import COMPARISONS
 from prenda.tracking.store import connect, local_store
 
@@ -36,7 +36,7 @@ def serve(host: str, port: int) -> int:
         "PYTHONWARNINGS": "ignore",
     }
     with (
-        stopping(),
+        stop_on_signal(),
         subprocess.Popen(
             command, env=os.environ | quiet, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, start_new_session=True
         ) as server,

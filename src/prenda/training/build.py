@@ -53,7 +53,7 @@ def resolve_device(trainer: TrainerConfig) -> tuple[str, int]:
     return found, count
 
 
-def settle(config: TrainConfig, processes: int) -> None:
+def prepare_process(config: TrainConfig, processes: int) -> None:
     """Seeds and threads of this process, and quiet libraries."""
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
     # By design: the images lie in memory, where worker processes would only copy them.

@@ -10,7 +10,7 @@ import torch
 from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 
-from prenda.system.atomic_write import write_whole
+from prenda.system.atomic_write import write_atomically
 from prenda.training.lightning_overrides import ModelCheckpoint
 
 MONITOR = "val/accuracy"
@@ -29,7 +29,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         content = io.BytesIO()
         torch.save(checkpoint, content)  # into memory: torch does not say what is wrong with a disk
         try:
-            write_whole(target, content.getbuffer())
+            write_atomically(target, content.getbuffer())
         except OSError as error:
             raise OSError(
                 error.errno, f"{error.strerror}: the checkpoint cannot be kept, make room for", str(target)

@@ -16,7 +16,7 @@ from pytorch_lightning.callbacks import Callback
 from prenda.config.schema import TrainConfig
 from prenda.errors import UserError
 from prenda.system.signals import Stopped
-from prenda.training.build import build_classifier, build_data, settle
+from prenda.training.build import build_classifier, build_data, prepare_process
 from prenda.training.fit import fit
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ def _fit_worker(
 ) -> None:
     """One of the processes; the first of them logs and writes the checkpoints."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group: the launcher ends this process
-    settle(config, processes)
+    prepare_process(config, processes)
     data = build_data(config)
     data.setup()
     fit(config, build_classifier(config, data), data, folder, run_id, callbacks, processes)

@@ -25,7 +25,7 @@ from prenda.scoring.scores import Scores, score
 from prenda.tracking.lookup import download
 from prenda.tracking.store import local_store
 from prenda.training import checkpoints
-from prenda.training.build import build_classifier, build_data, build_trainer, settle
+from prenda.training.build import build_classifier, build_data, build_trainer, prepare_process
 from prenda.training.classifier import Classifier
 
 
@@ -65,7 +65,7 @@ def latency(classifier: Classifier, image_shape: tuple[int, int, int], times: in
 
 
 @dataclass(frozen=True)
-class Restored:
+class LoadedRun:
     """A finished run's network and images, as its checkpoint says."""
 
     config: TrainConfig
@@ -77,8 +77,8 @@ class Restored:
 def evaluate_again(
     source: str, data_dir: str | None = None, accelerator: str | None = None, any_data: bool = False
 ) -> dict[str, Scores]:
-    """Scores a finished run from what its checkpoint says of it, and shows the figures; see `restored`."""
-    with restored(source, data_dir, accelerator, any_data) as run:
+    """Scores a finished run from what its checkpoint says of it, and shows the figures; see `load_run`."""
+    with load_run(source, data_dir, accelerator, any_data) as run:
         scores = evaluate(run.config.trainer, run.classifier, run.data, run.checkpoint)
         title = f"{run_name(run.config)}, scored again from {source}"
     terminal.show_result(Console(), title, {split: score.metrics for split, score in scores.items()}, {})
@@ -86,9 +86,9 @@ def evaluate_again(
 
 
 @contextmanager
-def restored(
+def load_run(
     source: str, data_dir: str | None = None, accelerator: str | None = None, any_data: bool = False
-) -> Iterator[Restored]:
+) -> Iterator[LoadedRun]:
     """Brings a finished run back.
 
     Args:
@@ -108,7 +108,7 @@ def restored(
         recorded = restore(notes["config"], str(path))
         trainer = _for_scoring(recorded.trainer, accelerator)
         config = replace(recorded, data=replace(recorded.data, dir=data_dir or recorded.data.dir), trainer=trainer)
-        settle(config, processes=1)
+        prepare_process(config, processes=1)
         data = build_data(config)
         data.prepare_data()
         data.setup()
@@ -118,7 +118,7 @@ def restored(
                 f"but {source} was trained on {notes['content_hash'][:12]}…: give --data-dir the recorded images, "
                 "or --any-data to score on these."
             )
-        yield Restored(config, build_classifier(config, data), data, path)
+        yield LoadedRun(config, build_classifier(config, data), data, path)
 
 
 def _for_scoring(trainer: TrainerConfig, accelerator: str | None) -> TrainerConfig:

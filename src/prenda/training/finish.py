@@ -12,11 +12,11 @@ from prenda.config.identity import parameters, run_name
 from prenda.config.schema import ReportLevel, TrainConfig
 from prenda.data.datamodule import ImageDataModule, Split
 from prenda.errors import BundleError
-from prenda.report.run.report import Finished, describe, write_confusions, write_full, write_tables
+from prenda.report.run.report import RunResults, describe, write_confusions, write_full, write_tables
 from prenda.report.tables import write_json
 from prenda.scoring.calibration import fit_temperature
 from prenda.scoring.scores import Scores
-from prenda.system.memory import give_back
+from prenda.system.memory import release_memory
 from prenda.tracking.runs import Run
 from prenda.training import checkpoints
 from prenda.training.classifier import Classifier
@@ -53,7 +53,7 @@ def finish(config: TrainConfig, classifier: Classifier, data: ImageDataModule, r
     seconds = checkpoints.seconds(checkpoint.with_name("last.ckpt"))
     splits: tuple[Split, ...] = ("train", "val", "test") if level is ReportLevel.full else ("val", "test")
     scores = evaluate(config.trainer, classifier, data, checkpoint, splits)
-    finished = _finished(config, classifier, data, scores, best_epoch)
+    finished = _results(config, classifier, data, scores, best_epoch)
     metrics = finished.metrics() | {
         "best/epoch": best_epoch,
         "parameters": sum(weight.numel() for weight in classifier.backbone.parameters() if weight.requires_grad),
@@ -74,11 +74,11 @@ def finish(config: TrainConfig, classifier: Classifier, data: ImageDataModule, r
     return TrainResult(scores["val"].metrics["accuracy"], scores, best_epoch, seconds, run.folder, checkpoint, run.id)
 
 
-def _finished(
+def _results(
     config: TrainConfig, classifier: Classifier, data: ImageDataModule, scores: dict[str, Scores], best_epoch: int
-) -> Finished:
+) -> RunResults:
     weights = first_layer_weights(classifier.backbone, data.image_shape)
-    return Finished(
+    return RunResults(
         name=run_name(config),
         settings=parameters(config),
         class_names=data.class_names,
@@ -92,7 +92,7 @@ def _finished(
 
 def _bundle(run: Run, classifier: Classifier, data: ImageDataModule, scores: dict[str, float]) -> None:
     """Keeps the network as a bundle; a run that cannot have one is scored and recorded all the same."""
-    give_back()  # of training and scoring: exporting takes its own
+    release_memory()  # of training and scoring: exporting takes its own
     from prenda.training import bundling  # ONNX Runtime: for the end of a run, if it keeps a bundle
 
     folder = run.folder / "bundle"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from prenda.config import recorded
 from prenda.errors import UserError
-from prenda.tracking.lookup import find, reach
+from prenda.tracking.lookup import connect_existing, find
 from prenda.tracking.runs import is_finished
 from prenda.tracking.store import local_store
 from prenda.training.finish import TrainResult
@@ -37,4 +37,4 @@ def resume(run: str) -> TrainResult:
 def _folder(run: str) -> Path:
     if Path(run).is_dir():
         return Path(run).resolve()
-    return Path(find(reach(local_store()), run).data.tags.get("folder", run))
+    return Path(find(connect_existing(local_store()), run).data.tags.get("folder", run))

@@ -15,11 +15,11 @@ from prenda.config.validation import check
 from prenda.data.datamodule import ImageDataModule, Split
 from prenda.errors import UserError
 from prenda.report import terminal
-from prenda.system.atomic_write import write_whole
-from prenda.system.signals import stopping
+from prenda.system.atomic_write import write_atomically
+from prenda.system.signals import stop_on_signal
 from prenda.tracking.runs import PRUNED, DataUsed, Pruned, Run, recorded
 from prenda.training import checkpoints
-from prenda.training.build import build_callbacks, build_classifier, build_data, resolve_device, settle
+from prenda.training.build import build_callbacks, build_classifier, build_data, prepare_process, resolve_device
 from prenda.training.distributed import Torchrun, fit_in_processes
 from prenda.training.finish import TrainResult, finish
 from prenda.training.fit import fit
@@ -45,7 +45,7 @@ def train(config: TrainConfig, folder: Path, callbacks: Sequence[Callback] = ())
     check_folder(config, folder)
     torchrun = Torchrun.found()
     device, processes = resolve_device(config.trainer)
-    settle(config, processes if torchrun is None else torchrun.processes)
+    prepare_process(config, processes if torchrun is None else torchrun.processes)
     data = build_data(config)
     data.prepare_data()
     data.setup()
@@ -56,8 +56,8 @@ def train(config: TrainConfig, folder: Path, callbacks: Sequence[Callback] = ())
     terminal.show_network(out, classifier, data.image_shape)
     _check_images(folder, data)
     folder.mkdir(parents=True, exist_ok=True)
-    write_whole(folder / "config.yaml", as_yaml(config))
-    with stopping(), recorded(config.tracking, describe_run(config), folder) as run:
+    write_atomically(folder / "config.yaml", as_yaml(config))
+    with stop_on_signal(), recorded(config.tracking, describe_run(config), folder) as run:
         run.log_tags({"device": device})
         run.log_data(_data_used(data))
         reason = folder / PRUNED
@@ -86,12 +86,12 @@ def join(config: TrainConfig, folder: Path) -> None:
     check(config)
     torchrun = Torchrun.found()
     assert torchrun is not None
-    settle(config, torchrun.processes)
+    prepare_process(config, torchrun.processes)
     data = build_data(config)
     data.prepare_data()
     data.setup()
     classifier = build_classifier(config, data)
-    with stopping():
+    with stop_on_signal():
         fit(config, classifier, data, folder, None, (), torchrun.processes, torchrun.nodes)
 
 

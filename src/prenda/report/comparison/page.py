@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from prenda.report import figures, tables
 from prenda.report.comparison.results import (
     MOST_RUNS_SHOWN,
-    Compared,
+    ComparedRun,
     Comparison,
     Group,
     class_table,
@@ -111,7 +111,7 @@ def _write_galleries(folder: Path, comparison: Comparison, images: Images) -> li
     return written
 
 
-def _won(wrong: Compared, right: Compared, class_names: Sequence[str]) -> tuple[NDArray[np.int64], list[str]]:
+def _won(wrong: ComparedRun, right: ComparedRun, class_names: Sequence[str]) -> tuple[NDArray[np.int64], list[str]]:
     """Images that one has right and the other wrong, where their probabilities of the true class differ most."""
     labels, predicted = right.scores.labels, wrong.scores.predicted
     truth = np.arange(len(labels)), labels

@@ -24,7 +24,7 @@ MOST_PAIRS_SHOWN = 15
 
 
 @dataclass(frozen=True)
-class Compared:
+class ComparedRun:
     """A run that is compared.
 
     Attributes:
@@ -56,8 +56,8 @@ class Pair:
         p_value: Of the test; of several pairs, after Holm's correction.
     """
 
-    first: Compared
-    second: Compared
+    first: ComparedRun
+    second: ComparedRun
     different: int
     test: McNemar
     p_value: float
@@ -72,7 +72,7 @@ class Group:
         means: By metric, the mean over the seeds and half the width of its 95% interval.
     """
 
-    runs: Sequence[Compared]
+    runs: Sequence[ComparedRun]
     seeds: int
     means: Mapping[str, tuple[float, float]]
 
@@ -93,7 +93,7 @@ class Comparison:
     """
 
     class_names: Sequence[str]
-    runs: Sequence[Compared]
+    runs: Sequence[ComparedRun]
     pairs: Sequence[Pair]
     cochran: tuple[float, float] | None
     groups: Sequence[Group]
@@ -163,7 +163,7 @@ def p_text(p_value: float) -> str:
     return f"p = {p_value:.2g}" if p_value > 1e-99 else "p < 1e-99"
 
 
-def difference(first: Compared, second: Compared, name: str) -> float:
+def difference(first: ComparedRun, second: ComparedRun, name: str) -> float:
     """Of a metric, second less first."""
     return second.scores.metrics[name] - first.scores.metrics[name]
 
@@ -288,13 +288,13 @@ def classes_title(comparison: Comparison) -> str:
     return f"F1 by class, the first {MOST_RUNS_SHOWN} runs" if many else "F1 by class"
 
 
-def _class_f1(run: Compared, comparison: Comparison) -> NDArray[np.float64]:
+def _class_f1(run: ComparedRun, comparison: Comparison) -> NDArray[np.float64]:
     return np.array([float(row["f1-score"]) for row in run.scores.classes[: len(comparison.class_names)]])
 
 
-def _shown(metric: Metric, run: Compared) -> str:
+def _shown(metric: Metric, run: ComparedRun) -> str:
     return metric.text(run.scores.metrics[metric.name])
 
 
-def _change(metric: Metric, first: Compared, second: Compared) -> str:
+def _change(metric: Metric, first: ComparedRun, second: ComparedRun) -> str:
     return metric.change_text(difference(first, second, metric.name))

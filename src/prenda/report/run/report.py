@@ -21,7 +21,7 @@ MISTAKES = 24  # shown
 
 
 @dataclass(frozen=True)
-class Finished:
+class RunResults:
     """What a report is made of.
 
     Attributes:
@@ -59,7 +59,7 @@ class Finished:
         return flat
 
 
-def write_tables(folder: Path, run: Finished) -> None:
+def write_tables(folder: Path, run: RunResults) -> None:
     """Scores per class, confusion matrices and predictions: what later comparisons read."""
     for split, scores in run.scores.items():
         tables.write_rows(scores.classes, folder / "classes" / split)
@@ -69,7 +69,7 @@ def write_tables(folder: Path, run: Finished) -> None:
             tables.write_predictions(scores.probabilities, scores.labels, run.class_names, kept)
 
 
-def write_confusions(folder: Path, run: Finished, *, percent: bool) -> None:
+def write_confusions(folder: Path, run: RunResults, *, percent: bool) -> None:
     """Confusion matrices as pictures of counts and, if asked, of percentages."""
     for split, scores in run.scores.items():
         title = f"{run.name}, {split}: accuracy {METRIC['accuracy'].text(scores.metrics['accuracy'])}"
@@ -80,7 +80,7 @@ def write_confusions(folder: Path, run: Finished, *, percent: bool) -> None:
             save(figure, folder / "confusion" / f"{split}_percent.png")
 
 
-def write_full(folder: Path, run: Finished) -> None:
+def write_full(folder: Path, run: RunResults) -> None:
     """The pictures of a full report, and `report.html` with all of them. `metrics/metrics.csv` must be there."""
     write_confusions(folder, run, percent=True)
     history = tables.read_history(folder / "metrics" / "metrics.csv")
@@ -94,7 +94,7 @@ def write_full(folder: Path, run: Finished) -> None:
     write_page(folder / "report.html", run.name, headline(run), _sections(folder, run))
 
 
-def headline(run: Finished) -> str:
+def headline(run: RunResults) -> str:
     """A run in one sentence."""
     test, chosen_by = run.scores["test"].metrics, METRIC["accuracy"]
     others = ", ".join(f"{m.title} {m.text(test[m.name])}" for m in HEADLINE if m is not chosen_by)
@@ -105,7 +105,7 @@ def headline(run: Finished) -> str:
     )
 
 
-def describe(run: Finished, command: str) -> str:
+def describe(run: RunResults, command: str) -> str:
     """A run in Markdown, as MLflow shows it."""
     table = tables.score_table(SUMMARY, _by_split(run))
     lines = [headline(run), "", f"| {' | '.join(table.columns)} |", "|---" * len(table.columns) + "|"]
@@ -120,7 +120,7 @@ def describe(run: Finished, command: str) -> str:
     return "\n".join(lines)
 
 
-def _write_calibration(folder: Path, run: Finished) -> None:
+def _write_calibration(folder: Path, run: RunResults) -> None:
     content: dict[str, Any] = {"temperature": run.temperature, "fitted_on": "val"}
     for split, scores in run.scores.items():
         after = run.calibrated(split)
@@ -132,7 +132,7 @@ def _write_calibration(folder: Path, run: Finished) -> None:
     save(figures.reliability_figure(trained, scaled, run.temperature, title), folder / "reliability.png")
 
 
-def _write_mistakes(folder: Path, run: Finished) -> None:
+def _write_mistakes(folder: Path, run: RunResults) -> None:
     test = run.scores["test"]
     pairs = confused_pairs(test.confusion, run.class_names)
     tables.write_rows(pairs, folder / "pairs")
@@ -161,7 +161,7 @@ def worst_mistakes(scores: Scores, class_names: Sequence[str], most: int) -> lis
     ]
 
 
-def _sections(folder: Path, run: Finished) -> list[Section]:
+def _sections(folder: Path, run: RunResults) -> list[Section]:
     train, test = run.scores["train"], run.scores["test"]
     sections = [
         Section("Scores", overfitting(train, test), [tables.score_table(METRICS, _by_split(run))]),
@@ -201,7 +201,7 @@ def _sections(folder: Path, run: Finished) -> list[Section]:
     return [*sections, Section("Settings", tables=[Table(("setting", "value"), rows)])]
 
 
-def _by_split(run: Finished) -> dict[str, dict[str, float]]:
+def _by_split(run: RunResults) -> dict[str, dict[str, float]]:
     return {split: scores.metrics for split, scores in run.scores.items()}
 
 
@@ -213,7 +213,7 @@ def class_table(rows: Sequence[Row]) -> Table:
     )
 
 
-def _calibration_table(run: Finished) -> Table:
+def _calibration_table(run: RunResults) -> Table:
     before, after = run.scores["test"].metrics, run.calibrated("test")
     rows = [(name, *(METRIC[name].text(values[name]) for values in (before, after))) for name in after]
     return Table(("", "as trained", f"at temperature {run.temperature:.2f}"), rows)

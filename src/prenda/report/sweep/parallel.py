@@ -17,7 +17,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, MaxNLocator
 
 from prenda.report.sweep.figures import better, plain
-from prenda.report.sweep.trials import Scale, Swept, SweptTrial, is_number, scale, shortened, shown, spans_much
+from prenda.report.sweep.trials import Scale, Swept, SweptTrial, format_value, is_number, scale, shortened, spans_much
 
 MOST_PARAMETERS = 12  # axes; more leave no room for their labels
 MOST_TICKS = 24  # on an axis
@@ -88,17 +88,19 @@ def coordinate(name: str, values: Mapping[int, Any]) -> Coordinate:
         span = Scale(low, high, spans_much(numbers.values()))
         places = {trial: span.place(value) for trial, value in numbers.items()}
         return Coordinate(name, places, _number_ticks(span, sorted(set(numbers.values()))))
-    texts = sorted(kinds := {shown(value): value for value in values.values()}, key=lambda text: _order(kinds[text]))
+    texts = sorted(
+        kinds := {format_value(value): value for value in values.values()}, key=lambda text: _order(kinds[text])
+    )
     last = max(len(texts) - 1, 1)
     place = {text: index / last if len(texts) > 1 else 0.5 for index, text in enumerate(texts)}
     every = -(-len(texts) // MOST_TICKS)
     ticks = [(place[text], text) for text in texts[::every]]
-    return Coordinate(name, {trial: place[shown(value)] for trial, value in values.items()}, ticks)
+    return Coordinate(name, {trial: place[format_value(value)] for trial, value in values.items()}, ticks)
 
 
 def _order(value: Any) -> tuple[bool, float, str]:
     """Numbers by their size, then everything else by its text."""
-    return not is_number(value), float(value) if is_number(value) else 0.0, shown(value)
+    return not is_number(value), float(value) if is_number(value) else 0.0, format_value(value)
 
 
 def _number_ticks(span: Scale, values: Sequence[float]) -> list[tuple[float, str]]:

@@ -16,7 +16,7 @@ from prenda.report.figures import save
 from prenda.report.page import Section, Table, write_page
 from prenda.report.sweep.figures import curves_figure, history_figure, importance_figure, pareto_figure
 from prenda.report.sweep.parallel import parallel_figure
-from prenda.report.sweep.trials import STATES, Swept, SweptTrial, score_text, shortened, shown
+from prenda.report.sweep.trials import STATES, Swept, SweptTrial, format_value, score_text, shortened
 
 __all__ = ["Swept", "SweptTrial", "markdown", "summary", "write_sweep"]
 
@@ -76,7 +76,9 @@ def trial_table(swept: Swept, most: int) -> Table:
     for trial in trials:
         scores = [score_text(value) for value in trial.values] or ["–"] * len(swept.objectives)
         seconds = "–" if trial.seconds is None else f"{trial.seconds:,.1f}"
-        cells = [shortened(shown(trial.parameters[name]), 60) if name in trial.parameters else "–" for name in names]
+        cells = [
+            shortened(format_value(trial.parameters[name]), 60) if name in trial.parameters else "–" for name in names
+        ]
         note = [shortened(" ".join(trial.note.split()), 90)] if noted else []
         rows.append([str(trial.number), trial.state, *scores, seconds, *cells, *note])
     return Table(columns, rows)
@@ -90,7 +92,7 @@ def _best(swept: Swept) -> str:
     if len(swept.objectives) > 1:
         return _front(swept, best)
     names = [name for name in swept.changing() or swept.parameters() if name in best[0].parameters]
-    chosen = ", ".join(f"{name}={shown(best[0].parameters[name])}" for name in names[:MOST_NAMED])
+    chosen = ", ".join(f"{name}={format_value(best[0].parameters[name])}" for name in names[:MOST_NAMED])
     chosen += f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
     scores = f"trial {best[0].number} is the best with {swept.objectives[0]} {score_text(best[0].reached())}"
     return f"{scores}: {chosen}" if chosen else scores

@@ -176,7 +176,7 @@ def best_so_far(swept: Swept, objective: int = 0) -> list[tuple[int, float]]:
     return steps
 
 
-def shown(value: Any) -> str:
+def format_value(value: Any) -> str:
     """A parameter as it is typed on the command line, floats to four digits."""
     if value is None:
         return "null"
