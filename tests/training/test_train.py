@@ -227,7 +227,7 @@ def test_a_training_that_diverges_ends_with_what_to_do(tmp_path):
 
 
 def test_a_training_that_diverges_in_one_of_several_processes_is_told_in_a_line(prenda):
-    settings = ("optimizer=sgd", "optimizer.lr=1e12", "trainer=ddp_cpu", "trainer.epochs=1")
+    settings = ("optimizer=sgd", "optimizer.lr=1e12", "trainer=ddp_cpu", "trainer.epochs=5")
     done = prenda("train", *TINY, *DENSE, *settings)
     assert done.returncode == 2
     assert "training diverged at a rate of" in done.stderr.splitlines()[-1]

@@ -50,8 +50,8 @@ def build(settings: Mapping[str, Any], group: str, *args: Any, **kwargs: Any) ->
 def check_target(settings: Mapping[str, Any], group: str) -> None:
     """Refuse a group that names nothing to build, as `~backbone` leaves it."""
     if not settings.get("_target_"):
-        folder = group.replace(".", "/")
-        raise ConfigError(f"{group} has no _target_: choose a file of conf/{folder} by {folder}=NAME.")
+        folder = _folder(group)
+        raise ConfigError(f"{group} has no _target_: choose a file of {folder} by {folder.removeprefix('conf/')}=NAME.")
 
 
 @contextmanager
@@ -82,6 +82,11 @@ def refused(settings: Mapping[str, Any], group: str) -> Iterator[None]:
         raise ConfigError(told or _wrong_settings(settings, group, error)) from error
 
 
+def _folder(group: str) -> str:
+    """Return the folder of the group's files; a callback has a name of its own below its group."""
+    return "conf/callbacks" if group.startswith("callbacks.") else f"conf/{group.replace('.', '/')}"
+
+
 def _target(settings: Mapping[str, Any]) -> str:
     return str(settings.get("_target_"))
 
@@ -93,7 +98,7 @@ def _signature_refused(settings: Mapping[str, Any], group: str, text: str) -> st
     if unknown and unknown[1] in settings:
         return (
             f"{group}.{unknown[1]} is {settings[unknown[1]]!r}, but {target} takes no such setting: leave it out, or "
-            f"choose one of conf/{group.replace('.', '/')}."
+            f"choose one of {_folder(group)}."
         )
     needed = re.search(r"missing \d+ required .*arguments?: (.+)", text)
     if needed and text.startswith(target.rpartition(".")[2]):
@@ -106,7 +111,7 @@ def _wrong_settings(settings: Mapping[str, Any], group: str, error: Exception) -
     reason = (str(error) or type(error).__name__).splitlines()[0]
     return (
         f"{group}: {_target(settings)} cannot be made from {given} ({reason}): correct its settings, or choose "
-        f"one of conf/{group.replace('.', '/')}."
+        f"one of {_folder(group)}."
     )
 
 
@@ -114,7 +119,7 @@ def _not_imported(group: str, target: str, error: InstantiationException) -> str
     missing = error.__cause__
     if not isinstance(missing, ImportError):
         return (
-            f"{group}._target_ is {target}, which is not trusted: choose one of conf/{group.replace('.', '/')}. "
+            f"{group}._target_ is {target}, which is not trusted: choose one of {_folder(group)}. "
             "Targets outside prenda must be listed in $PRENDA_TRUSTED_TARGETS."
         )
     reason = missing.__cause__ or missing
