@@ -163,5 +163,5 @@ def test_a_run_is_not_resumed_on_other_images(tmp_path, monkeypatch):
     (tmp_path / ".status").unlink()
     generate = generated.generate
     monkeypatch.setattr(generated, "generate", lambda count, seed: generate(count, seed + 10))
-    with pytest.raises(UserError, match=r"began with images of content \w{12}…, but generated in .* has \w{12}… now"):
+    with pytest.raises(UserError, match=r"started with images of content \w{12}…, but generated in .* now has \w{12}…"):
         train(configured(*TINY, *DENSE), tmp_path)

@@ -221,7 +221,7 @@ def test_a_compiled_network_is_kept_as_any_other(tmp_path):
 
 def test_a_training_that_diverges_ends_with_what_to_do(tmp_path):
     settings = ("optimizer=sgd", "optimizer.lr=1e12", "trainer.epochs=3", "report=full")
-    told = r"(train|val)/loss is (nan|inf) in epoch 1: training diverged at a rate of .*smaller optimizer.lr"
+    told = r"(train|val)/loss is (nan|inf) in epoch 1: training diverged at a learning rate of .*smaller optimizer.lr"
     with pytest.raises(ValueError, match=told):
         train(configured(*TINY, *DENSE, *settings), tmp_path)
 
@@ -230,7 +230,7 @@ def test_a_training_that_diverges_in_one_of_several_processes_is_told_in_a_line(
     settings = ("optimizer=sgd", "optimizer.lr=1e12", "trainer=ddp_cpu", "trainer.epochs=5")
     done = prenda("train", *TINY, *DENSE, *settings)
     assert done.returncode == 2
-    assert "training diverged at a rate of" in done.stderr.splitlines()[-1]
+    assert "training diverged at a learning rate of" in done.stderr.splitlines()[-1]
     assert "Traceback" not in done.stderr
 
 
@@ -251,7 +251,7 @@ def test_gradients_are_clipped(tmp_path):
         ("trainer.precision=16-mixed", "trainer.precision is 16-mixed, which needs a GPU: use bf16-mixed or 32"),
         ("trainer.devices=120", r"trainer.devices is 120, but this machine has \d+ of cpu: give at most"),
         ("trainer.devices=-1", r"trainer.devices is -1, but this machine has \d+ of cpu"),
-        ("trainer.sync_batchnorm=true", "trainer.sync_batchnorm is true, which PyTorch has for GPUs only"),
+        ("trainer.sync_batchnorm=true", "trainer.sync_batchnorm is true, which PyTorch supports on GPUs only"),
         ("optimizer.betas=[2,2]", "optimizer: torch.optim.AdamW cannot be made from .*Invalid beta"),
         ("+optimizer.speed=2", "optimizer.speed is 2, but torch.optim.AdamW takes no such setting: leave it out"),
         ("scheduler.warmup=2", "scheduler.warmup is 2: it must be more than 0 and less than 1"),

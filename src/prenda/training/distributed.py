@@ -1,4 +1,4 @@
-"""Training in several processes: those that torchrun started, and those that we start on this machine."""
+"""Training in several processes, started by torchrun or by prenda on this machine."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Torchrun:
-    """Where a process stands that `torchrun` has started: one of several, perhaps on several machines."""
+    """Rank of a process that `torchrun` has started, and the number of nodes and processes."""
 
     rank: int
     nodes: int
@@ -33,14 +33,14 @@ class Torchrun:
 
     @classmethod
     def found(cls) -> Torchrun | None:
-        """From the variables that torchrun sets; None where it did not start this process."""
+        """Read the variables that torchrun sets; return None if it did not start this process."""
         if "TORCHELASTIC_RUN_ID" not in os.environ:
             return None
-        world, here = int(os.environ["WORLD_SIZE"]), int(os.environ["LOCAL_WORLD_SIZE"])
-        return cls(int(os.environ["RANK"]), world // here, here)
+        world_size, local_world_size = int(os.environ["WORLD_SIZE"]), int(os.environ["LOCAL_WORLD_SIZE"])
+        return cls(int(os.environ["RANK"]), world_size // local_world_size, local_world_size)
 
     def leave(self) -> None:
-        """Makes this process one by itself: what comes after training waits for no other."""
+        """Leave the process group, so that the steps after training wait for no other process."""
         torch.distributed.destroy_process_group()
         for name in ("TORCHELASTIC_RUN_ID", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "RANK", "LOCAL_RANK", "GROUP_RANK"):
             os.environ.pop(name, None)
@@ -49,9 +49,13 @@ class Torchrun:
 def fit_in_processes(
     config: TrainConfig, folder: Path, run_id: str | None, callbacks: Sequence[Callback], processes: int
 ) -> None:
-    """Trains in several processes of this machine, under torch's elastic launcher (what torchrun uses).
+    """Train in several processes of this machine, under torch's elastic launcher, which torchrun uses too.
 
-    One that fails ends the others, and its error becomes this one's.
+    A process that fails ends the others.
+
+    Raises:
+        UserError: The error of the process that failed first, where the user can correct it.
+        Stopped: If a signal stopped the training.
     """
     from torch.distributed.elastic.multiprocessing.api import SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
@@ -67,30 +71,31 @@ def fit_in_processes(
         max_restarts=0,
         shutdown_timeout=5,
     )
-    # It prints the traceback of a process that fails, which is in its exception's text too.
+    # This logger prints the traceback of a failed process, which the text of its exception holds too.
     logging.getLogger("torch.distributed.elastic.multiprocessing.api").setLevel(logging.CRITICAL)
     try:
         elastic_launch(launch, _fit_worker)(config, folder, run_id, callbacks, processes)
     except SignalException as error:
         raise Stopped(error.sigval) from error
     except ChildFailedError as error:
-        if (told := _of_user(error)) is not None:
-            raise told from error
+        user_error = _user_error(error)
+        if user_error is not None:
+            raise user_error from error
         raise
 
 
-def _of_user(failed: ChildFailedError) -> UserError | None:
+def _user_error(failed: ChildFailedError) -> UserError | None:
     """Return the error of the process that failed first where it is one that the user can correct."""
     message: Any = failed.get_first_failure()[1].message  # a dictionary where torch recorded an exception
     kind, _, text = (message["message"] if isinstance(message, dict) else message).partition(": ")
     kinds: list[type[UserError]] = [UserError, *UserError.__subclasses__()]
-    return UserError(text) if kind in [each.__name__ for each in kinds] else None
+    return UserError(text) if kind in [user_error.__name__ for user_error in kinds] else None
 
 
 def _fit_worker(
     config: TrainConfig, folder: Path, run_id: str | None, callbacks: Sequence[Callback], processes: int
 ) -> None:
-    """One of the processes; the first of them logs and writes the checkpoints."""
+    """Train in one of the processes; the first one logs and writes the checkpoints."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group: the launcher ends this process
     prepare_process(config, processes)
     data = build_data(config)

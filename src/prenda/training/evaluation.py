@@ -1,4 +1,4 @@
-"""Scores a trained classifier, right after training or again later."""
+"""Evaluation of trained classifiers, at the end of a run or of a recorded run."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ def evaluate(
     checkpoint: Path,
     splits: Sequence[Split] = ("val", "test"),
 ) -> dict[str, Scores]:
-    """Loads a checkpoint's weights and scores parts of the data, each image once, unaugmented.
+    """Load a checkpoint's weights and score splits of the data, each image once, without augmentation.
 
-    Whatever trained it, this is one process on one device, so that the scores do not depend on how many there were.
+    Evaluation always uses one process on one device, so scores do not depend on the number of training processes.
     """
     predictor = build_trainer(trainer, devices=1, logger=False, enable_checkpointing=False, enable_progress_bar=False)
     classifier.load_state_dict(checkpoints.read(checkpoint)["state_dict"])
@@ -52,21 +52,21 @@ def evaluate(
 
 
 def latency(classifier: Classifier, image_shape: tuple[int, int, int], times: int = 30) -> float:
-    """Median seconds of one picture through the network, after a few to warm up, on the device where it is."""
+    """Return the median seconds of one forward pass of a single picture, after a warm-up, on the network's device."""
     picture = torch.zeros(1, *image_shape, device=classifier.device)
-    taken = []
+    durations = []
     with torch.inference_mode():
         classifier.eval()
         for _ in range(times + 5):
             started = time.perf_counter()
             classifier(picture).argmax().item()  # waits for a GPU
-            taken.append(time.perf_counter() - started)
-    return statistics.median(taken[5:])
+            durations.append(time.perf_counter() - started)
+    return statistics.median(durations[5:])
 
 
 @dataclass(frozen=True)
 class LoadedRun:
-    """A finished run's network and images, as its checkpoint says."""
+    """Configuration, network and images of a finished run, restored from its checkpoint."""
 
     config: TrainConfig
     classifier: Classifier
@@ -77,7 +77,7 @@ class LoadedRun:
 def evaluate_again(
     source: str, data_dir: str | None = None, accelerator: str | None = None, any_data: bool = False
 ) -> dict[str, Scores]:
-    """Scores a finished run from what its checkpoint says of it, and shows the figures; see `load_run`."""
+    """Score a finished run again from its checkpoint, and print the scores; see `load_run` for arguments and errors."""
     with load_run(source, data_dir, accelerator, any_data) as run:
         scores = evaluate(run.config.trainer, run.classifier, run.data, run.checkpoint)
         title = f"{run_name(run.config)}, scored again from {source}"
@@ -89,16 +89,17 @@ def evaluate_again(
 def load_run(
     source: str, data_dir: str | None = None, accelerator: str | None = None, any_data: bool = False
 ) -> Iterator[LoadedRun]:
-    """Brings a finished run back.
+    """Load a finished run.
 
     Args:
         source: A checkpoint's path, or the id or name of a run in this project's store.
         data_dir: Where the data set is now; None takes the recorded folder.
-        accelerator: The device, which then computes in full precision; None takes the recorded one.
-        any_data: Take other images than the run was trained with, instead of refusing.
+        accelerator: The device. One that differs from the recorded device computes in float32; None takes the
+            recorded one.
+        any_data: Accept images that differ from those of the run, instead of raising an error.
 
     Raises:
-        ValueError: If there is no such run or checkpoint, or the data set's content is not the recorded one.
+        UserError: If there is no such run or checkpoint, or the data set's content differs from the recorded one.
     """
     with tempfile.TemporaryDirectory() as scratch:
         path = Path(source)
@@ -122,28 +123,32 @@ def load_run(
 
 
 def _for_scoring(trainer: TrainerConfig, accelerator: str | None) -> TrainerConfig:
-    """One process; in full precision on another device than the run's."""
-    one = replace(trainer, devices=1, sync_batchnorm=False, compile=False)
+    """Return the settings for one process, in float32 on a device that is not the run's."""
+    single = replace(trainer, devices=1, sync_batchnorm=False, compile=False)
     if accelerator is None or accelerator == trainer.accelerator:
-        return one
-    return replace(one, accelerator=accelerator, precision="32")
+        return single
+    return replace(single, accelerator=accelerator, precision="32")
 
 
 def _notes(path: Path) -> dict[str, Any]:
-    """What a checkpoint says of its run."""
+    """Return prenda's notes in a checkpoint: the configuration and the images of its run.
+
+    Raises:
+        CheckpointError: If the file is no checkpoint of prenda, or of a version that this one cannot read.
+    """
     try:
         checkpoint = checkpoints.read(path)
     except OSError:  # no permission, a broken disk: not the file's content
         raise
-    except Exception as error:  # torch raises what it likes on a foreign file
+    except Exception as error:  # torch raises errors of many kinds on a foreign file
         raise CheckpointError(_NO_CHECKPOINT.format(path)) from error
     if not isinstance(checkpoint, dict) or not isinstance(checkpoint.get("prenda"), dict):
         raise CheckpointError(_NO_CHECKPOINT.format(path))
     notes: dict[str, Any] = checkpoint["prenda"]
-    lacks = [name for name in ("config", "content_hash") if name not in notes]
-    lacks += ["state_dict"] * ("state_dict" not in checkpoint)
-    if lacks:
-        raise CheckpointError(other_version(str(path), f"it lacks {' and '.join(lacks)}"))
+    missing = [name for name in ("config", "content_hash") if name not in notes]
+    missing += ["state_dict"] * ("state_dict" not in checkpoint)
+    if missing:
+        raise CheckpointError(other_version(str(path), f"it lacks {' and '.join(missing)}"))
     return notes
 
 

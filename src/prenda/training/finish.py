@@ -1,4 +1,4 @@
-"""The end of a run: its best epoch scored, its report written, its bundle kept."""
+"""End of a run: scores of its best epoch, report, MLflow record and bundle."""
 
 from __future__ import annotations
 
@@ -25,14 +25,16 @@ from prenda.training.evaluation import evaluate, latency
 
 @dataclass(frozen=True)
 class TrainResult:
-    """What a run gives.
+    """Result of a run.
 
     Attributes:
         score: Validation accuracy of the chosen checkpoint, which sweeps maximise.
-        scores: Figures of the chosen checkpoint on `val`, `test` and, in a full report, `train`.
-        best_epoch: The epoch that it was taken from, counted from 1.
-        train_seconds: Of the epochs, validation included.
-        run_id: MLflow's; None offline.
+        scores: Scores of the chosen checkpoint on `val`, `test` and, in a full report, `train`.
+        best_epoch: Epoch of the chosen checkpoint, counted from 1.
+        train_seconds: Seconds of all epochs, validation included.
+        folder: The run's folder.
+        checkpoint: Path of the chosen checkpoint.
+        run_id: Id of the MLflow run; None offline.
     """
 
     score: float
@@ -45,7 +47,7 @@ class TrainResult:
 
 
 def finish(config: TrainConfig, classifier: Classifier, data: ImageDataModule, run: Run) -> TrainResult:
-    """Scores the best epoch's weights and writes the report and the closing record."""
+    """Score the best epoch's weights, write the report and the bundle, and record the scores."""
     started = time.perf_counter()
     level = config.report.level
     checkpoint = run.folder / "checkpoints" / "best.ckpt"
@@ -91,9 +93,9 @@ def _results(
 
 
 def _bundle(run: Run, classifier: Classifier, data: ImageDataModule, scores: dict[str, float]) -> None:
-    """Keeps the network as a bundle; a run that cannot have one is scored and recorded all the same."""
-    release_memory()  # of training and scoring: exporting takes its own
-    from prenda.training import bundling  # ONNX Runtime: for the end of a run, if it keeps a bundle
+    """Write and record the bundle; a run whose network cannot be exported is scored and recorded without one."""
+    release_memory()  # of training and scoring: the export needs memory of its own
+    from prenda.training import bundling  # imports ONNX Runtime, which only a run with a bundle needs
 
     folder = run.folder / "bundle"
     try:

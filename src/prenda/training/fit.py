@@ -1,4 +1,4 @@
-"""Lightning's part of a run: its Trainer with our callbacks, from the first epoch or the last checkpoint."""
+"""Training loop of a run: Lightning's Trainer with prenda's callbacks, from the first epoch or the last checkpoint."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ def fit(
     processes: int = 1,
     nodes: int = 1,
 ) -> None:
-    """Train to the last epoch, or until a callback stops it, from the folder's last checkpoint where there is one.
+    """Train to the last epoch or until a callback stops the training; resume from `last.ckpt` if the folder has one.
 
     Args:
-        config: The run's.
-        classifier: What is trained.
-        data: Set up.
-        folder: The run's own.
-        run_id: MLflow's; None records in the folder alone.
+        config: Configuration of the run.
+        classifier: The classifier to train.
+        data: The datamodule, already set up.
+        folder: Folder of the run.
+        run_id: Id of the MLflow run; None records in the folder alone.
         more: Further callbacks.
-        processes: On each machine.
-        nodes: Machines.
+        processes: Number of processes on each machine.
+        nodes: Number of machines.
     """
     last = folder / "checkpoints" / "last.ckpt"
     if last.is_file() and checkpoints.training_had_stopped(last):

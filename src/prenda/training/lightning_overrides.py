@@ -1,8 +1,8 @@
-"""Overrides of parts that pytorch-lightning keeps for itself, each for time that it takes in every training step.
+"""Overrides of pytorch-lightning's internals that save time in every training step.
 
-Written for pytorch-lightning 2.6.6 and torch 2.14. `benchmarks/overrides.py` measures each alone, and its table
-(benchmarks/results/overrides.md) holds the gains that are stated here: CPU time of a step on one thread. An override
-that saves less than 20 µs is deleted. `tests/training/test_lightning_overrides.py` fails when the library changes an
+Written for pytorch-lightning 2.6.6 and torch 2.14. `benchmarks/overrides.py` measures each alone, as CPU time of a
+step on one thread; its table (benchmarks/results/overrides.md) holds the results. An override that saves less than
+20 µs is deleted. `tests/training/test_lightning_overrides.py` fails when the library changes an
 overridden part. Decision 0013 says which overrides were dropped.
 """
 
@@ -23,7 +23,7 @@ _NOTHING = nullcontext()
 class IdleProfiler(PassThroughProfiler):
     """Lightning's profiler that measures nothing, with one shared context manager for all spans.
 
-    Reason: `Profiler.profile` makes a generator for each of the 55 spans of a step, also when nothing is measured.
+    Reason: `Profiler.profile` creates a generator for each of the 55 spans of a step, even when nothing is measured.
     """
 
     # Lightning declares a generator's context manager; callers use it in a `with` only.
@@ -32,9 +32,9 @@ class IdleProfiler(PassThroughProfiler):
 
 
 class ModelCheckpoint(pl.callbacks.ModelCheckpoint):
-    """Lightning's callback with a key that is computed once. Checkpoints hold the name of this class: keep it.
+    """Lightning's callback with a cached `state_key`. Checkpoints hold the name of this class: keep it.
 
-    Reason: Lightning asks for the key in every hook of every step, and formats five settings each time.
+    Reason: Lightning reads the key in every hook of every step, and formats five settings each time.
     """
 
     @cached_property
@@ -43,7 +43,7 @@ class ModelCheckpoint(pl.callbacks.ModelCheckpoint):
 
 
 class LightningModule(pl.LightningModule):
-    """Lightning's module that stores the name of the current hook without the search of `nn.Module.__setattr__`.
+    """Lightning's module that sets the name of the current hook without the checks of `nn.Module.__setattr__`.
 
     Reason: Lightning sets `_current_fx_name` 42 times a step. torch checks each time whether the value is a parameter,
     a module or a buffer.
@@ -59,7 +59,7 @@ class LightningModule(pl.LightningModule):
 def disable_nvml_check() -> None:
     """Remove the environment variable that `import pytorch_lightning` sets; for training on the CPU.
 
-    Reason: torch's optimisers ask in every step whether there is a GPU. With the variable set, torch then loads
-    NVIDIA's management library (NVML) anew each time. The variable itself is documented by torch.
+    Reason: torch's optimisers check in every step whether there is a GPU. With the variable set, torch loads
+    NVIDIA's management library (NVML) again each time. torch documents the variable.
     """
     os.environ.pop(NVML_CHECK, None)

@@ -1,4 +1,4 @@
-"""Goes on with an interrupted run."""
+"""Resuming an interrupted run."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from prenda.training.train import train
 
 
 def resume(run: str) -> TrainResult:
-    """Trains what is left of a run, in its own folder and in the same MLflow run.
+    """Resume a run from its last checkpoint, in its own folder and in the same MLflow run.
 
     Args:
-        run: Its folder, or its id or name in this project's store.
+        run: Folder of the run, or its id or name in this project's store.
 
     Raises:
-        UserError: If there is no such run, its folder or configuration cannot be read, or nothing is left to do.
+        UserError: If there is no such run, its folder or configuration cannot be read, or it has finished.
     """
     folder = _folder(run)
     path = folder / "config.yaml"

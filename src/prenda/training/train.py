@@ -1,4 +1,4 @@
-"""One run from its configuration to its record: trained, scored, recorded."""
+"""One run: training, scoring and recording, from its configuration."""
 
 from __future__ import annotations
 
@@ -27,19 +27,19 @@ from prenda.training.profile import TRACE
 
 
 def train(config: TrainConfig, folder: Path, callbacks: Sequence[Callback] = ()) -> TrainResult:
-    """Trains the network that the configuration describes, scores its best epoch, and records both.
+    """Train the network that the configuration describes, score its best epoch, and record both.
 
-    Nothing is recorded before the settings have been found to work. Where the folder holds an interrupted run of the
-    same settings, it goes on from its last epoch, and ends as if nothing had happened, to the same bits.
+    All settings are checked before anything is recorded. If the folder holds an interrupted run of the same settings,
+    that run resumes after its last complete epoch; the result is bit-identical to an uninterrupted run.
 
     Args:
-        config: The run's.
-        folder: Its own.
-        callbacks: More of Lightning's. Where there are several processes, each gets a pickled copy.
+        config: Configuration of the run.
+        folder: Folder of the run.
+        callbacks: Further Lightning callbacks. With several processes, each process gets a pickled copy.
 
     Raises:
-        ValueError: If a setting cannot work, by its dotted name, or if the folder's run has other settings.
-        Pruned: If a callback gave the run up, by writing the reason to `pruned.txt` in the folder.
+        UserError: If a setting cannot work, by its dotted name, or if the folder's run has other settings.
+        Pruned: If a callback pruned the run, by writing the reason to `pruned.txt` in the folder.
     """
     check(config)
     check_folder(config, folder)
@@ -50,18 +50,18 @@ def train(config: TrainConfig, folder: Path, callbacks: Sequence[Callback] = ())
     data.prepare_data()
     data.setup()
     classifier = build_classifier(config, data)
-    build_callbacks(config)  # refused here, before anything is recorded
-    out = Console()
-    terminal.show_config(out, as_plain(config), f"prenda train: {run_name(config)}")
-    terminal.show_network(out, classifier, data.image_shape)
+    build_callbacks(config)  # raises its errors here, before anything is recorded
+    console = Console()
+    terminal.show_config(console, as_plain(config), f"prenda train: {run_name(config)}")
+    terminal.show_network(console, classifier, data.image_shape)
     _check_images(folder, data)
     folder.mkdir(parents=True, exist_ok=True)
     write_atomically(folder / "config.yaml", as_yaml(config))
     with stop_on_signal(), recorded(config.tracking, describe_run(config), folder) as run:
         run.log_tags({"device": device})
         run.log_data(_data_used(data))
-        reason = folder / PRUNED
-        if not reason.is_file():
+        pruned = folder / PRUNED
+        if not pruned.is_file():
             if torchrun is not None:
                 fit(config, classifier, data, folder, run.id, callbacks, torchrun.processes, torchrun.nodes)
                 torchrun.leave()
@@ -69,19 +69,19 @@ def train(config: TrainConfig, folder: Path, callbacks: Sequence[Callback] = ())
                 fit(config, classifier, data, folder, run.id, callbacks)
             else:
                 fit_in_processes(config, folder, run.id, callbacks, processes)
-        if reason.is_file():
-            raise Pruned(reason.read_text(encoding="utf-8"))
+        if pruned.is_file():
+            raise Pruned(pruned.read_text(encoding="utf-8"))
         result = finish(config, classifier, data, run)
-    _show(out, config, result, run)
+    _show(console, config, result, run)
     return result
 
 
 def join(config: TrainConfig, folder: Path) -> None:
-    """What every process that torchrun started does, but the first: trains along, and leaves the rest to `train`.
+    """Train in a process of torchrun that is not the first; the first one runs `train`.
 
     Args:
-        config: The run's.
-        folder: The one of the first process; both machines must see it.
+        config: Configuration of the run.
+        folder: Folder of the run, as the first process has it; all machines must see it.
     """
     check(config)
     torchrun = Torchrun.found()
@@ -96,15 +96,16 @@ def join(config: TrainConfig, folder: Path) -> None:
 
 
 def _check_images(folder: Path, data: ImageDataModule) -> None:
-    """Refuse to resume a run on other images than it began with: a folder of images may have changed meanwhile."""
+    """Raise UserError if the run in the folder was started with other images: their files may have changed since."""
     last = folder / "checkpoints" / "last.ckpt"
     if not last.is_file():
         return
-    began_with = checkpoints.read(last)["prenda"]["content_hash"]
-    if began_with != data.content_hash:
+    recorded_hash = checkpoints.read(last)["prenda"]["content_hash"]
+    if recorded_hash != data.content_hash:
         raise UserError(
-            f"{folder} holds a run that began with images of content {began_with[:12]}…, but {data.data_name} in "
-            f"{data.data_dir} has {data.content_hash[:12]}… now: restore the images, or give another folder."
+            f"{folder} holds a run that was started with images of content {recorded_hash[:12]}…, "
+            f"but {data.data_name} in {data.data_dir} now has {data.content_hash[:12]}…: restore the images, "
+            "or give another folder."
         )
 
 
@@ -119,22 +120,22 @@ def _data_used(data: ImageDataModule) -> DataUsed:
     return DataUsed(data.data_name, data.content_hash, str(data.data_dir), split, sizes)
 
 
-def _show(out: Console, config: TrainConfig, result: TrainResult, run: Run) -> None:
+def _show(console: Console, config: TrainConfig, result: TrainResult, run: Run) -> None:
     title = f"{run_name(config)}: epoch {result.best_epoch} of {config.trainer.epochs}, chosen by val/accuracy"
     places = {
         "Trained in": f"{result.train_seconds:.1f} s",
         "Run folder": terminal.relative(result.folder),
         "Checkpoint": terminal.relative(result.checkpoint),
     }
-    made = {
+    files = {
         "Report": "report.html",
         "Confusion matrix": "confusion/test.png",
         "Bundle": "bundle",
         "Trace": TRACE.as_posix(),
     }
-    for name, file in made.items():
+    for name, file in files.items():
         if (result.folder / file).exists():
             places[name] = terminal.relative(result.folder / file)
     if run.id is not None:
         places |= {"MLflow run": f"{run.id} in {config.tracking.uri}", "See it": "make ui, or prenda ui"}
-    terminal.show_result(out, title, {split: score.metrics for split, score in result.scores.items()}, places)
+    terminal.show_result(console, title, {split: score.metrics for split, score in result.scores.items()}, places)

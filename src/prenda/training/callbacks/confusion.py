@@ -1,4 +1,4 @@
-"""What is recorded while a network trains, beside Lightning's own."""
+"""Confusion matrices of validation, drawn during training."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from prenda.training.classifier import Classifier
 
 
 class ConfusionOverEpochs(Callback):
-    """Draws validation's confusion matrix every few epochs and at the last, for the run's folder and MLflow."""
+    """Callback that draws the confusion matrix of validation every few epochs, for the run's folder and MLflow."""
 
     def __init__(self, every_n_epochs: int, class_names: Sequence[str], folder: Path) -> None:
         self.every_n_epochs, self.class_names, self.folder = every_n_epochs, class_names, folder
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Draws, in the first process; the matrix is that of all of them."""
+        """Draw the matrix of all processes, in the first process; the last epoch is always drawn."""
         assert isinstance(pl_module, Classifier)
         epoch = trainer.current_epoch + 1
         if not trainer.is_global_zero or (epoch % self.every_n_epochs and epoch != trainer.max_epochs):
