@@ -174,7 +174,7 @@ def test_a_killed_worker_is_a_failed_trial_and_the_sweep_goes_on(sweeps: Sweeps)
 
 def test_a_lost_trial_is_tried_again_if_asked(sweeps: Sweeps):
     printed = with_a_killed_worker(sweeps, "seed=0", LONG, "search.retries=1", code=0)
-    assert "trial 0 goes on: its process was ended by SIGKILL" in printed
+    assert "trial 0 resumes: its process was ended by SIGKILL" in printed
     assert sweeps.states() == ["finished"]
 
 
@@ -191,11 +191,11 @@ def test_a_bad_trial_is_recorded_with_its_traceback(sweeps: Sweeps):
     assert "error.txt" in {artifact.path for artifact in artifacts}
 
 
-def test_a_hopeless_sweep_stops(sweeps: Sweeps):
+def test_a_sweep_gives_up_after_max_failures(sweeps: Sweeps):
     arguments = ("optimizer=sgd", "optimizer.lr=1e30", "seed=range(6)", "search.max_failures=2")
     printed = sweeps.run(*arguments, code=1)
     assert sweeps.states() == ["failed", "failed"]
-    assert "search.max_failures was reached: mend what fails" in printed
+    assert "search.max_failures was reached: fix the error, then run the same command" in printed
 
 
 def test_bad_trials_are_pruned_and_that_is_no_failure(sweeps: Sweeps):
@@ -283,7 +283,7 @@ def test_ctrl_c_ends_in_order_and_says_how_to_go_on(sweeps: Sweeps):
         finally:
             process.kill()
     assert process.returncode == 128 + signal.SIGINT, printed
-    assert "the same command goes on with the sweep" in printed
+    assert "run the same command again to resume the sweep" in printed
     assert {run.info.status for run in runs(sweeps.home)} == {"KILLED"}
     assert {trial.state for trial in sweeps.study().trials} == {TrialState.RUNNING}
     sweeps.run("seed=range(2)", LONG, "workers=2", *MLFLOW)
@@ -331,12 +331,12 @@ REFUSED = [
     (["backbone.dropout=0.1,1.5"], "Found before the first trial, with backbone.dropout=1.5."),
     (["optimizer.lr=interval(0.1,1)"], "optimizer.lr is an interval, which a grid cannot list"),
     (["hydra/launcher=basic", "seed=1,2"], "choose local, ray or slurm"),
-    (["seed=1,2", "search.storage=postgresql+psycopg2://127.0.0.1:1/x"], "start the database or mend the address"),
+    (["seed=1,2", "search.storage=postgresql+psycopg2://127.0.0.1:1/x"], "start the database or fix the address"),
     (["search=optimizer", "search.n_trials=null"], "give the search an end by one of them"),
     (["seed=1", "workers=0"], "workers is 0: it must be a number, at least 1"),
     (["seed=1", "search.objectives=[test/accuracy]"], "search.objectives has 'test/accuracy': choose among val/"),
     (["search=architecture", "search.objectives=[val/loss,parameters]"], "search.pruner needs one objective, but"),
-    (["search=architecture", "search.objectives=[parameters]"], "'parameters', which is known at a run's end alone:"),
+    (["search=architecture", "search.objectives=[parameters]"], "'parameters', which is known only at the end of a"),
 ]  # fmt: skip
 
 

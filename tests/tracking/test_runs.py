@@ -86,7 +86,7 @@ def test_each_class_has_its_own_figures(home, result):
     assert {"test/f1/T-shirt-top", "test/precision/Ankle boot", "best/train/recall/Bag"} <= set(metrics)
 
 
-def test_system_metrics_areopened_record(home, result):
+def test_system_metrics_are_recorded(home, result):
     assert "system/cpu_utilization_percentage" in client(home).get_run(result.run_id).data.metrics
 
 
@@ -107,7 +107,7 @@ def test_a_description_gives_the_headline_figures(home, result):
     assert "Most confused:" in note
 
 
-def test_the_commit_and_the_state_of_the_tree_areopened_record(monkeypatch, tmp_path):
+def test_the_commit_and_the_state_of_the_tree_are_recorded(monkeypatch, tmp_path):
     def git(*words: str) -> str:
         identity = ["-c", "user.name=a", "-c", "user.email=a@example.org"]
         command = ["git", "-C", str(tmp_path), *identity, *words]
@@ -198,7 +198,7 @@ def test_an_error_is_told_even_if_the_record_cannot_be_closed_whole(home, tmp_pa
     run = ended.__enter__()
     with pytest.raises(RuntimeError, match="out of memory") as error:
         ended.gen.throw(RuntimeError("out of memory"))
-    assert "The record is not whole: [Errno 28] No space left on device" in error.value.__notes__
+    assert "The MLflow record is incomplete: [Errno 28] No space left on device" in error.value.__notes__
     assert status(home, run.id) == "FAILED"
 
 

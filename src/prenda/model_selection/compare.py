@@ -27,7 +27,7 @@ from prenda.report.terminal import relative
 from prenda.scoring.metrics import HEADLINE
 from prenda.scoring.scores import Scores, score
 from prenda.scoring.significance import cochran_q, holm, mcnemar, mean_interval, welch_interval
-from prenda.tracking.comparisons import Found, gather, record
+from prenda.tracking.comparisons import ComparableRun, gather, record
 from prenda.tracking.store import local_store
 
 
@@ -122,7 +122,7 @@ def compare_on_same_images(tested: Sequence[ScoredRun]) -> Comparison:
     return Comparison(tested[0].class_names, runs, pairs, cochran, groups, gap)
 
 
-def _read(found: Found) -> ScoredRun:
+def _read(found: ComparableRun) -> ScoredRun:
     """Scores a run from its predictions; they are clipped at the smallest float, so that its loss stays finite."""
     if not found.predictions.is_file():
         raise UserError(f"{found.place} holds no predictions/test.npz: give the folder of a run that was scored.")

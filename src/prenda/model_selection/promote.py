@@ -20,7 +20,7 @@ from prenda.report.card import card
 from prenda.report.tables import UNREADABLE, read_predictions
 from prenda.scoring.metrics import HEADLINE, Metric
 from prenda.scoring.significance import McNemar, mcnemar
-from prenda.tracking.registry import CHAMPION, Recorded, Registry, Version
+from prenda.tracking.registry import CHAMPION, RecordedModel, Registry, Version
 from prenda.tracking.store import local_store
 
 SIGNIFICANCE = 0.05
@@ -30,7 +30,7 @@ SIGNIFICANCE = 0.05
 class _Tested:
     """A run's model and what it answered on the test images: which are right (N,), and the true classes (N,)."""
 
-    model: Recorded
+    model: RecordedModel
     right: NDArray[np.bool_]
     labels: NDArray[np.int64]
 
@@ -65,7 +65,7 @@ def promote(run: str, model: str = "prenda", force: str | None = None) -> str:
     registry = Registry(local_store())
     with tempfile.TemporaryDirectory() as scratch, registry.promotion_lock():
         _complete(registry, run, Path(scratch))
-        entrant = _tested(registry.recorded(run, Path(scratch) / "entrant"))
+        entrant = _tested(registry.model_of_run(run, Path(scratch) / "entrant"))
         versions = registry.versions(model)
         champion = next((version for version in versions if CHAMPION in version.aliases), None)
         if champion is not None and champion.run_id == entrant.model.run_id:
@@ -111,7 +111,7 @@ def _tested_text(version: Version, metric: Metric) -> str:
 
 def _complete(registry: Registry, run: str, scratch: Path) -> None:
     """Makes the bundle that a run of a sweep left out, from its checkpoint."""
-    found = registry.unbundled(run, scratch)
+    found = registry.scores_without_bundle(run, scratch)
     if found is None:
         return
     from prenda.training import (
@@ -126,7 +126,7 @@ def _complete(registry: Registry, run: str, scratch: Path) -> None:
     with load_run(run_id) as back:
         back.classifier.load_state_dict(checkpoints.read(back.checkpoint)["state_dict"])
         bundling.write_run(scratch / "bundle", back.classifier, back.data, scores, run_id)
-    registry.complete(run_id, scratch / "bundle")
+    registry.add_bundle(run_id, scratch / "bundle")
 
 
 def _check_name(model: str) -> None:
@@ -134,7 +134,7 @@ def _check_name(model: str) -> None:
         raise UserError(f"--model is {model!r}: give a name without / : @ and '.")
 
 
-def _tested(model: Recorded) -> _Tested:
+def _tested(model: RecordedModel) -> _Tested:
     try:
         probabilities, labels, _ = read_predictions(model.predictions)
     except UNREADABLE as error:
@@ -150,7 +150,7 @@ def _decide(
     if champion is None:
         return _Decision("first", "there was no champion to beat")
     try:
-        test = _test(_tested(registry.recorded(champion.run_id, scratch)), entrant)
+        test = _test(_tested(registry.model_of_run(champion.run_id, scratch)), entrant)
     except UserError as error:
         if force is None:
             raise UserError(
@@ -185,7 +185,7 @@ def _test(champion: _Tested, entrant: _Tested) -> McNemar:
     return mcnemar(champion.right, entrant.right, "greater")
 
 
-def _register(registry: Registry, recorded: Recorded, model: str) -> Version:
+def _register(registry: Registry, recorded: RecordedModel, model: str) -> Version:
     scores = recorded.bundle.scores
     rows = json.loads(recorded.classes.read_text(encoding="utf-8"))
     facts = {"run": recorded.run_name, "backbone": recorded.backbone, "data": recorded.bundle.data["name"]}

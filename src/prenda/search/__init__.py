@@ -1,1 +1,1 @@
-"""Sweeps: what to try, where trials run, and a count that survives whatever happens. Optuna chooses, Hydra composes."""
+"""Hyperparameter sweeps: search space, launchers, and a resumable Optuna study of trials composed by Hydra."""

@@ -1,4 +1,4 @@
-"""Configurations as Hydra composes them, with its own settings inside. Light, for help and completion."""
+"""Configurations as Hydra composes them, including its own settings. Imports little, for help and completion."""
 
 from __future__ import annotations
 
@@ -15,5 +15,5 @@ def chosen_files(choices: Mapping[str, str | None]) -> dict[str, str]:
 def without_hydra(config: DictConfig) -> DictConfig:
     """Return the configuration of a run without Hydra's own settings."""
     run = OmegaConf.masked_copy(config, [str(name) for name in config if name != "hydra"])
-    OmegaConf.set_struct(run, True)  # as Hydra had it: a setting that is not there is refused
+    OmegaConf.set_struct(run, True)  # as in Hydra: an unknown setting is refused
     return run

@@ -1,4 +1,4 @@
-"""Hydra's `-m`: what `hydra/sweeper=prenda` does with a command."""
+"""Hydra sweeper behind `prenda train -m` (`hydra/sweeper=prenda`)."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from prenda.search.launchers.base import TrialLauncher
 
 
 class PrendaSweeper(Sweeper):
-    """Runs a grid or a search; the same command again does what is left of it.
+    """Hydra sweeper that runs a grid or a search; the same command again resumes it.
 
     Args:
-        params: Overrides of every run where the command does not say otherwise, as Hydra's own sweeper has them.
+        params: Overrides of every run unless the command sets them, as for Hydra's own sweeper.
     """
 
     def __init__(self, params: Mapping[str, Any] | None = None) -> None:
@@ -30,7 +30,11 @@ class PrendaSweeper(Sweeper):
         self.params = dict(params or {})
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        """Raises: ValueError: If a setting is out of its range, or the launcher cannot be used."""
+        """Check the settings and build the launcher.
+
+        Raises:
+            ConfigError: If a setting is out of its range, or the launcher cannot be used.
+        """
         self._config, self._loader, self._task = config, hydra_context.config_loader, task_function
         check(typed(without_hydra(config)))
         target = str(config.hydra.launcher.get("_target_"))
@@ -46,7 +50,11 @@ class PrendaSweeper(Sweeper):
         self._launcher = launcher
 
     def sweep(self, arguments: list[str]) -> Any:
-        """Raises: SystemExit: If trials failed or the sweep gave up (1), or it was stopped by signal N (128 + N)."""
+        """Run the sweep.
+
+        Raises:
+            SystemExit: If trials failed or the sweep gave up (1), or signal N stopped it (128 + N).
+        """
         from prenda.search.sweep import run_command
 
         with past_hydra():

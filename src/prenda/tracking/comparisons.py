@@ -21,7 +21,7 @@ MOST_RUNS = 50  # which make 1,225 pairs
 
 
 @dataclass(frozen=True)
-class Found:
+class ComparableRun:
     """A run that can be compared.
 
     Attributes:
@@ -39,7 +39,9 @@ class Found:
     content_hash: str | None = None
 
 
-def gather(uri: str, names: Sequence[str], experiment: str | None, where: str | None, scratch: Path) -> list[Found]:
+def gather(
+    uri: str, names: Sequence[str], experiment: str | None, where: str | None, scratch: Path
+) -> list[ComparableRun]:
     """Finds runs by id, name or folder, then the finished ones of an experiment and filter, and fetches what they kept.
 
     Without names to look up and without a filter, no store is needed.
@@ -97,10 +99,10 @@ def record(
     return run.id
 
 
-def _fetched(client: MlflowClient | None, place: str, run: Run | None, scratch: Path) -> Found:
+def _fetched(client: MlflowClient | None, place: str, run: Run | None, scratch: Path) -> ComparableRun:
     if client is None or run is None:
-        return Found(place, Path(place) / CONFIG, Path(place) / PREDICTIONS)
+        return ComparableRun(place, Path(place) / CONFIG, Path(place) / PREDICTIONS)
     folder = scratch / place
     folder.mkdir()
     config, predictions = (fetch(client, run, artifact, folder) for artifact in (CONFIG, PREDICTIONS))
-    return Found(place, config, predictions, run.info.run_name, content_hash(run))
+    return ComparableRun(place, config, predictions, run.info.run_name, content_hash(run))

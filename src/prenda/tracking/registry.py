@@ -31,7 +31,7 @@ LONGEST_DESCRIPTION = 5000  # characters, MLflow's own limit
 
 
 @dataclass(frozen=True)
-class Recorded:
+class RecordedModel:
     """What a run left of its model, fetched.
 
     Attributes:
@@ -103,7 +103,7 @@ class Registry:
         with FileLock(Path(self.uri.removeprefix("sqlite:///")).with_suffix(".promote.lock")):
             yield
 
-    def unbundled(self, run: str, into: Path) -> tuple[str, dict[str, float]] | None:
+    def scores_without_bundle(self, run: str, into: Path) -> tuple[str, dict[str, float]] | None:
         """Id and scores of a run that was scored but kept no bundle, as those of sweeps; None if it has one.
 
         Raises:
@@ -115,11 +115,11 @@ class Registry:
         scores: dict[str, float] = json.loads(fetch(self._client, found, "scores.json", into).read_text("utf-8"))
         return found.info.run_id, scores
 
-    def complete(self, run_id: str, folder: Path) -> None:
+    def add_bundle(self, run_id: str, folder: Path) -> None:
         """Adds to a finished run the bundle that it left out."""
         log_bundle(self._client, run_id, folder)
 
-    def recorded(self, run: str, into: Path) -> Recorded:
+    def model_of_run(self, run: str, into: Path) -> RecordedModel:
         """The model of a run, named by id or name, with what it answered on the test images.
 
         Raises:
@@ -138,7 +138,7 @@ class Registry:
             fetch(self._client, found, artifact, into) for artifact in ("predictions/test.npz", "classes/test.json")
         )
         backbone = found.data.tags.get("backbone", "–")
-        return Recorded(run_id, run_name, backbone, model_id, bundle.read(files), predictions, classes)
+        return RecordedModel(run_id, run_name, backbone, model_id, bundle.read(files), predictions, classes)
 
     def download(self, model: str, into: Path) -> bundle.Bundle:
         """Fetches the bundle of a version, named as MLflow does: `prenda@champion` or `prenda/3`.

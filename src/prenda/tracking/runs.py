@@ -204,7 +204,7 @@ def recorded(tracking: TrackingConfig, about: RunDescription, folder: Path) -> I
             except Exception:  # a signal may have come in the midst of a transaction: the next one is whole
                 _close(run, status)
         except Exception as second:  # no room, no server: the first error is the one to tell
-            error.add_note(f"The record is not whole: {second}")
+            error.add_note(f"The MLflow record is incomplete: {second}")
         raise
     else:
         _close(run, "FINISHED")

@@ -60,7 +60,7 @@ def connect(uri: str) -> MlflowClient:
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise TrackingError(
             f"tracking.uri is {without_passwords(uri)!r}, which cannot be used ({reason}): "
-            "start the server or mend the store, name another with tracking.uri=…, or use tracking=offline."
+            "start the server or fix the store, name another with tracking.uri=…, or use tracking=offline."
         ) from error
 
 

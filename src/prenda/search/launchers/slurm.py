@@ -51,8 +51,8 @@ class SlurmLauncher(TrialLauncher):
         except FailedJobError as error:
             reason = str(error).strip().splitlines()[-1]
             raise ConfigError(
-                f"Slurm refuses the job ({reason}): correct hydra.launcher.slurm_partition, or whichever of its "
-                "settings this names; then the same command goes on."
+                f"Slurm refuses the job ({reason}): correct hydra.launcher.slurm_partition, or the setting "
+                "of hydra.launcher that it names; then run the same command again to resume."
             ) from error
 
     def ended(self, seconds: float) -> list[Ended]:
