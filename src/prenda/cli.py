@@ -104,7 +104,7 @@ def _guarded(command: Callable[[], int], arguments: Sequence[str]) -> int:
 
 
 def _what_to_attach(error: Exception, arguments: Sequence[str]) -> str:
-    """The lines below a traceback that say what a report of it needs."""
+    """Return the lines below a traceback that say what a report of it needs."""
     folder = next((note for note in getattr(error, "__notes__", []) if note.startswith(RUN_FOLDER)), None)
     command = without_passwords(shlex.join(["prenda", *arguments]))
     files = "the output of `pip freeze`" if folder is None else "its config.yaml, error.txt and environment.txt"

@@ -37,7 +37,7 @@ class MuonWithAdamW(Optimizer):
         self.param_groups = [group for part in self._parts for group in part.param_groups]
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
-        """Updates every parameter once."""
+        """Update every parameter once."""
         loss = None
         if closure is not None:
             with torch.enable_grad():
@@ -49,7 +49,7 @@ class MuonWithAdamW(Optimizer):
         return loss
 
     def zero_grad(self, set_to_none: bool = True) -> None:
-        """Clears the gradients of the network's own parameters too."""
+        """Clear the gradients of the network's own parameters too."""
         super().zero_grad(set_to_none)
         for weight in self._weights:
             weight.grad = None
@@ -66,7 +66,7 @@ class MuonWithAdamW(Optimizer):
 
 
 def _as_matrix(weight: Tensor, like: Tensor | None = None) -> Tensor:
-    """A view (O, rest) of a weight (O, …), whichever memory format it or the weight it belongs to has."""
+    """Return a view (O, rest) of a weight (O, …), whichever memory format it or the weight it belongs to has."""
     like = weight if like is None else like
     if weight.ndim == 4 and not like.is_contiguous():
         weight = weight.permute(0, 2, 3, 1)  # channels_last: this order is the memory's own

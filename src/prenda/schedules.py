@@ -12,7 +12,7 @@ from torch.optim.lr_scheduler import ConstantLR, CosineAnnealingLR, LRScheduler,
 
 
 def constant(optimizer: Optimizer, total_steps: int) -> LRScheduler:
-    """The optimiser's rate, unchanged."""
+    """Return the optimiser's rate, unchanged."""
     return ConstantLR(optimizer, factor=1.0, total_iters=total_steps)
 
 
@@ -50,7 +50,7 @@ def cosine(optimizer: Optimizer, total_steps: int, final: float = 0.0) -> LRSche
 def step(
     optimizer: Optimizer, total_steps: int, milestones: Sequence[float] = (0.5, 0.75), factor: float = 0.1
 ) -> LRScheduler:
-    """The rate times `factor` after each milestone, which are parts of the steps.
+    """Return the rate times `factor` after each milestone, which are parts of the steps.
 
     Raises:
         ValueError: If a milestone is not between 0 and 1.

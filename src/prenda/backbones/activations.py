@@ -51,7 +51,7 @@ MONOTONIC = frozenset({"relu", "leaky_relu", "sigmoid", "tanh", "step"})
 
 
 def activation(name: str) -> nn.Module:
-    """A new module of the activation.
+    """Return a new module of the activation.
 
     Raises:
         ValueError: If there is none of this name.

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 
 def first_layer_weights(backbone: nn.Module, image_shape: tuple[int, int, int]) -> Tensor | None:
-    """The filters of the first convolution, or the weight images of the first dense layer; None where it is neither.
+    """Return the filters of the first convolution, or the weight images of a first dense layer; else None.
 
     Shapes:
         (filters, C, kernel, kernel) or (units, C, H, W), float32, on the CPU.

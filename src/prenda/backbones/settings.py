@@ -7,7 +7,7 @@ from typing import Any
 
 
 def counts(setting: str, values: Sequence[Any], *, least: int = 1, empty: bool = False) -> list[int]:
-    """The values as a list, if each is a whole number of at least `least`.
+    """Return the values as a list, if each is a whole number of at least `least`.
 
     Raises:
         ValueError: Naming the setting and the value.
@@ -22,7 +22,7 @@ def counts(setting: str, values: Sequence[Any], *, least: int = 1, empty: bool =
 
 
 def count(setting: str, value: Any, *, least: int = 1) -> int:
-    """The value, if it is a whole number of at least `least`.
+    """Return the value, if it is a whole number of at least `least`.
 
     Raises:
         ValueError: Naming the setting and the value.
@@ -35,7 +35,7 @@ def count(setting: str, value: Any, *, least: int = 1) -> int:
 def stages(
     widths: Sequence[Any], setting: str, values: Sequence[Any], *, least: int = 1
 ) -> tuple[list[int], list[int]]:
-    """The widths and another setting of the stages as lists, if both are whole numbers and as many.
+    """Return the widths and another setting of the stages as lists, if both are whole numbers and as many.
 
     Raises:
         ValueError: Naming both settings and their values.
@@ -47,7 +47,7 @@ def stages(
 
 
 def halved(image_shape: tuple[int, int, int], count: int, times: int) -> None:
-    """Checks that images can be halved so many times by so many stages.
+    """Check that images can be halved so many times by so many stages.
 
     Raises:
         ValueError: Naming the setting and the size of the images.
@@ -61,7 +61,7 @@ def halved(image_shape: tuple[int, int, int], count: int, times: int) -> None:
 
 
 def probability(setting: str, value: Any) -> float:
-    """The value, if dropping that part of the units leaves some.
+    """Return the value, if dropping that part of the units leaves some.
 
     Raises:
         ValueError: Naming the setting and the value.
@@ -72,7 +72,7 @@ def probability(setting: str, value: Any) -> float:
 
 
 def flag(setting: str, value: Any) -> bool:
-    """The value, if it is true or false.
+    """Return the value, if it is true or false.
 
     Raises:
         ValueError: Naming the setting and the value.
@@ -83,7 +83,7 @@ def flag(setting: str, value: Any) -> bool:
 
 
 def choice(setting: str, value: Any, valid: Iterable[str]) -> str:
-    """The value, if it is one of `valid`.
+    """Return the value, if it is one of `valid`.
 
     Raises:
         ValueError: Naming the setting, the value and the valid ones.

@@ -57,7 +57,7 @@ class Bundle:
 
 
 def read(folder: Path) -> Bundle:
-    """The bundle in a folder, found whole and unchanged.
+    """Return the bundle in a folder, found whole and unchanged.
 
     Raises:
         BundleError: If the folder holds none, or a file of it is missing, damaged or of a later format.

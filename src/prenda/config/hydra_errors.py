@@ -128,7 +128,7 @@ def _unknown(error: OmegaConfBaseException, overrides: Sequence[str]) -> str:
 
 
 def _meant(setting: str, siblings: Sequence[str], everywhere: dict[str, Any]) -> list[str]:
-    """Settings that the name may have been meant for: a sibling, one of the same name elsewhere, one that looks so."""
+    """Return the settings that the name may stand for: a similar sibling, the same name elsewhere, one like it."""
     place, dot, name = setting.rpartition(".")
     near = [f"{place}{dot}{each}" for each in difflib.get_close_matches(name, siblings, 1)]
     names = [each for each in everywhere if not each.startswith(("hydra.", "search.space", "choices"))]
@@ -152,7 +152,7 @@ def _wrong_value(error: ValidationError, overrides: Sequence[str]) -> str:
 
 
 def _annotation(error: ValidationError) -> Any:
-    """The type that the schema gives the setting; None where it gives none."""
+    """Return the type that the schema gives the setting; None where it gives none."""
     schema = error.object_type
     if not (isinstance(schema, type) and is_dataclass(schema)):
         return None
@@ -160,7 +160,7 @@ def _annotation(error: ValidationError) -> Any:
 
 
 def _words(kind: Any) -> str:
-    """A type in the words of a user."""
+    """Return a type in the words of a user."""
     if isinstance(kind, type) and issubclass(kind, Enum):
         return f"one of {', '.join(kind.__members__)}"
     if typing.get_origin(kind) in (types.UnionType, typing.Union):
@@ -184,7 +184,7 @@ def _unresolved(error: InterpolationResolutionError, overrides: Sequence[str]) -
 
 
 def _composition(told: str, reason: str) -> str:
-    """What else Hydra refuses while it composes, by the first line of its message."""
+    """Explain other refusals of Hydra's composition by the first line of its message."""
     if found := re.match(r"Ambiguous value for argument '(.*)'", told):
         setting, _, value = found[1].partition("=")
         return (
@@ -213,7 +213,7 @@ def _plain(told: str, overrides: Sequence[str]) -> str:
 
 
 def _typed(setting: str, overrides: Sequence[str]) -> str | None:
-    """The last override that was typed for the setting, or for one below it."""
+    """Return the last override that was typed for the setting, or for one below it."""
     keys = [(each.lstrip("+~").partition("=")[0], each) for each in overrides]
     return next((each for key, each in reversed(keys) if key == setting or key.startswith(f"{setting}.")), None)
 

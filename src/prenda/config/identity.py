@@ -33,7 +33,7 @@ def check_folder(config: TrainConfig, folder: Path) -> None:
     """Refuses a folder that holds a run of other settings.
 
     Raises:
-        ValueError: Naming the first settings that differ.
+        ConfigError: Naming the first settings that differ.
     """
     path = folder / "config.yaml"
     if not path.is_file():
@@ -47,7 +47,7 @@ def check_folder(config: TrainConfig, folder: Path) -> None:
 
 
 def differences(there: dict[str, Any], here: dict[str, Any], most: int = 3) -> str:
-    """The first settings that differ, with their values, for an error's text; empty where all are equal."""
+    """Return the first settings that differ, with their values, for an error's text; empty where all are equal."""
     names = [name for name in sorted(there.keys() | here.keys()) if there.get(name) != here.get(name)]
     told = [f"{name} {there.get(name)!r} there, {here.get(name)!r} here" for name in names[:most]]
     return "; ".join([*told, f"{len(names) - most} more"] if len(names) > most else told)
@@ -84,13 +84,13 @@ def _default(setting: Field[Any]) -> Any:
 
 
 def target_name(group: Mapping[str, Any]) -> str:
-    """The short name of what a group builds: the module of a backbone, else the last word of its target."""
+    """Return the short name of what a group builds: the module of a backbone, else the last word of its target."""
     parts = str(group["_target_"]).split(".")
     return parts[2] if parts[:2] == ["prenda", "backbones"] else parts[-1].lower()
 
 
 def make_run_name(config: TrainConfig, overrides: Sequence[str]) -> str:
-    """What tells a run from others: its experiment, or backbone and data, then what was overridden, then the seed.
+    """Return a run's name: its experiment, or backbone and data, then the overrides, then the seed.
 
     Where it is recorded and what is reported makes no difference to the model, and is left out.
     """
@@ -113,12 +113,12 @@ def run_name(config: TrainConfig) -> str:
 
 
 def backbone_name(config: TrainConfig) -> str:
-    """The file of conf/backbone that was chosen, else the short name of the target."""
+    """Return the file of conf/backbone that was chosen, else the short name of the target."""
     return config.choices.get("backbone") or target_name(config.backbone)
 
 
 def parameters(config: TrainConfig) -> dict[str, Any]:
-    """What MLflow compares runs by: the choice of each group, and the flattened settings under their dotted names.
+    """Return MLflow's parameters: the choice of each group, and the flattened settings by their dotted names.
 
     Folders, the record itself, the sweep and targets (which the choices stand for) are left to `config.yaml`.
     """

@@ -18,7 +18,7 @@ _KNOWN = ("prenda.", "torch.", "optuna.")
 
 
 def trusted_targets() -> tuple[str, ...]:
-    """What `_target_` may name. Code outside the package joins through $PRENDA_TRUSTED_TARGETS, never through a YAML.
+    """Return the targets that may be built. Others join through $PRENDA_TRUSTED_TARGETS, never through a YAML file.
 
     The variable holds Hydra whitelist entries separated by commas, for example `my_shop.backbones.*`.
     """
@@ -37,10 +37,10 @@ def trusted_targets() -> tuple[str, ...]:
 
 
 def build(settings: Mapping[str, Any], group: str, *args: Any, **kwargs: Any) -> Any:
-    """Instantiates one group of the configuration, from trusted targets only.
+    """Instantiate one group of the configuration, from trusted targets only.
 
     Raises:
-        ValueError: If the group names an untrusted target, or holds a setting that its target does not know or accept.
+        ConfigError: If the group names an untrusted target, or holds a setting that its target does not know or accept.
     """
     check_target(settings, group)
     with refused(settings, group), execution_whitelist(trusted_targets()):

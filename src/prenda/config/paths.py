@@ -12,7 +12,7 @@ CONFIG_DIR = REPOSITORY / "conf" if (REPOSITORY / "conf" / "train.yaml").is_file
 
 
 def home() -> Path:
-    """The folder that holds data/, outputs/ and mlruns/: $PRENDA_HOME, else the checkout, else the current folder."""
+    """Return the folder of data/, outputs/ and mlruns/: $PRENDA_HOME, else the checkout, else the current folder."""
     if "PRENDA_HOME" in os.environ:
         return Path(os.environ["PRENDA_HOME"]).expanduser().resolve()
     return REPOSITORY if CONFIG_DIR.parent == REPOSITORY else Path.cwd()

@@ -61,7 +61,7 @@ def restore(kept: Any, source: str) -> TrainConfig:
 
 
 def other_version(source: str, reason: str) -> str:
-    """The text of an error about a record that this version cannot read."""
+    """Return the text of an error about a record that this version cannot read."""
     return (
         f"{source} was made by another version of prenda: {reason}. Use the version that made it, which the run's "
         "environment.txt names, or train the run again."

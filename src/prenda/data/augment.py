@@ -44,7 +44,7 @@ def mirror(images: Tensor, probability: float) -> Tensor:
 
 
 def move(images: Tensor, pixels: int) -> Tensor:
-    """Moves each image by up to `pixels` in both directions."""
+    """Move each image by up to `pixels` in both directions."""
     count, _, height, width = images.shape
     device = images.device
     padded = torch.nn.functional.pad(images, [pixels] * 4)
@@ -56,7 +56,7 @@ def move(images: Tensor, pixels: int) -> Tensor:
 
 
 def blank(images: Tensor, probability: float, largest_area: float) -> Tensor:
-    """Sets a rectangle of each image to background with a probability.
+    """Set a rectangle of each image to background with a probability.
 
     Its area is uniform up to `largest_area` of the picture and its sides differ by up to a factor of three.
     """

@@ -77,7 +77,7 @@ def scoring_batches(dataset: InMemory, batch_size: int, replicas: int = 1, rank:
 
 
 def _loader(dataset: InMemory, batches: Sampler[Tensor] | Sequence[Tensor]) -> DataLoader[Batch]:
-    """A loader with a generator of its own: each pass draws a seed, which would otherwise come out of the network's."""
+    """Return a loader with its own generator: each pass draws a seed, which must not come out of the network's."""
     return DataLoader(dataset, batch_size=None, sampler=batches, collate_fn=_as_it_is, generator=torch.Generator())
 
 

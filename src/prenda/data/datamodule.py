@@ -86,7 +86,7 @@ class ImageDataModule(pl.LightningDataModule):
         return self.channels, height, width
 
     def prepare_data(self) -> None:
-        """Fetches and verifies the files; nothing is done when they are there, or in memory already."""
+        """Fetch and verify the files; do nothing when they are there, or in memory already."""
         if not self._splits:  # Lightning calls this before each of its loops
             self._data_set.fetch(self.data_dir)
 
@@ -102,7 +102,7 @@ class ImageDataModule(pl.LightningDataModule):
             self._move_to(self.trainer.strategy.root_device)
 
     def split(self, split: Split) -> InMemory:
-        """The images and labels of one part, in their fixed order."""
+        """Return the images and labels of one part, in their fixed order."""
         return self._splits[split]
 
     def train_dataloader(self) -> DataLoader[Batch]:
@@ -202,7 +202,7 @@ def _chosen_classes(known: tuple[str, ...], wanted: Sequence[str] | None) -> tup
 
 
 def _keep(images: Tensor, labels: Tensor, kept: list[int]) -> Batch:
-    """The images of the kept classes, in their order, with labels that count from 0."""
+    """Return the images of the kept classes, in their order, with labels that count from 0."""
     if kept == list(range(int(labels.max()) + 1)):
         return images, labels
     new = torch.full((int(labels.max()) + 1,), -1)
@@ -212,7 +212,7 @@ def _keep(images: Tensor, labels: Tensor, kept: list[int]) -> Batch:
 
 
 def _cut(labels: Tensor, selection: Selection) -> Batch:
-    """Indices of train and validation, sorted; validation holds as many of each class as train does, in proportion."""
+    """Return the indices of train and validation, sorted; both hold the classes in the same proportions."""
     total, val_size, limit = len(labels), selection.val_size, selection.limit_train
     if val_size >= total:
         raise DataError(
@@ -231,7 +231,7 @@ def _cut(labels: Tensor, selection: Selection) -> Batch:
 
 
 def _stratified(order: Tensor, labels: Tensor, size: int) -> Tensor:
-    """The first images of each class in `order`, in proportion to the classes, `size` in all."""
+    """Return the first images of each class in `order`, in proportion to the classes, `size` in all."""
     counts = torch.bincount(labels)
     exact = counts * size / len(labels)
     share = exact.floor().long()

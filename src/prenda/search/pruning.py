@@ -39,7 +39,7 @@ class Pruning(Callback):
         self._reported = set(storage.get_trial(self.address.trial_id).intermediate_values)
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Called once an epoch, when its figures have been logged."""
+        """Report the epoch's score once its metrics have been logged."""
         epoch = trainer.current_epoch + 1
         score = float(trainer.callback_metrics[self.metric])
         if trainer.strategy.broadcast(self._given_up(score, epoch, trainer.max_epochs or 0)):

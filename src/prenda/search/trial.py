@@ -62,7 +62,7 @@ def _note(config: TrainConfig, folder: Path, error: Exception) -> None:
 
 
 def rehearse(configs: Sequence[dict[str, Any]]) -> list[Problem | None]:
-    """What is wrong with each configuration, as far as it can be told without training: None where nothing is."""
+    """Return the problem of each configuration that shows without training; None where there is none."""
     loaded: dict[str, ImageDataModule] = {}
     return [_rehearse(typed(config), loaded) for config in configs]
 
@@ -87,7 +87,7 @@ def _rehearse(config: TrainConfig, loaded: dict[str, ImageDataModule]) -> Proble
 
 @contextmanager
 def _printing_to(path: Path) -> Iterator[None]:
-    """Sends what this process and those that it starts print to a file."""
+    """Send what this process and those that it starts print to a file."""
     with path.open("a", encoding="utf-8") as log:
         for stream in (sys.stdout, sys.stderr):
             with suppress(AttributeError, OSError):

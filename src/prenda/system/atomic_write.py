@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def write_atomically(path: Path, content: str | bytes | memoryview) -> None:
-    """Writes beside the old file and takes its place when everything is on the disk. Text is UTF-8.
+    """Write beside the old file, and replace it when everything is on the disk. Text is UTF-8.
 
     Raises:
         OSError: If the disk is full or the folder cannot be written; the old file is then untouched.

@@ -6,5 +6,5 @@ import re
 
 
 def without_passwords(text: str) -> str:
-    """The text with addresses as others may see them."""
+    """Return the text with addresses as others may see them."""
     return re.sub(r"(://[^:/@\s]+:)[^@\s]+@", r"\1…@", text)

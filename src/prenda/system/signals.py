@@ -27,7 +27,7 @@ _hold = _Hold()
 
 @contextmanager
 def stop_deferred() -> Iterator[None]:
-    """Puts a stop off until the block has ended. A transaction that is cut in two would keep its database locked."""
+    """Defer a stop until the block has ended: a transaction that is cut in two would keep its database locked."""
     _hold.depth += 1
     try:
         yield
@@ -40,7 +40,7 @@ def stop_deferred() -> Iterator[None]:
 
 @contextmanager
 def stop_on_signal() -> Iterator[None]:
-    """Turns the first Ctrl-C or SIGTERM into `Stopped`; more of them do not disturb the closing of the record."""
+    """Turn the first Ctrl-C or SIGTERM into `Stopped`; more of them do not disturb the closing of the record."""
     came: list[int] = []
 
     def stop(signum: int, _: FrameType | None) -> None:

@@ -12,7 +12,7 @@ from prenda.system.memory import release_memory
 
 @contextmanager
 def collector_paused() -> Iterator[None]:
-    """Keeps the garbage collector from looking through what is imported within, again and again as it comes."""
+    """Pause the garbage collector, which would search imported objects again and again."""
     enabled = gc.isenabled()
     gc.disable()
     try:

@@ -42,12 +42,12 @@ class ComparableRun:
 def gather(
     uri: str, names: Sequence[str], experiment: str | None, where: str | None, scratch: Path
 ) -> list[ComparableRun]:
-    """Finds runs by id, name or folder, then the finished ones of an experiment and filter, and fetches what they kept.
+    """Find runs by id, name or folder, add the finished ones of an experiment and filter, and fetch their files.
 
     Without names to look up and without a filter, no store is needed.
 
     Raises:
-        ValueError: If one is given twice, or there are too few or too many.
+        UserError: If one is given twice, or there are too few or too many.
         TrackingError: If there is no store, no such run, or a run kept no predictions.
     """
     filtered = experiment is not None or where is not None
@@ -80,7 +80,7 @@ def record(
     description: str,
     metrics: Mapping[str, float],
 ) -> str:
-    """Records a comparison as a run of its own, with the files of its folder; returns the run's id.
+    """Record a comparison as a run of its own, with the files of its folder; return the run's id.
 
     Raises:
         TrackingError: If the store cannot be used.

@@ -24,7 +24,7 @@ class RunLogger(MLFlowLogger):
             super().log_metrics(metrics, step)
 
     def log_picture(self, name: str, path: Path, step: int) -> None:
-        """Adds a picture to a series that MLflow's UI steps through."""
+        """Add a picture to a series that MLflow's UI steps through."""
         assert self.run_id is not None
         with stop_deferred():
             self.experiment.log_image(self.run_id, Image.open(path), key=name, step=step)

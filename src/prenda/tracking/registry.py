@@ -61,7 +61,7 @@ class Version:
 
 
 def log_bundle(client: MlflowClient, run_id: str, folder: Path) -> str:
-    """Records a bundle as a model of the run, which MLflow loads without running any code of it; returns its id.
+    """Record a bundle as a model of the run, which MLflow loads without running any code of it; return its id.
 
     The run's status stays as it is, and no run needs to be active. The run names the model once all of it is there.
     """
@@ -116,11 +116,11 @@ class Registry:
         return found.info.run_id, scores
 
     def add_bundle(self, run_id: str, folder: Path) -> None:
-        """Adds to a finished run the bundle that it left out."""
+        """Add to a finished run the bundle that it left out."""
         log_bundle(self._client, run_id, folder)
 
     def model_of_run(self, run: str, into: Path) -> RecordedModel:
-        """The model of a run, named by id or name, with what it answered on the test images.
+        """Return the model of a run, named by id or name, with what it answered on the test images.
 
         Raises:
             TrackingError: If there is no such run, or it lacks one of these.
@@ -141,7 +141,7 @@ class Registry:
         return RecordedModel(run_id, run_name, backbone, model_id, bundle.read(files), predictions, classes)
 
     def download(self, model: str, into: Path) -> bundle.Bundle:
-        """Fetches the bundle of a version, named as MLflow does: `prenda@champion` or `prenda/3`.
+        """Fetch the bundle of a version, named as MLflow does: `prenda@champion` or `prenda/3`.
 
         Raises:
             TrackingError: If there is none, or its files cannot be had.
@@ -157,7 +157,7 @@ class Registry:
         return bundle.read(files)
 
     def versions(self, model: str) -> list[Version]:
-        """The versions of a registered model, the newest first; none if there is no such model."""
+        """Return the versions of a registered model, the newest first; none if there is no such model."""
         from mlflow.exceptions import MlflowException
 
         try:
@@ -170,7 +170,7 @@ class Registry:
         return [_version(entity, aliases) for entity in found]
 
     def register(self, model: str, run_id: str, model_id: str, card: str, tags: Mapping[str, str]) -> Version:
-        """Makes a run's model the next version of a registered one, with its card as description and as `card.md`."""
+        """Make a run's model the next version of a registered one, with its card as description and as `card.md`."""
         from mlflow.exceptions import MlflowException
 
         try:
@@ -193,12 +193,12 @@ class Registry:
         return _version(entity, {})
 
     def tag(self, model: str, number: int, tags: Mapping[str, str]) -> None:
-        """Adds tags to a version."""
+        """Add tags to a version."""
         for key, value in tags.items():
             self._client.set_model_version_tag(model, str(number), key, value)
 
     def set_champion(self, model: str, number: int) -> None:
-        """Moves the alias `champion` to a version, in one step."""
+        """Move the alias `champion` to a version, in one step."""
         self._client.set_registered_model_alias(model, CHAMPION, str(number))
 
     @contextmanager
@@ -215,7 +215,7 @@ class Registry:
             ) from error
 
     def _download(self, place: str, into: Path) -> Path:
-        """What lies at an artifact address; `models:/…` would be looked for in MLflow's global store instead."""
+        """Download an artifact address; MLflow would look for `models:/…` in its global store instead."""
         from mlflow.artifacts import download_artifacts
 
         into.mkdir(parents=True, exist_ok=True)
@@ -223,7 +223,7 @@ class Registry:
 
 
 def _describe(folder: Path, run_id: str, model_id: str) -> None:
-    """Adds to a bundle what makes it a model of MLflow's ONNX flavour: MLmodel with the signature, and requirements.
+    """Add to a bundle what makes it a model of MLflow's ONNX flavour: MLmodel with the signature, and requirements.
 
     By hand, in 0.2 s: `mlflow.onnx.save_model` reads the file lists of all installed packages, in 1.4 s or more, and
     writes the ONNX file anew, which is then no longer the one with the bundle's checksum.

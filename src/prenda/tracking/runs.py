@@ -64,26 +64,26 @@ class Run:
         self.folder = folder
 
     def log_metrics(self, metrics: Mapping[str, float], step: int) -> None:
-        """Adds figures at an epoch; offline they stand in `scores.json` alone."""
+        """Add figures at an epoch; offline they stand in `scores.json` alone."""
 
     def log_data(self, data: DataUsed) -> None:
-        """Records which images the run used."""
+        """Record which images the run used."""
 
     def log_tags(self, tags: Mapping[str, str]) -> None:
-        """Adds labels to filter runs by."""
+        """Add labels to filter runs by."""
 
     def log_description(self, markdown: str) -> None:
         """Says in Markdown what the run gave."""
         self.log_tags({"mlflow.note.content": markdown})
 
     def log_bundle(self, folder: Path) -> None:
-        """Records the folder's bundle as a model of the run."""
+        """Record the folder's bundle as a model of the run."""
 
     def log_files(self) -> None:
-        """Copies what the run's folder holds into the record."""
+        """Copy what the run's folder holds into the record."""
 
     def end(self, status: str) -> None:
-        """Closes the record as FINISHED, FAILED, KILLED or PRUNED."""
+        """Close the record as FINISHED, FAILED, KILLED or PRUNED."""
 
 
 class MlflowRun(Run):
@@ -106,7 +106,7 @@ class MlflowRun(Run):
         self._monitor: Any = None
 
     def start_system_metrics(self) -> None:
-        """Starts a thread that records the machine's load, memory and network."""
+        """Start a thread that records the machine's load, memory and network."""
         from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 
         self._monitor = SystemMetricsMonitor(self._id, tracking_uri=self._client.tracking_uri)
@@ -114,7 +114,7 @@ class MlflowRun(Run):
 
     @stop_deferred()
     def log_parameters(self, parameters: Mapping[str, Any]) -> None:
-        """Records the flattened configuration, in batches of MLflow's largest size."""
+        """Record the flattened configuration, in batches of MLflow's largest size."""
         from mlflow.entities import Param
 
         params = [Param(key, str(value)[:LONGEST_PARAMETER]) for key, value in parameters.items()]
@@ -172,7 +172,7 @@ class MlflowRun(Run):
 
 @contextmanager
 def recorded(tracking: TrackingConfig, about: RunDescription, folder: Path) -> Iterator[Run]:
-    """Opens the record of a run and closes it with the status that it deserves, whatever happens between.
+    """Open the record of a run, and close it with its status whatever happens in between.
 
     FINISHED, FAILED on an error (its traceback is kept as `error.txt`), KILLED on Ctrl-C or SIGTERM, PRUNED. A folder
     that belongs to a run in MLflow goes on in that run.
@@ -211,7 +211,7 @@ def recorded(tracking: TrackingConfig, about: RunDescription, folder: Path) -> I
 
 
 def record_failure(tracking: TrackingConfig, about: RunDescription, folder: Path, error: Exception) -> None:
-    """Records a run that failed before, or without, a record of its own: its process was lost, or never got so far."""
+    """Record a run that failed before, or without, a record of its own: its process was lost, or never got so far."""
     with suppress(type(error)), recorded(tracking, about, folder):
         raise error
 
@@ -260,7 +260,7 @@ def _open(tracking: TrackingConfig, about: RunDescription, folder: Path) -> Run:
 
 
 def _close(run: Run, status: str) -> None:
-    """Copies the folder and ends the record; a failure to copy does not leave it open."""
+    """Copy the folder and end the record; a failure to copy does not leave it open."""
     try:
         run.log_files()
     except BaseException:

@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 
 
 def local_store() -> str:
-    """The address of this project's own store, whether or not it is there."""
+    """Return the address of this project's own store, whether or not it is there."""
     return f"sqlite:///{home() / 'mlruns' / 'mlflow.db'}"
 
 
 def connect(uri: str) -> MlflowClient:
-    """A client of a store or server that is there. An sqlite store is created on first use, by one process at a time.
+    """Return a client of a store or server. An sqlite store is created on first use, by one process at a time.
 
     Raises:
         TrackingError: If it cannot be reached or used, with what to do.
@@ -65,7 +65,7 @@ def connect(uri: str) -> MlflowClient:
 
 
 def _create(database: Path) -> None:
-    """Makes the tables in a file of its own and gives it its name when all are there.
+    """Create the tables in a temporary file, and rename it when all are there.
 
     MLflow migrates a new database through its whole history: a process that is killed on the way would leave tables
     that no later one can finish.
@@ -81,7 +81,7 @@ def _create(database: Path) -> None:
 
 
 def experiment_id(client: MlflowClient, name: str, artifacts: str | None) -> str:
-    """The experiment's id; it is created if there is none, whichever process comes first."""
+    """Return the experiment's id; it is created if there is none, whichever process comes first."""
     from mlflow.exceptions import MlflowException
 
     found = client.get_experiment_by_name(name)

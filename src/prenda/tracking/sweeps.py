@@ -13,7 +13,7 @@ from prenda.tracking.store import connect, experiment_id
 
 
 def open_sweep(tracking: TrackingConfig, folder: Path, name: str, command: str, parameters: Mapping[str, Any]) -> Run:
-    """The sweep's record, new or the one that its folder belongs to; files of the folder are copied when it ends.
+    """Return the sweep's record, new or that of its folder; the folder's files are copied when it ends.
 
     Raises:
         TrackingError: If the store or server cannot be used.
@@ -33,7 +33,7 @@ def open_sweep(tracking: TrackingConfig, folder: Path, name: str, command: str, 
 
 
 def close_sweep(run: Run, status: str) -> None:
-    """Copies the sweep's files and ends its record."""
+    """Copy the sweep's files and end its record."""
     try:
         run.log_files()
     finally:

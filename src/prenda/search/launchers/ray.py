@@ -22,7 +22,11 @@ class RayLauncher(TrialLauncher):
         self._running: dict[Any, int] = {}
 
     def open(self, folder: Path) -> None:
-        """Raises: ValueError: If no cluster answers."""
+        """Connect to the Ray cluster.
+
+        Raises:
+            ConfigError: If no cluster answers.
+        """
         import ray
 
         given = {name: value for name, value in os.environ.items() if name.startswith(("PRENDA_", "MLFLOW_"))}

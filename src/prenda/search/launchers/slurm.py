@@ -28,7 +28,11 @@ class SlurmLauncher(TrialLauncher):
         self._running: dict[int, Any] = {}
 
     def open(self, folder: Path) -> None:
-        """Raises: ValueError: If this machine has no Slurm, or a parameter is none of its."""
+        """Prepare to submit jobs.
+
+        Raises:
+            ConfigError: If this machine has no Slurm, or Slurm does not know a parameter.
+        """
         import submitit
 
         try:
