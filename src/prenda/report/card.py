@@ -8,7 +8,7 @@ from prenda.bundle.format import Bundle
 from prenda.data.contract import CardText
 from prenda.data.datasets import find
 from prenda.errors import DataError
-from prenda.scoring.metrics import METRIC, SUMMARY
+from prenda.scoring.metrics import METRIC_BY_NAME, SUMMARY
 
 Row = Mapping[str, str | float]
 
@@ -98,7 +98,7 @@ def _calibration(bundle: Bundle) -> list[str]:
     return [
         line,
         f"How far probabilities are from how often they are right (expected calibration error on the test images): "
-        f"{METRIC['ece'].text(before)} without, {METRIC['ece'].text(after)} with it.",
+        f"{METRIC_BY_NAME['ece'].text(before)} without, {METRIC_BY_NAME['ece'].text(after)} with it.",
     ]
 
 

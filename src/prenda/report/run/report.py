@@ -13,7 +13,7 @@ from prenda.report import figures, tables
 from prenda.report.figures import Images, save
 from prenda.report.page import Section, Table, write_page
 from prenda.scoring.calibration import reliability
-from prenda.scoring.metrics import HEADLINE, METRIC, METRICS, SUMMARY, Needs, measure, needing
+from prenda.scoring.metrics import HEADLINE, METRIC_BY_NAME, METRICS, SUMMARY, Needs, measure, needing
 from prenda.scoring.scores import Row, Scores, confused_pairs, overfitting
 
 CLASS_METRICS = {"f1": "f1-score", "precision": "precision", "recall": "recall"}  # our names, the tables' columns
@@ -72,7 +72,7 @@ def write_tables(folder: Path, run: RunResults) -> None:
 def write_confusions(folder: Path, run: RunResults, *, percent: bool) -> None:
     """Confusion matrices as pictures of counts and, if asked, of percentages."""
     for split, scores in run.scores.items():
-        title = f"{run.name}, {split}: accuracy {METRIC['accuracy'].text(scores.metrics['accuracy'])}"
+        title = f"{run.name}, {split}: accuracy {METRIC_BY_NAME['accuracy'].text(scores.metrics['accuracy'])}"
         figure = figures.confusion_figure(scores.confusion, run.class_names, title)
         save(figure, folder / "confusion" / f"{split}.png")
         if percent:
@@ -96,7 +96,7 @@ def write_full(folder: Path, run: RunResults) -> None:
 
 def headline(run: RunResults) -> str:
     """A run in one sentence."""
-    test, chosen_by = run.scores["test"].metrics, METRIC["accuracy"]
+    test, chosen_by = run.scores["test"].metrics, METRIC_BY_NAME["accuracy"]
     others = ", ".join(f"{m.title} {m.text(test[m.name])}" for m in HEADLINE if m is not chosen_by)
     return (
         f"Accuracy {chosen_by.text(test['accuracy'])} on the {len(run.scores['test'].labels):,} test images "
@@ -112,7 +112,7 @@ def describe(run: RunResults, command: str) -> str:
     lines += [f"| {' | '.join(row)} |" for row in table.rows]
     if "train" in run.scores:
         lines += ["", overfitting(run.scores["train"], run.scores["test"])]
-    error = METRIC["ece"].text(run.calibrated("test")["ece"])
+    error = METRIC_BY_NAME["ece"].text(run.calibrated("test")["ece"])
     lines += ["", f"At temperature {run.temperature:.2f}, ECE on the test images is {error}."]
     pairs = confused_pairs(run.scores["test"].confusion, run.class_names, most=3)
     confused = "; ".join(f"{pair['true']} as {pair['predicted']} ({pair['images']})" for pair in pairs)
@@ -215,5 +215,5 @@ def class_table(rows: Sequence[Row]) -> Table:
 
 def _calibration_table(run: RunResults) -> Table:
     before, after = run.scores["test"].metrics, run.calibrated("test")
-    rows = [(name, *(METRIC[name].text(values[name]) for values in (before, after))) for name in after]
+    rows = [(name, *(METRIC_BY_NAME[name].text(values[name]) for values in (before, after))) for name in after]
     return Table(("", "as trained", f"at temperature {run.temperature:.2f}"), rows)
