@@ -71,9 +71,7 @@ def describe(comparison: Comparison) -> str:
     """Return a comparison in Markdown, as MLflow shows it."""
     table = score_table(comparison)
     lines = [verdict(comparison), "", *(f"- {run.letter}: {run.name} ({run.place})" for run in comparison.runs), ""]
-    lines += [f"| {' | '.join(table.columns)} |", "|---" * len(table.columns) + "|"]
-    lines += [f"| {' | '.join(row)} |" for row in table.rows]
-    return "\n".join([*lines, "", over_seeds(comparison)]).rstrip()
+    return "\n".join([*lines, tables.markdown_table(table.columns, table.rows), "", over_seeds(comparison)]).rstrip()
 
 
 def _write_confusions(folder: Path, comparison: Comparison) -> tuple[list[Path], list[Path]]:
