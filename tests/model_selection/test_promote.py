@@ -111,21 +111,22 @@ def test_the_first_becomes_champion_with_its_card(store, model, promote):
     assert (read.folder / "card.md").read_text() == version.description
 
 
-def test_a_better_one_takes_the_place_and_luck_does_not(store, model, promote):
+def test_only_a_significantly_better_one_takes_the_place(store, model, promote):
     runs = [store.run(name, right) for name, right in (("dull", 400), ("lucky", 404), ("good", 420))]
     promote("dull", model)
     code, told = promote("lucky", model)
     assert code == 0
     assert told == (
         f"lucky (version 2 of {model}) is registered, but not champion, which stays dull (version 1 of {model}): "
-        "of 500 test images it has 4 right that version 1 has wrong, and 0 the other way round; luck does as well with "
-        "p = 0.062 (McNemar's test, one-sided; less than 0.05 is no luck). "
+        "of 500 test images it has 4 right that version 1 has wrong, and 0 the other way round: not "
+        "significant (McNemar, exact, one-sided, p = 0.062; the limit is 0.05). "
         "--force REASON makes it champion all the same.\n"
     )
     assert store.champion(model) == runs[0]
     code, told = promote("good", model)
     assert f"good (version 3 of {model}) is the champion now, in place of dull (version 1 of {model}): of 500" in told
-    assert "20 right that version 1 has wrong, and 0 the other way round; luck does as well with p = 9.5e-07" in told
+    assert "20 right that version 1 has wrong, and 0 the other way round: statistically significant" in told
+    assert "significant (McNemar, exact, one-sided, p = 9.5e-07; the limit is 0.05)" in told
     assert store.champion(model) == runs[2]
     lost, won = store.tags(model, 2), store.tags(model, 3)
     assert (lost["prenda.decision"], lost["prenda.p_value"]) == ("kept out", "0.0625")
@@ -138,7 +139,7 @@ def test_a_worse_one_stays_out_however_clear_the_difference(store, model, promot
     best = store.run("best", 450)
     store.run("worst", 100, start=200)
     promote("best", model)
-    assert "p = 1 " in promote("worst", model)[1]
+    assert "not significant (McNemar, exact, one-sided, p = 1;" in promote("worst", model)[1]
     assert store.champion(model) == best
 
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from prenda.scoring.metrics import HEADLINE, METRIC, METRICS, SUMMARY, Metric, Needs, measure, needing
+from prenda.scoring.metrics import HEADLINE, METRIC_BY_NAME, METRICS, SUMMARY, Metric, Needs, measure, needing
 from prenda.scoring.predictions import Predictions
 
 NAMES = [metric.name for metric in METRICS]
@@ -78,7 +78,7 @@ def test_names_are_unique_and_fit_a_path():
 def test_top2_accuracy_counts_equals_as_first():
     predictions = Predictions.of(np.array([[1, 1, 0], [2, 1, 1], [2, 1, 0]], np.float32), np.array([1, 2, 2]))
     assert predictions.ranks.tolist() == [1, 2, 3]
-    assert METRIC["top2_accuracy"].function(predictions) == pytest.approx(2 / 3)
+    assert METRIC_BY_NAME["top2_accuracy"].function(predictions) == pytest.approx(2 / 3)
 
 
 def test_percentages_differ_in_points_and_numbers_in_decimals():
@@ -95,5 +95,5 @@ def test_tables_and_epochs_take_the_entries_that_are_for_them():
     assert {"accuracy", "f1"} <= {metric.name for metric in needing(Needs.counts)}
     assert {metric.name for metric in needing(Needs.counts, Needs.ranks, Needs.probabilities)} == set(NAMES)
     assert set(HEADLINE) < set(SUMMARY) < set(METRICS)
-    assert METRIC["accuracy"] in HEADLINE
-    assert METRIC["weighted_f1"] not in SUMMARY
+    assert METRIC_BY_NAME["accuracy"] in HEADLINE
+    assert METRIC_BY_NAME["weighted_f1"] not in SUMMARY

@@ -1,1 +1,1 @@
-"""Choosing among recorded runs: `compare` tests their differences, `promote` decides on the champion."""
+"""Model selection: `compare` tests the differences between recorded runs, `promote` decides on the champion."""

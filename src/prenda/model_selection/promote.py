@@ -1,4 +1,4 @@
-"""Decides which run's model is the champion: a better one takes the place, a luckier one does not."""
+"""Promotion of a run's model to champion, if it is significantly better than the current one."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ SIGNIFICANCE = 0.05
 
 @dataclass(frozen=True)
 class _Tested:
-    """A run's model and what it answered on the test images: which are right (N,), and the true classes (N,)."""
+    """A run's model with its result on the test images: which are right, (N,), and the true classes, (N,)."""
 
     model: RecordedModel
     right: NDArray[np.bool_]
@@ -43,21 +43,21 @@ class _Decision:
 
 
 def promote(run: str, model: str = "prenda", force: str | None = None) -> str:
-    """Registers a run's bundle, and moves the alias `champion` to it if it beats the champion by more than luck.
+    """Register a run's bundle, and move the alias `champion` to it if it is significantly better than the champion.
 
-    Both answer the same test images; McNemar's exact test, one-sided, must give p < 0.05. What was decided stands in
-    the version's tags, and under `prenda.history.TIME` for good.
+    The test is McNemar's on the same test images, exact and one-sided, with p < 0.05. The version's tags record the
+    decision; `prenda.history.TIME` keeps every decision.
 
     Args:
-        run: Id or name.
+        run: Id or name of the run.
         model: Name of the registered model.
-        force: Why the alias is moved whatever the test says; None leaves it to the test.
+        force: Reason to move the alias whatever the test says; None leaves the decision to the test.
 
     Returns:
-        What was decided and why, for a person.
+        The decision and its reason, as a sentence.
 
     Raises:
-        ValueError: If the run was not scored, its bundle is damaged, or the champion's images are others.
+        UserError: If the run was not scored, its bundle is damaged, or the champion was tested on other images.
     """
     _check_name(model)
     if force is not None and not force.strip():
@@ -80,7 +80,7 @@ def promote(run: str, model: str = "prenda", force: str | None = None) -> str:
 
 
 def show_models(model: str = "prenda") -> None:
-    """Prints the versions of a registered model, the newest first."""
+    """Print the versions of a registered model, the newest first."""
     _check_name(model)
     registry = Registry(local_store())
     versions = registry.versions(model)
@@ -89,7 +89,7 @@ def show_models(model: str = "prenda") -> None:
         return
     out = Console()
     if not out.is_terminal:
-        out.width = 160  # a file or a pipe has no edge to fold at
+        out.width = 160  # a file or a pipe has no width
     figures = [metric.title[0].upper() + metric.title[1:] for metric in HEADLINE]
     table = Table("Version", "Alias", "Run", "Backbone", "Data", *figures, "Registered", "Decision")
     for column in table.columns:
@@ -104,13 +104,13 @@ def show_models(model: str = "prenda") -> None:
 
 
 def _tested_text(version: Version, metric: Metric) -> str:
-    """A test score as the version's tags have it; – where the version was registered without."""
+    """Return a test score from the version's tags; – if the version has none."""
     tag = version.tags.get(f"prenda.test/{metric.name}")
     return "–" if tag is None else metric.text(float(tag))
 
 
 def _complete(registry: Registry, run: str, scratch: Path) -> None:
-    """Makes the bundle that a run of a sweep left out, from its checkpoint."""
+    """Make the bundle of a sweep's run, which has none, from its checkpoint."""
     found = registry.scores_without_bundle(run, scratch)
     if found is None:
         return
@@ -158,23 +158,24 @@ def _decide(
                 "its own; --force REASON moves the alias without a test."
             ) from error
         return _Decision("forced", f"there was no test: {error}")
+    significant = test.p_value < SIGNIFICANCE
     because = (
         f"of {len(entrant.labels):,} test images it has {test.only_second:,} right that version {champion.number} has "
-        f"wrong, and {test.only_first:,} the other way round; luck does as well with p = {test.p_value:.2g} (McNemar's "
-        f"test, one-sided; less than {SIGNIFICANCE} is no luck)"
+        f"wrong, and {test.only_first:,} the other way round: {'statistically' if significant else 'not'} significant "
+        f"(McNemar, exact, one-sided, p = {test.p_value:.2g}; the limit is {SIGNIFICANCE})"
     )
-    if test.p_value < SIGNIFICANCE:
+    if significant:
         return _Decision("better", because, test)
     return _Decision("kept out" if force is None else "forced", because, test)
 
 
 def _test(champion: _Tested, entrant: _Tested) -> McNemar:
-    """Raises: ValueError: If the two were not tested on the same images."""
+    """Test whether the entrant is better; raise UserError if both were not tested on the same images."""
     first, second = champion.model.bundle, entrant.model.bundle
-    theirs, ours = (f"{one.data['name']} {one.data['content_hash'][:12]}…" for one in (first, second))
+    theirs, ours = (f"{model.data['name']} {model.data['content_hash'][:12]}…" for model in (first, second))
     if first.data["content_hash"] != second.data["content_hash"]:
         raise UserError(
-            f"The run was tested on {ours}, the champion on {theirs}: only scores on the same data compare."
+            f"The run was tested on {ours}, the champion on {theirs}: only scores on the same data can be compared."
         )
     if first.class_names != second.class_names or not np.array_equal(champion.labels, entrant.labels):
         raise UserError(
@@ -213,14 +214,14 @@ def _tags(decision: _Decision, champion: Version | None, force: str | None) -> d
 
 
 def _told(decision: _Decision, entrant: str, champion: str | None, force: str | None) -> str:
-    told = {
+    outcome = {
         "first": f"{entrant} is the champion",
         "better": f"{entrant} is the champion now, in place of {champion}",
         "forced": f"{entrant} is the champion now, in place of {champion}, forced ({force})",
         "kept out": f"{entrant} is registered, but not champion, which stays {champion}",
     }[decision.outcome]
     hint = " --force REASON makes it champion all the same." if decision.outcome == "kept out" else ""
-    return f"{told}: {decision.because.rstrip('.')}.{hint}"
+    return f"{outcome}: {decision.because.rstrip('.')}.{hint}"
 
 
 def _title(version: Version, model: str) -> str:

@@ -1,4 +1,4 @@
-"""What is written of predictions: `scores` are figures, `calibration` is about confidence, `figures` are pictures.
+"""Reports of runs, sweeps and comparisons, in the terminal and as files.
 
-`tables` keeps them as files, `run` writes a whole run's report, `page` gathers it in one HTML file.
+`figures` draws pictures, `tables` writes scores and predictions, `page` writes one HTML file, `card` a model card.
 """

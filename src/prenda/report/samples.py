@@ -1,4 +1,4 @@
-"""`prenda data`: what a data set holds."""
+"""Download, summary and sample pictures of data sets, for `prenda data`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from prenda.report.figures import samples_figure, save
 
 
 def fetch(name: str, data_dir: str | None) -> str:
-    """Makes a data set present; returns a line on what is there."""
+    """Download a data set if it is missing, and return one line about it."""
     folder = Path(data_dir) if data_dir else home() / "data"
     data_set = find(name)
     data_set.fetch(folder)
@@ -25,11 +25,11 @@ def fetch(name: str, data_dir: str | None) -> str:
 
 
 def show(name: str, data_dir: str | None, samples: int, seed: int, output: str | None) -> Path:
-    """Writes a PNG of random training images of each class, a row for each; returns its path.
+    """Write a PNG with a row of random training images for each class, and return its path.
 
     Raises:
-        DataError: If the data set cannot be had.
-        ValueError: If `samples` is less than 1 or more than a class has.
+        DataError: If the data set cannot be loaded.
+        UserError: If `samples` is less than 1 or more than a class has.
     """
     folder = Path(data_dir) if data_dir else home() / "data"
     data_set = find(name)

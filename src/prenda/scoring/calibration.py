@@ -1,4 +1,4 @@
-"""Whether a network's confidence can be trusted, and the temperature that mends it."""
+"""Calibration of a network's confidence: temperature scaling, reliability, Brier score and likelihood."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ BINS = 15  # of confidence, all equally wide, as in Guo and others (arXiv 1706.0
 
 @dataclass(frozen=True)
 class Reliability:
-    """Images in bins of confidence, the probability of the predicted class.
+    """Reliability diagram: images in bins of confidence, the probability of the predicted class.
 
     Shapes:
         count, confidence, accuracy (BINS,): images in a bin, their mean confidence, the part that is right; NaN where
@@ -34,34 +34,34 @@ class Reliability:
 
 
 def fit_temperature(predictions: Predictions) -> float:
-    """The number that logits are divided by for the smallest negative log-likelihood (Guo and others, section 4.2).
+    """Return the temperature of the smallest negative log-likelihood (Guo and others, section 4.2).
 
-    It changes no prediction. More than 1 means that the network is too sure. Sought between 0.05 and 20: where every
-    image is right, the likelihood would grow without end.
+    Logits are divided by it, which changes no predicted class. More than 1 means that the network is overconfident.
+    The search is bounded to 0.05 to 20, because the likelihood has no maximum if every image is right.
     """
-    found = minimize_scalar(
+    optimum = minimize_scalar(
         lambda log_t: negative_log_likelihood(predictions.at_temperature(np.exp(log_t))),
         bounds=(np.log(0.05), np.log(20)),
         method="bounded",
     )
-    return float(np.exp(found.x))
+    return float(np.exp(optimum.x))
 
 
 def negative_log_likelihood(predictions: Predictions) -> float:
-    """Mean over the images, natural logarithm."""
+    """Return the mean negative log-likelihood over the images, natural logarithm."""
     labels = predictions.labels
     return float(-predictions.log_probabilities[np.arange(len(labels)), labels].mean())
 
 
 def brier_score(predictions: Predictions) -> float:
-    """Squared distance of the probabilities from the truth, summed over the classes (0 to 2), mean over the images."""
+    """Return the mean over the images of the squared error of the probabilities, summed over the classes (0 to 2)."""
     probabilities, labels = np.exp(predictions.log_probabilities), predictions.labels
     squares = (probabilities**2).sum(1) - 2 * probabilities[np.arange(len(labels)), labels] + 1
     return float(squares.mean())
 
 
 def reliability(predictions: Predictions) -> Reliability:
-    """Sorts images into bins by confidence."""
+    """Return the reliability diagram of predictions."""
     confidence = np.exp(predictions.log_probabilities.max(1))
     right = predictions.predicted == predictions.labels
     bins = np.minimum((confidence * BINS).astype(int), BINS - 1)

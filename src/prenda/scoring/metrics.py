@@ -1,6 +1,6 @@
-"""The registry of metrics: name, direction, format and function of every score.
+"""Registry of metrics: name, direction, format and function of every score.
 
-Training, sweeps, tables, reports, comparisons, model cards and records take what they know of metrics from `METRICS`.
+Training, sweeps, tables, reports, comparisons, model cards and records read `METRICS`.
 `docs/extending/metrics.md` shows how to add one.
 """
 
@@ -20,7 +20,7 @@ PRECISION, RECALL, F1 = range(3)  # columns of `by_class`
 
 
 class Needs(Enum):
-    """The part of the predictions that a metric looks at."""
+    """Part of the predictions that a metric reads."""
 
     counts = "the confusion matrix alone: logged each epoch of training too"
     ranks = "the order of the classes of each image"
@@ -28,7 +28,7 @@ class Needs(Enum):
 
 
 class Shown(Enum):
-    """The tables that show a metric. Files, MLflow and `report.html` have all of them."""
+    """Tables that show a metric. Files, MLflow and `report.html` have every metric."""
 
     headline = "tables of many runs, and all others"
     summary = "tables of one run or two: terminal, comparison, description in MLflow, model card"
@@ -56,27 +56,27 @@ class Metric:
     shown: Shown = Shown.summary
 
     def text(self, value: float) -> str:
-        """The value for people: `92.08%` or `0.9208`."""
+        """Format a value: `92.08%` or `0.9208`."""
         return f"{value:.2%}" if self.percent else f"{value:.4f}"
 
     def change_text(self, difference: float) -> str:
-        """The difference of two values for people, with its sign: points (`-3.43`) or `-0.0343`."""
+        """Format the difference of two values with its sign: percentage points (`-3.43`) or `-0.0343`."""
         return f"{100 * difference:+.2f}" if self.percent else f"{difference:+.4f}"
 
     def interval_text(self, mean: float, half_width: float) -> str:
-        """Mean ± half the width of its interval; the mean alone where there is no interval."""
+        """Format a mean ± the half width of its interval; the mean alone if the interval is infinite."""
         if np.isinf(half_width):
             return self.text(mean)
         return f"{self.text(mean)} ± {100 * half_width:.2f}" if self.percent else f"{mean:.4f} ± {half_width:.4f}"
 
 
 def accuracy(confusion: Counts) -> float:
-    """Part of the images that is right."""
+    """Return the fraction of correctly classified images."""
     return float(np.diag(confusion).sum() / max(int(confusion.sum()), 1))
 
 
 def by_class(confusion: Counts) -> NDArray[np.float64]:
-    """Precision, recall and F1 of each class, (classes, 3).
+    """Return precision, recall and F1 of each class, (classes, 3).
 
     As with scikit-learn's `zero_division=0`, a class that is never predicted has precision 0, one without images has
     recall 0, and one with neither has F1 0.
@@ -88,13 +88,13 @@ def by_class(confusion: Counts) -> NDArray[np.float64]:
 
 
 def macro(confusion: Counts) -> NDArray[np.float64]:
-    """Means of `by_class` over all classes of the network, those without images included, (3,)."""
+    """Return means of `by_class` over all classes of the network, those without images included, (3,)."""
     means: NDArray[np.float64] = by_class(confusion).mean(0)
     return means
 
 
 def weighted(confusion: Counts) -> NDArray[np.float64]:
-    """Means of `by_class`, each class by its number of images, (3,)."""
+    """Return means of `by_class`, weighted by the number of images of each class, (3,)."""
     return np.average(by_class(confusion), axis=0, weights=confusion.sum(1))
 
 
@@ -155,16 +155,16 @@ METRICS = (
         larger_is_better=False,
     ),
 )
-METRIC = {metric.name: metric for metric in METRICS}
+METRIC_BY_NAME = {metric.name: metric for metric in METRICS}
 HEADLINE = tuple(metric for metric in METRICS if metric.shown is Shown.headline)
 SUMMARY = tuple(metric for metric in METRICS if metric.shown is not Shown.report)
 
 
 def measure(predictions: Predictions, metrics: Iterable[Metric] = METRICS) -> dict[str, float]:
-    """The value of each metric by its name."""
+    """Return the value of each metric by its name."""
     return {metric.name: metric.function(predictions) for metric in metrics}
 
 
 def needing(*needs: Needs) -> tuple[Metric, ...]:
-    """The metrics that look at these parts of the predictions."""
+    """Return the metrics that read these parts of the predictions."""
     return tuple(metric for metric in METRICS if metric.needs in needs)

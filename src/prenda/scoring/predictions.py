@@ -16,7 +16,7 @@ Counts = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Predictions:
-    """Predictions and the truth; what several metrics need is computed once.
+    """Predictions and true classes, with cached values that several metrics share.
 
     Attributes:
         logits: (N, classes); (0, classes) where only the counts are known.
@@ -30,7 +30,7 @@ class Predictions:
 
     @classmethod
     def of(cls, logits: Logits, labels: Labels) -> Predictions:
-        """Predictions with their confusion matrix counted.
+        """Count the confusion matrix and return the predictions.
 
         Shapes:
             logits (N, classes); labels (N,).
@@ -41,11 +41,11 @@ class Predictions:
 
     @classmethod
     def counted(cls, confusion: Counts) -> Predictions:
-        """Predictions of which only the confusion matrix is known."""
+        """Return predictions of which only the confusion matrix is known."""
         return Predictions(np.empty((0, len(confusion)), np.float32), np.empty(0, np.int64), confusion)
 
     def at_temperature(self, temperature: float) -> Predictions:
-        """The same predictions with the logits divided by a temperature, which changes no predicted class."""
+        """Return the predictions with logits divided by a temperature, which changes no predicted class."""
         return Predictions(self.logits / temperature, self.labels, self.confusion)
 
     @property
@@ -68,7 +68,7 @@ class Predictions:
 
     @cached_property
     def ranks(self) -> NDArray[np.int64]:
-        """(N,), the place of the true class when the classes are sorted by logit; 1 is first, equals share a place."""
+        """(N,), the rank of the true class by logit; 1 is first, equal logits share a rank."""
         true = self.logits[np.arange(len(self.labels)), self.labels]
         ranks: NDArray[np.int64] = 1 + (self.logits > true[:, None]).sum(1)
         return ranks

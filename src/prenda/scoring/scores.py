@@ -1,4 +1,4 @@
-"""Figures from predictions."""
+"""Scores of predictions: metrics, scores by class, confused pairs and overfitting."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Row = dict[str, str | float]
 
 @dataclass(frozen=True)
 class Scores(Predictions):
-    """What a network is worth on one part of the data: its predictions, in the data set's own order, and figures.
+    """Predictions on one part of the data, in the order of the data set, with their scores.
 
     Attributes:
         classes: A row for each class, then `accuracy`, `macro avg` and `weighted avg`.
@@ -28,7 +28,7 @@ class Scores(Predictions):
 
 
 def score(logits: Logits, labels: Labels, class_names: Sequence[str]) -> Scores:
-    """Counts what can be said of predictions.
+    """Compute every metric and the scores by class.
 
     Shapes:
         logits (N, classes); labels (N,).
@@ -39,7 +39,7 @@ def score(logits: Logits, labels: Labels, class_names: Sequence[str]) -> Scores:
 
 
 def class_scores(matrix: NDArray[np.int64], class_names: Sequence[str]) -> list[Row]:
-    """A row for each class, then accuracy and two means, with the columns of scikit-learn's `classification_report`.
+    """Return a row for each class, then accuracy and two means, as scikit-learn's `classification_report` does.
 
     A class that was never predicted has precision 0. `accuracy` stands in all three columns.
 
@@ -58,7 +58,7 @@ def class_scores(matrix: NDArray[np.int64], class_names: Sequence[str]) -> list[
 
 
 def confused_pairs(matrix: NDArray[np.int64], class_names: Sequence[str], most: int = 10) -> list[Row]:
-    """The pairs of classes that are taken for each other most often: true, predicted, images, part of the true class.
+    """Return the most confused pairs: true class, predicted class, images, and share of the true class.
 
     Shapes:
         matrix (N, N), counts; rows are the true classes, columns the predicted ones.
@@ -79,10 +79,10 @@ def confused_pairs(matrix: NDArray[np.int64], class_names: Sequence[str], most: 
 
 
 def overfitting(train: Scores, test: Scores) -> str:
-    """One sentence that says whether the network knows its training images better than new ones.
+    """Return one sentence on the gap between training and test accuracy.
 
-    The gap in accuracy is told with its 95% interval (normal approximation of two independent proportions). It
-    `overfits` where the interval lies above 2 points, `slightly` where it lies above 0.
+    The gap has a 95% interval (normal approximation of two independent proportions). The network `overfits` if the
+    interval lies above 2 points, and `overfits slightly` if it lies above 0.
     """
     gap = train.metrics["accuracy"] - test.metrics["accuracy"]
     variances = (s.metrics["accuracy"] * (1 - s.metrics["accuracy"]) / len(s.labels) for s in (train, test))

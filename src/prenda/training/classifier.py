@@ -17,7 +17,7 @@ from torchmetrics import MeanMetric
 from torchmetrics.classification import MulticlassConfusionMatrix
 
 from prenda.errors import UserError
-from prenda.scoring.metrics import METRIC, Needs, measure, needing
+from prenda.scoring.metrics import METRIC_BY_NAME, Needs, measure, needing
 from prenda.scoring.predictions import Predictions
 from prenda.training.epoch_outputs import EpochOutputs, Gathered, over_processes
 from prenda.training.lightning_overrides import LightningModule
@@ -165,7 +165,7 @@ class Classifier(LightningModule):
         logits, labels = over_processes(self._gathered, logits, labels)
         labels = labels.reshape(-1)  # torchmetrics turns the label of a single image into a scalar
         predictions = Predictions(logits.cpu().numpy(), labels.cpu().numpy(), confusion.numpy())
-        self._check_finite(split, METRIC["loss"].function(predictions))
+        self._check_finite(split, METRIC_BY_NAME["loss"].function(predictions))
         return measure(predictions)
 
     def _counted(self, split: str, logits: Tensor, labels: Tensor) -> Tensor:

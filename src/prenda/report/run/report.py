@@ -1,4 +1,4 @@
-"""A whole run's report: tables, pictures, one page that gathers them, and a description for MLflow."""
+"""Report of one run: tables, pictures, a page with all of them, and a description for MLflow."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from prenda.report import figures, tables
 from prenda.report.figures import Images, save
 from prenda.report.page import Section, Table, write_page
 from prenda.scoring.calibration import reliability
-from prenda.scoring.metrics import HEADLINE, METRIC, METRICS, SUMMARY, Needs, measure, needing
+from prenda.scoring.metrics import HEADLINE, METRIC_BY_NAME, METRICS, SUMMARY, Needs, measure, needing
 from prenda.scoring.scores import Row, Scores, confused_pairs, overfitting
 
 CLASS_METRICS = {"f1": "f1-score", "precision": "precision", "recall": "recall"}  # our names, the tables' columns
@@ -22,15 +22,15 @@ MISTAKES = 24  # shown
 
 @dataclass(frozen=True)
 class RunResults:
-    """What a report is made of.
+    """Results of a run, from which its report is written.
 
     Attributes:
-        name: The run's.
-        settings: Its flattened configuration.
-        scores: Of the chosen checkpoint on `val`, `test` and, for a full report, `train`.
-        temperature: Fitted on validation.
+        name: Name of the run.
+        settings: Flattened configuration of the run.
+        scores: Scores of the chosen checkpoint on `val`, `test` and, for a full report, `train`.
+        temperature: Temperature fitted on validation.
         test_images: (N, C, H, W), uint8, in the order of the test scores.
-        first_layer: Weights (N, C, h, w) of the first layer, where it has such.
+        first_layer: Weights (N, C, h, w) of the first layer; None if it has none of this kind.
     """
 
     name: str
@@ -43,36 +43,36 @@ class RunResults:
     first_layer: np.ndarray[Any, np.dtype[np.float32]] | None
 
     def calibrated(self, split: str) -> dict[str, float]:
-        """The metrics of probabilities, at the fitted temperature."""
+        """Return the metrics of probabilities at the fitted temperature."""
         return measure(self.scores[split].at_temperature(self.temperature), needing(Needs.probabilities))
 
     def metrics(self) -> dict[str, float]:
-        """Every figure that is logged once: `test/…`, and as `best/val/…` and `best/train/…` the others."""
+        """Return all scores by logged name: `test/…`, and `best/val/…` and `best/train/…` for the others."""
         flat: dict[str, float] = {"temperature": self.temperature}
         for split, scores in self.scores.items():
             prefix = split if split == "test" else f"best/{split}"
             flat |= {f"{prefix}/{name}": value for name, value in scores.metrics.items()}
             flat |= {f"{prefix}/calibrated/{name}": value for name, value in self.calibrated(split).items()}
             for row in scores.classes[: len(self.class_names)]:
-                shown = str(row["class"]).replace("/", "-")  # MLflow's UI makes a folder at each slash
-                flat |= {f"{prefix}/{name}/{shown}": float(row[column]) for name, column in CLASS_METRICS.items()}
+                class_name = str(row["class"]).replace("/", "-")  # MLflow's UI makes a folder at each slash
+                flat |= {f"{prefix}/{name}/{class_name}": float(row[column]) for name, column in CLASS_METRICS.items()}
         return flat
 
 
 def write_tables(folder: Path, run: RunResults) -> None:
-    """Scores per class, confusion matrices and predictions: what later comparisons read."""
+    """Write scores by class, confusion matrices and predictions, which later comparisons read."""
     for split, scores in run.scores.items():
         tables.write_rows(scores.classes, folder / "classes" / split)
         tables.write_confusion(scores.confusion, run.class_names, folder / "confusion" / f"{split}.json")
         if split != "train":
-            kept = folder / "predictions" / f"{split}.npz"
-            tables.write_predictions(scores.probabilities, scores.labels, run.class_names, kept)
+            path = folder / "predictions" / f"{split}.npz"
+            tables.write_predictions(scores.probabilities, scores.labels, run.class_names, path)
 
 
 def write_confusions(folder: Path, run: RunResults, *, percent: bool) -> None:
-    """Confusion matrices as pictures of counts and, if asked, of percentages."""
+    """Draw confusion matrices of counts and, if asked, of percentages."""
     for split, scores in run.scores.items():
-        title = f"{run.name}, {split}: accuracy {METRIC['accuracy'].text(scores.metrics['accuracy'])}"
+        title = f"{run.name}, {split}: accuracy {METRIC_BY_NAME['accuracy'].text(scores.metrics['accuracy'])}"
         figure = figures.confusion_figure(scores.confusion, run.class_names, title)
         save(figure, folder / "confusion" / f"{split}.png")
         if percent:
@@ -81,7 +81,7 @@ def write_confusions(folder: Path, run: RunResults, *, percent: bool) -> None:
 
 
 def write_full(folder: Path, run: RunResults) -> None:
-    """The pictures of a full report, and `report.html` with all of them. `metrics/metrics.csv` must be there."""
+    """Write the pictures of a full report and `report.html`; `metrics/metrics.csv` must exist."""
     write_confusions(folder, run, percent=True)
     history = tables.read_history(folder / "metrics" / "metrics.csv")
     save(figures.curves_figure(history, run.best_epoch, run.name), folder / "training" / "curves.png")
@@ -95,8 +95,8 @@ def write_full(folder: Path, run: RunResults) -> None:
 
 
 def headline(run: RunResults) -> str:
-    """A run in one sentence."""
-    test, chosen_by = run.scores["test"].metrics, METRIC["accuracy"]
+    """Return the result of a run in one sentence."""
+    test, chosen_by = run.scores["test"].metrics, METRIC_BY_NAME["accuracy"]
     others = ", ".join(f"{m.title} {m.text(test[m.name])}" for m in HEADLINE if m is not chosen_by)
     return (
         f"Accuracy {chosen_by.text(test['accuracy'])} on the {len(run.scores['test'].labels):,} test images "
@@ -106,13 +106,12 @@ def headline(run: RunResults) -> str:
 
 
 def describe(run: RunResults, command: str) -> str:
-    """A run in Markdown, as MLflow shows it."""
+    """Return a run in Markdown, as MLflow shows it."""
     table = tables.score_table(SUMMARY, _by_split(run))
-    lines = [headline(run), "", f"| {' | '.join(table.columns)} |", "|---" * len(table.columns) + "|"]
-    lines += [f"| {' | '.join(row)} |" for row in table.rows]
+    lines = [headline(run), "", tables.markdown_table(table.columns, table.rows)]
     if "train" in run.scores:
         lines += ["", overfitting(run.scores["train"], run.scores["test"])]
-    error = METRIC["ece"].text(run.calibrated("test")["ece"])
+    error = METRIC_BY_NAME["ece"].text(run.calibrated("test")["ece"])
     lines += ["", f"At temperature {run.temperature:.2f}, ECE on the test images is {error}."]
     pairs = confused_pairs(run.scores["test"].confusion, run.class_names, most=3)
     confused = "; ".join(f"{pair['true']} as {pair['predicted']} ({pair['images']})" for pair in pairs)
@@ -140,13 +139,13 @@ def _write_mistakes(folder: Path, run: RunResults) -> None:
     worst = worst_mistakes(test, run.class_names, MISTAKES)
     tables.write_rows(worst, folder / "worst")
     captions = [f"{row['true']}\nas {row['predicted']}, {float(row['confidence']):.1%}" for row in worst]
-    shown = run.test_images[[int(row["image"]) for row in worst]]
-    title = "Worst mistakes, test images: true class, what was predicted, how surely"
-    save(figures.gallery_figure(shown, captions, title), folder / "worst.png")
+    images = run.test_images[[int(row["image"]) for row in worst]]
+    title = "Worst mistakes, test images: true class, predicted class, confidence"
+    save(figures.gallery_figure(images, captions, title), folder / "worst.png")
 
 
 def worst_mistakes(scores: Scores, class_names: Sequence[str], most: int) -> list[Row]:
-    """The wrong predictions that were surest: number of the image, true and predicted class, confidence."""
+    """Return the most confident wrong predictions: number of the image, true and predicted class, confidence."""
     confidence = scores.probabilities.max(1)
     wrong = np.flatnonzero(scores.predicted != scores.labels)
     worst = wrong[np.argsort(-confidence[wrong], kind="stable")[:most]]
@@ -178,20 +177,20 @@ def _sections(folder: Path, run: RunResults) -> list[Section]:
         ),
         Section(
             "Confidence",
-            "Test images, as trained and with the logits divided by the temperature that fits validation best.",
+            "Test images, as trained and with the logits divided by the temperature fitted on validation.",
             [_calibration_table(run)],
             [folder / "calibration" / "reliability.png"],
         ),
         Section(
             "Training",
-            "The training curve is what training saw: augmented images, dropout on. Validation as it is.",
+            "Training scores: augmented images, dropout on. Validation scores: plain images, dropout off.",
             pictures=[folder / "training" / "curves.png"],
         ),
     ]
     if run.first_layer is not None:
-        text = "What each filter or unit looks for: light where it is orange, dark where it is purple."
+        text = "Weights of each filter or unit: positive (light) is orange, negative (dark) is purple."
         if run.first_layer.shape[1] == 3:
-            text = "What each filter or unit looks for, over the three colours."
+            text = "Weights of each filter or unit over the three colours."
         sections.append(Section("First layer", text, pictures=[folder / "network" / "first_layer.png"]))
     for split in ("val", "train"):
         name = {"val": "Validation", "train": "Training images"}[split]
@@ -206,7 +205,7 @@ def _by_split(run: RunResults) -> dict[str, dict[str, float]]:
 
 
 def class_table(rows: Sequence[Row]) -> Table:
-    """The table of `class_scores`, as it is shown."""
+    """Return the formatted table of `class_scores`."""
     columns = list(rows[0])
     return Table(
         columns, [[str(row["class"]), *(f"{row[c]:.4f}" for c in columns[1:-1]), str(row["support"])] for row in rows]
@@ -215,5 +214,5 @@ def class_table(rows: Sequence[Row]) -> Table:
 
 def _calibration_table(run: RunResults) -> Table:
     before, after = run.scores["test"].metrics, run.calibrated("test")
-    rows = [(name, *(METRIC[name].text(values[name]) for values in (before, after))) for name in after]
+    rows = [(name, *(METRIC_BY_NAME[name].text(values[name]) for values in (before, after))) for name in after]
     return Table(("", "as trained", f"at temperature {run.temperature:.2f}"), rows)

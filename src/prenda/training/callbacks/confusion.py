@@ -9,7 +9,7 @@ import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Callback
 
 from prenda.report.figures import confusion_figure, save
-from prenda.scoring.metrics import METRIC, accuracy
+from prenda.scoring.metrics import METRIC_BY_NAME, accuracy
 from prenda.tracking.loggers import RunLogger
 from prenda.training.classifier import Classifier
 
@@ -27,7 +27,7 @@ class ConfusionOverEpochs(Callback):
         if not trainer.is_global_zero or (epoch % self.every_n_epochs and epoch != trainer.max_epochs):
             return
         matrix = pl_module.confusion["val"].numpy()
-        title = f"Validation, epoch {epoch}: accuracy {METRIC['accuracy'].text(accuracy(matrix))}"
+        title = f"Validation, epoch {epoch}: accuracy {METRIC_BY_NAME['accuracy'].text(accuracy(matrix))}"
         figure = confusion_figure(matrix, self.class_names, title)
         picture = self.folder / f"epoch_{epoch:03d}.png"
         save(figure, picture)
