@@ -1,4 +1,4 @@
-"""The `prenda` command: parses, then hands over. Nothing heavy is imported before a command needs it."""
+"""Entry point of the `prenda` command. Heavy libraries are imported only by the commands that need them."""
 
 from __future__ import annotations
 
@@ -53,9 +53,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     Exit codes:
         0: Done.
-        1: Failed. A bug is shown with its traceback and what to attach to a report; a full disk, a missing file, one
-            without permission or a port in use in one line. A sweep of which trials failed.
-        2: The user can correct it: a wrong argument, setting, file or store, shown without a traceback.
+        1: Failed. A bug is shown with its traceback and what to attach to a report. A full disk, a missing file, a
+            missing permission or a port in use is shown in one line. A sweep with failed trials also ends with 1.
+        2: An error that the user can correct, such as a wrong argument or setting, shown without a traceback.
         128 + N: Stopped by signal N, such as 130 for Ctrl-C and 143 for SIGTERM.
     """
     arguments = list(sys.argv[1:] if arguments is None else arguments)
@@ -82,7 +82,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _guarded(command: Callable[[], int], arguments: Sequence[str]) -> int:
-    """Run a command; show an error that the user can correct in its own lines, and a bug with its traceback."""
+    """Run a command; show an error that the user can correct as its text, and a bug with its traceback."""
     try:
         return command()
     except KeyboardInterrupt:
@@ -121,7 +121,7 @@ def _what_to_attach(error: Exception, arguments: Sequence[str]) -> str:
 
 
 def _complete(arguments: list[str]) -> int:
-    """Suggest commands, and after `train` what Hydra suggests."""
+    """Print completions: the commands, and after `train` those of Hydra."""
     command, _, line = os.environ.get("COMP_LINE", "").partition(" ")
     if not line.lstrip().startswith("train "):
         print(*(module.__name__.rpartition(".")[2] for module in COMMANDS))

@@ -22,13 +22,13 @@ _NEEDED: dict[str, dict[str, Any]] = {
 class TorchvisionNet(nn.Module):
     """Any of torchvision's classification models by name, untrained.
 
-    The first convolution takes the images' channels, the last layer gives one logit a class.
+    The first convolution takes the images' channels; the last layer returns one logit a class.
 
     Shapes:
         images (B, C, H, W), normalised float32 -> logits (B, num_classes), before softmax.
 
     Raises:
-        ValueError: If there is no such model, or it cannot take images of this size, by the setting's dotted name.
+        ValueError: If there is no such model, or it cannot take images of this size; the text names the setting.
     """
 
     def __init__(
@@ -60,7 +60,11 @@ class TorchvisionNet(nn.Module):
         self.network = _build(model, image_shape[0], num_classes, arguments)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Shapes: images (B, C, H, W) -> logits (B, num_classes)."""
+        """Return the logits of images.
+
+        Shapes:
+            images (B, C, H, W) -> logits (B, num_classes).
+        """
         logits: Tensor = self.network(images)
         return logits
 

@@ -1,4 +1,4 @@
-"""Writes a trained network as a bundle, and proves that its ONNX file computes the same."""
+"""Export of a trained network as a bundle, with a check of its ONNX file against the network."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ LARGE = 100.0  # logits past this are as far apart in float32 as their size make
 
 
 def write(folder: Path, backbone: nn.Module, images: Tensor, description: Mapping[str, Any]) -> float:
-    """Write the bundle atomically, in place of one that is there; the caller's network stays unchanged.
+    """Write a complete bundle, then move it in place of an existing one; the caller's network is not changed.
 
     Args:
-        folder: The bundle's own; what is not finished lies beside it under a name that starts with a dot.
-        backbone: Images to logits, on any device; scoring's mode is taken, whatever it is in.
-        images: Real ones, (N, C, H, W), normalised: what the ONNX file is checked on.
+        folder: Folder of the bundle; an unfinished bundle is beside it, under a name that starts with a dot.
+        backbone: The network, from images to logits, on any device; it is exported in evaluation mode.
+        images: Real images, (N, C, H, W), normalised, on which the ONNX file is checked.
         description: `class_names`, `image_shape`, `pixels`, `temperature`, `config`, `data`, `scores` and `run_id`.
 
     Returns:
         The largest difference between the logits of the ONNX file and of the network.
 
     Raises:
-        BundleError: If the network cannot be exported, its logits are not finite, or the ONNX file computes others.
+        BundleError: If the network cannot be exported, its logits are not finite, or those of the ONNX file differ.
     """
     network = _plain(backbone)
     images = images.detach().to("cpu", torch.float32).contiguous()
@@ -60,16 +60,16 @@ def write(folder: Path, backbone: nn.Module, images: Tensor, description: Mappin
 
 
 def _plain(backbone: nn.Module) -> nn.Module:
-    """Return a copy as scoring runs it, on the CPU; a compiled network's copy is not compiled."""
+    """Return a copy in evaluation mode on the CPU; the copy of a compiled network is not compiled."""
     network = copy.deepcopy(backbone).to("cpu", torch.float32).eval().requires_grad_(False)
     return network.to(memory_format=torch.contiguous_format)
 
 
 def _onnx(network: nn.Module, images: Tensor) -> bytes:
-    """Return the network as ONNX, for any number of images.
+    """Return the network as ONNX, for any batch size.
 
-    Through torch.export, which takes 2.3 s for the default network and 8 s for MobileNet. The exporter before it takes
-    0.6 s and 0.3 s, but is deprecated, and takes a branch on the pixels for one that always goes the same way.
+    torch.export takes 2.3 s for the default network and 8 s for MobileNet. The older exporter takes 0.6 s and 0.3 s,
+    but it is deprecated, and it silently records only one side of a branch on pixel values.
     """
     example = torch.zeros(2, *images.shape[1:])  # torch.export takes a batch of 1 for a constant
     try:
@@ -115,7 +115,7 @@ def _difference(network: nn.Module, images: Tensor, path: Path) -> float:
 
 
 def _first_line(error: BaseException) -> str:
-    """Return the innermost cause in a line: exporters wrap it in pages of advice."""
+    """Return the innermost cause as one line, without the pages of advice that exporters add."""
     while error.__cause__ is not None:
         error = error.__cause__
     return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -1,6 +1,6 @@
-"""A model on disk: its network for any ONNX runtime, its weights, and what one must know to use them.
+"""Format of a bundle, a model on disk: ONNX network, weights, and a description of how to use them.
 
-Reading needs the standard library alone, so that prediction starts in a second; `export` writes, which takes torch.
+Reading needs the standard library alone, so that prediction starts in a second. Writing needs torch; see `export`.
 """
 
 from __future__ import annotations
@@ -19,17 +19,21 @@ DESCRIPTION, NETWORK, WEIGHTS = "model.json", "model.onnx", "weights.safetensors
 
 @dataclass(frozen=True)
 class Bundle:
-    """What `model.json` says, and the folder that it lies in.
+    """Content of `model.json`, and its folder.
 
     Attributes:
-        image_shape: (C, H, W) of what the network takes, as float32 after normalisation.
-        mean: What is subtracted from pixels (0 to 255), a value for each stored channel.
-        std: What they are then divided by.
-        temperature: What logits are divided by before softmax, so that probabilities are as sure as they should be.
-        config: The run's resolved configuration.
+        folder: Folder of the bundle.
+        class_names: Names of the classes, in the order of the logits.
+        image_shape: Shape (C, H, W) of the network's images, float32 after normalisation.
+        mean: Values to subtract from pixels (0 to 255), one for each stored channel.
+        std: Values to divide by after that.
+        temperature: Value to divide logits by before softmax, so that probabilities are calibrated.
+        config: Resolved configuration of the run.
         data: `name` of the data set and its `content_hash`.
-        scores: Of the chosen epoch, by metric name.
-        onnx_difference: The largest between logits of `model.onnx` and of the network, on `onnx_images` real images.
+        scores: Scores of the chosen epoch, by metric name.
+        run_id: Id of the MLflow run; None if there is none.
+        onnx_difference: Largest difference between logits of `model.onnx` and of the network.
+        onnx_images: Number of real images on which that difference was measured.
     """
 
     folder: Path
@@ -47,20 +51,20 @@ class Bundle:
 
     @property
     def network(self) -> Path:
-        """The ONNX file: `images` (B, C, H, W), normalised float32 -> `logits` (B, classes), for any B."""
+        """Path of the ONNX file: `images` (B, C, H, W), normalised float32 -> `logits` (B, classes), for any B."""
         return self.folder / NETWORK
 
     @property
     def weights(self) -> Path:
-        """The backbone's state in safetensors, under the names of its `state_dict`."""
+        """Path of the backbone's weights in safetensors, under the names of its `state_dict`."""
         return self.folder / WEIGHTS
 
 
 def read(folder: Path) -> Bundle:
-    """Return the bundle in a folder, found whole and unchanged.
+    """Return the bundle in a folder, after verifying its checksums.
 
     Raises:
-        BundleError: If the folder holds none, or a file of it is missing, damaged or of a later format.
+        BundleError: If the folder has no bundle, or a file of it is missing, damaged or of another format.
     """
     path = folder / DESCRIPTION
     try:
@@ -85,7 +89,7 @@ def read(folder: Path) -> Bundle:
 
 
 def checksum(path: Path) -> str:
-    """SHA-256 of a file, hexadecimal."""
+    """Return the SHA-256 of a file, in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

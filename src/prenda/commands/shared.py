@@ -1,4 +1,4 @@
-"""Pieces that several commands share."""
+"""Arguments and exit codes that several commands share."""
 
 from __future__ import annotations
 

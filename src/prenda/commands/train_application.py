@@ -1,6 +1,6 @@
-"""The Hydra application behind `prenda train`.
+"""Hydra application behind `prenda train`.
 
-Apart from `train`, so that help, completion and `--cfg` answer without waiting for torch.
+It is separate from `train`, so that help, completion and `--cfg` answer without importing torch.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def main() -> None:
     """Run the command in `sys.argv`: one training, or with `-m` a sweep.
 
     Raises:
-        UserError: If Hydra refuses the command, or what was asked for cannot work.
+        UserError: If Hydra refuses the command, or a setting is invalid.
     """
     error = _failure()
     if error is not None:  # raised here, so that Hydra's own frames and exceptions are no part of it
@@ -49,7 +49,7 @@ def main() -> None:
 
 
 def _failure() -> Exception | None:
-    """Run Hydra; return what went wrong, in our own words where Hydra refused the command."""
+    """Run Hydra; return its error, explained by prenda where Hydra refused the command."""
     try:
         _application()
     except PastHydra as carrier:
@@ -66,7 +66,7 @@ def _application(config: DictConfig) -> None:
 
 
 def _read(config: DictConfig) -> TrainConfig:
-    """Refuse what Hydra lets pass: settings that the schema does not know, groups without target, dangling `${…}`."""
+    """Return the typed configuration; refuse unknown settings, groups without target and dangling `${…}`."""
     try:
         run = typed(config)
     except OmegaConfBaseException as error:
@@ -98,7 +98,7 @@ def _train(config: TrainConfig) -> None:
 
 
 def _named(config: TrainConfig, choices: dict[str, str], overrides: Sequence[str]) -> TrainConfig:
-    """Fill in what the command line tells: the chosen files of conf/, the command, and the run's name."""
+    """Fill in the chosen files of conf/, the command, and the run's name, from the command line."""
     chosen = replace(config, choices=choices)
     tracking = replace(
         config.tracking,

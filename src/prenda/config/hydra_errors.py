@@ -1,4 +1,4 @@
-"""Sentences of our own for what Hydra and OmegaConf refuse, and a way for our errors past Hydra."""
+"""Error messages for what Hydra and OmegaConf refuse, and a carrier that takes prenda's errors past Hydra."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ WORDS: dict[Any, str] = {int: "a whole number", float: "a number", bool: "true o
 
 
 class PastHydra(BaseException):
-    """Carries an error of ours past Hydra, which prints `Error executing job with overrides` before any Exception."""
+    """Carrier of an error past Hydra, which prints `Error executing job with overrides` before any Exception."""
 
     def __init__(self, error: Exception) -> None:
         super().__init__(str(error))
@@ -45,7 +45,7 @@ class PastHydra(BaseException):
 
 @contextmanager
 def past_hydra() -> Iterator[None]:
-    """Carry whatever goes wrong inside past Hydra; who called Hydra takes it out of `PastHydra`."""
+    """Raise any error from inside as `PastHydra`; the caller of Hydra takes the error out of it."""
     try:
         yield
     except Exception as error:
@@ -53,7 +53,7 @@ def past_hydra() -> Iterator[None]:
 
 
 def user_error(error: Exception, overrides: Sequence[str] = ()) -> ConfigError | None:
-    """Say what Hydra refused before anything of ours ran; return None for an error that is not the command's fault."""
+    """Return an error that explains what Hydra refused; None if the command did not cause the error."""
     if isinstance(error, HydraException | OmegaConfBaseException):
         return explained(error, overrides)
     if isinstance(error, ValueError) and str(error).startswith(PLAIN):
@@ -62,11 +62,11 @@ def user_error(error: Exception, overrides: Sequence[str] = ()) -> ConfigError |
 
 
 def explained(error: HydraException | OmegaConfBaseException, overrides: Sequence[str] = ()) -> ConfigError:
-    """Say in a sentence what could not be composed or resolved: the setting, its value, what is valid, what to do.
+    """Return an error that names the setting, its value, what is valid, and what to do.
 
     Args:
         error: Raised while a configuration was composed, changed or resolved.
-        overrides: What was typed.
+        overrides: The overrides on the command line.
     """
     cause = error.__cause__ if isinstance(error.__cause__, OmegaConfBaseException) else error
     match cause:
@@ -152,7 +152,7 @@ def _wrong_value(error: ValidationError, overrides: Sequence[str]) -> str:
 
 
 def _annotation(error: ValidationError) -> Any:
-    """Return the type that the schema gives the setting; None where it gives none."""
+    """Return the type of the setting in the schema; None if it has none."""
     schema = error.object_type
     if not (isinstance(schema, type) and is_dataclass(schema)):
         return None
@@ -184,7 +184,7 @@ def _unresolved(error: InterpolationResolutionError, overrides: Sequence[str]) -
 
 
 def _composition(told: str, reason: str) -> str:
-    """Explain other refusals of Hydra's composition by the first line of its message."""
+    """Return the explanation of any other refusal of Hydra, by the first line of its message."""
     if found := re.match(r"Ambiguous value for argument '(.*)'", told):
         setting, _, value = found[1].partition("=")
         return (
@@ -213,7 +213,7 @@ def _plain(told: str, overrides: Sequence[str]) -> str:
 
 
 def _typed(setting: str, overrides: Sequence[str]) -> str | None:
-    """Return the last override that was typed for the setting, or for one below it."""
+    """Return the last override of the setting, or of one below it."""
     keys = [(each.lstrip("+~").partition("=")[0], each) for each in overrides]
     return next((each for key, each in reversed(keys) if key == setting or key.startswith(f"{setting}.")), None)
 

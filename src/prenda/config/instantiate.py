@@ -18,9 +18,10 @@ _KNOWN = ("prenda.", "torch.", "optuna.")
 
 
 def trusted_targets() -> tuple[str, ...]:
-    """Return the targets that may be built. Others join through $PRENDA_TRUSTED_TARGETS, never through a YAML file.
+    """Return the patterns that `_target_` may match.
 
-    The variable holds Hydra whitelist entries separated by commas, for example `my_shop.backbones.*`.
+    Code outside the package is trusted through $PRENDA_TRUSTED_TARGETS only, never through a YAML file. The variable
+    holds Hydra whitelist entries separated by commas, for example `my_shop.backbones.*`.
     """
     own = (
         "prenda.backbones.*",
@@ -40,7 +41,7 @@ def build(settings: Mapping[str, Any], group: str, *args: Any, **kwargs: Any) ->
     """Instantiate one group of the configuration, from trusted targets only.
 
     Raises:
-        ConfigError: If the group names an untrusted target, or holds a setting that its target does not know or accept.
+        ConfigError: If the group names an untrusted target, or has a setting that its target does not accept.
     """
     check_target(settings, group)
     with refused(settings, group), execution_whitelist(trusted_targets()):
@@ -48,7 +49,7 @@ def build(settings: Mapping[str, Any], group: str, *args: Any, **kwargs: Any) ->
 
 
 def check_target(settings: Mapping[str, Any], group: str) -> None:
-    """Refuse a group that names nothing to build, as `~backbone` leaves it."""
+    """Raise ConfigError for a group without `_target_`, such as `~backbone` leaves."""
     if not settings.get("_target_"):
         folder = _folder(group)
         raise ConfigError(f"{group} has no _target_: choose a file of {folder} by {folder.removeprefix('conf/')}=NAME.")
@@ -56,14 +57,14 @@ def check_target(settings: Mapping[str, Any], group: str) -> None:
 
 @contextmanager
 def refused(settings: Mapping[str, Any], group: str) -> Iterator[None]:
-    """Tell what a group's target refuses while it is built as an error of the group's settings.
+    """Turn errors of a group's target, raised while it is built, into errors of the group's settings.
 
-    torch raises TypeError and RuntimeError for settings too, so that these count as the settings' fault where the class
-    is of this package, torch or Optuna. In a class of somebody's own they are more likely a bug, and keep their
-    traceback, as every other kind of error does.
+    torch raises TypeError and RuntimeError for invalid settings too. They count as errors of the settings if the class
+    is from prenda, torch or Optuna. In a user's own class they are more likely a bug, and keep their traceback. So does
+    every other kind of error.
 
     Raises:
-        ConfigError: As the class wrote it where it names a setting; else with the group's name, settings and help.
+        ConfigError: With the text of the class if it names a setting; else with the group's name, settings and help.
     """
     try:
         yield
@@ -92,7 +93,7 @@ def _target(settings: Mapping[str, Any]) -> str:
 
 
 def _signature_refused(settings: Mapping[str, Any], group: str, text: str) -> str | None:
-    """Say which setting the target does not take, or lacks; None for a call further inside, which is its own bug."""
+    """Name the setting that the target does not accept or lacks; return None for a call inside it, which is its bug."""
     target = _target(settings)
     unknown = re.search(r"got an unexpected keyword argument '(\w+)'", text)
     if unknown and unknown[1] in settings:

@@ -1,4 +1,4 @@
-"""Folders: of the package, of its configuration, and the one that holds data and results."""
+"""Folders of the package, of its configuration, and of data and results."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Configurations that a run recorded, in its folder or in a checkpoint, perhaps by another version of prenda."""
+"""Recorded configurations, from a run's folder or a checkpoint, possibly of another version of prenda."""
 
 from __future__ import annotations
 
@@ -43,8 +43,8 @@ def restore(kept: Any, source: str) -> TrainConfig:
     """Return a recorded configuration with the types and defaults of this version.
 
     Args:
-        kept: What was recorded, of plain types.
-        source: Where, for an error's text.
+        content: The recorded settings, in plain types.
+        source: Where they were recorded, for the text of an error.
 
     Raises:
         ConfigError: If this version cannot read it.

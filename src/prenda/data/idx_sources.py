@@ -1,7 +1,7 @@
-"""Places that have the files of a data set in MNIST's format: a system package, official mirrors, a Debian package.
+"""Sources of data sets in MNIST's format: a system package, official mirrors, a Debian package.
 
-Each is a context manager that yields a function from a file's name to the folder that may hold it, with or without .gz,
-or to None. It adds to `answers` why it has nothing, for an error's text.
+Each source is a context manager. It yields a function from a file's name to the folder that may hold the file, with or
+without .gz, or to None. It adds to `answers` why it has no files, for the text of an error.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Place = Callable[[str], Path | None]
 
 @contextmanager
 def system_package(system_dirs: Sequence[str], answers: list[str]) -> Iterator[Place]:
-    """Look into the folders where an installed package leaves the files."""
+    """Look into the folders where an installed package has the files."""
     folders = [Path(folder) for folder in system_dirs if Path(folder).is_dir()]
     if not folders:
         answers.append("no system package holds them")
@@ -31,7 +31,7 @@ def system_package(system_dirs: Sequence[str], answers: list[str]) -> Iterator[P
 
 @contextmanager
 def official_mirrors(title: str, answers: list[str]) -> Iterator[Place]:
-    """Download from the mirrors that torchvision knows for its data set `title`; a failed one is not asked again."""
+    """Download from torchvision's mirrors of its data set `title`; a mirror that failed is not tried again."""
     from torchvision import datasets
     from torchvision.datasets.utils import download_url
 
@@ -59,7 +59,7 @@ def official_mirrors(title: str, answers: list[str]) -> Iterator[Place]:
 
 @contextmanager
 def debian_package(package: str | None, system_dirs: Sequence[str], answers: list[str]) -> Iterator[Place]:
-    """Download a Debian package and unpack it without installing it, so that root is not needed."""
+    """Download a Debian package and unpack it without installing it, which needs no root."""
     if package is None or shutil.which("apt-get") is None or shutil.which("dpkg-deb") is None:
         answers.append("no Debian package has them" if package is None else "this is no Debian system")
         yield lambda _: None

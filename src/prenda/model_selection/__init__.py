@@ -1,1 +1,6 @@
-"""Model selection: `compare` tests the differences between recorded runs, `promote` decides on the champion."""
+"""Model selection among recorded runs.
+
+Modules:
+    compare: Comparison of runs, with tests of statistical significance.
+    promote: Promotion of a run's model to champion.
+"""

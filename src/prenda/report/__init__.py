@@ -1,4 +1,13 @@
 """Reports of runs, sweeps and comparisons, in the terminal and as files.
 
-`figures` draws pictures, `tables` writes scores and predictions, `page` writes one HTML file, `card` a model card.
+Modules:
+    run: Report of one run.
+    sweep: Report of a sweep.
+    comparison: Report of a comparison of runs.
+    figures: Pictures of scores and predictions.
+    tables: Tables as files, and predictions as npz files.
+    page: Reports as one HTML file.
+    card: Model card in Markdown.
+    samples: Sample pictures of a data set.
+    terminal: Terminal output of a run.
 """

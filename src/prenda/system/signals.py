@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM as an exception that ends a run in order."""
+"""Ctrl-C and SIGTERM as an exception that stops a run in order."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from types import FrameType
 
 
 class Stopped(BaseException):
-    """The run was told to end by a signal. Not an Exception, so that nothing between takes it for a failure."""
+    """Stop of a run by a signal. Not an Exception, so that no handler in between takes it for a failure."""
 
     def __init__(self, signum: int) -> None:
         super().__init__(f"stopped by {signal.Signals(signum).name}")
@@ -27,7 +27,7 @@ _hold = _Hold()
 
 @contextmanager
 def stop_deferred() -> Iterator[None]:
-    """Defer a stop until the block has ended: a transaction that is cut in two would keep its database locked."""
+    """Defer a stop until the block has ended: an interrupted transaction would keep its database locked."""
     _hold.depth += 1
     try:
         yield
@@ -40,7 +40,7 @@ def stop_deferred() -> Iterator[None]:
 
 @contextmanager
 def stop_on_signal() -> Iterator[None]:
-    """Turn the first Ctrl-C or SIGTERM into `Stopped`; more of them do not disturb the closing of the record."""
+    """Raise `Stopped` at the first Ctrl-C or SIGTERM; later ones are ignored while the run is recorded as stopped."""
     came: list[int] = []
 
     def stop(signum: int, _: FrameType | None) -> None:
