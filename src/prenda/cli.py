@@ -1,4 +1,4 @@
-"""The `prenda` command: parses, then hands over. Nothing heavy is imported before a command needs it."""
+"""Entry point of the `prenda` command. Heavy libraries are imported only by the commands that need them."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from prenda.system.redaction import without_passwords
 
 NO_ROOM = "make room on the disks of outputs/, mlruns/ and temporary files, then `prenda resume RUN`"
 NO_PERMISSION = "give yourself permission, or name another folder; PRENDA_HOME moves outputs/ and mlruns/"
-REMEDIES = {  # of errors of the system, which are the machine's and no bug
+REMEDIES = {  # for errors of the operating system, which are no bugs of prenda
     errno.ENOSPC: NO_ROOM,
     errno.EDQUOT: NO_ROOM,
-    errno.ENOENT: "correct the path, or bring the file back",
+    errno.ENOENT: "correct the path, or restore the file",
     errno.EACCES: NO_PERMISSION,
     errno.EPERM: NO_PERMISSION,
     errno.EROFS: NO_PERMISSION,
-    errno.EADDRINUSE: "give another port, or end the program that holds it",
+    errno.EADDRINUSE: "give another port, or end the program that uses it",
 }
 COMMANDS = (train, resume, evaluate, compare, promote, models, data, ui)
 EPILOG = """
@@ -50,15 +50,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     Exit codes:
         0: Done.
-        1: Failed. A bug is shown with its traceback and what to attach to a report; a full disk, a missing file, one
-            without permission or a port in use in one line. A sweep of which trials failed.
-        2: The user can correct it: a wrong argument, setting, file or store, shown without a traceback.
+        1: Failed. A bug is shown with its traceback and what to attach to a report. A full disk, a missing file, a
+            missing permission or a port in use is shown in one line. A sweep with failed trials also ends with 1.
+        2: An error that the user can correct, such as a wrong argument or setting, shown without a traceback.
         128 + N: Stopped by signal N, such as 130 for Ctrl-C and 143 for SIGTERM.
     """
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     if arguments[:1] == ["train"]:
         return _guarded(lambda: train.run(arguments[1:]), arguments)
-    if arguments[:1] == ["-sc"]:  # what Hydra's completion script calls, for whichever command is being typed
+    if arguments[:1] == ["-sc"]:  # called by Hydra's completion script, for any command
         return _guarded(lambda: _complete(arguments), arguments)
     parsed = _parser().parse_args(arguments)
     return _guarded(lambda: parsed.run_command(parsed), arguments)
@@ -79,12 +79,12 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _guarded(command: Callable[[], int], arguments: Sequence[str]) -> int:
-    """Run a command; show an error that the user can correct in its own lines, and a bug with its traceback."""
+    """Run a command; show an error that the user can correct as its text, and a bug with its traceback."""
     try:
         return command()
     except KeyboardInterrupt:
         return 128 + 2
-    except BrokenPipeError:  # the reader of our output has gone
+    except BrokenPipeError:  # the reader of the output has closed it
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except UserError as error:
@@ -94,14 +94,14 @@ def _guarded(command: Callable[[], int], arguments: Sequence[str]) -> int:
         remedy = REMEDIES.get(error.errno or 0) if isinstance(error, OSError) else None
         if remedy is None:
             traceback.print_exc()
-            print(_what_to_attach(error, arguments), file=sys.stderr)
+            print(_bug_report(error, arguments), file=sys.stderr)
         else:
             print("\n".join([f"prenda: {error}: {remedy}", *getattr(error, "__notes__", [])]), file=sys.stderr)
         return 1
 
 
-def _what_to_attach(error: Exception, arguments: Sequence[str]) -> str:
-    """The lines below a traceback that say what a report of it needs."""
+def _bug_report(error: Exception, arguments: Sequence[str]) -> str:
+    """Return the lines below a traceback that say what a bug report needs."""
     folder = next((note for note in getattr(error, "__notes__", []) if note.startswith(RUN_FOLDER)), None)
     command = without_passwords(shlex.join(["prenda", *arguments]))
     files = "the output of `pip freeze`" if folder is None else "its config.yaml, error.txt and environment.txt"
@@ -118,7 +118,7 @@ def _what_to_attach(error: Exception, arguments: Sequence[str]) -> str:
 
 
 def _complete(arguments: list[str]) -> int:
-    """Suggest commands, and after `train` what Hydra suggests."""
+    """Print completions: the commands, and after `train` those of Hydra."""
     command, _, line = os.environ.get("COMP_LINE", "").partition(" ")
     if not line.lstrip().startswith("train "):
         print(*(module.__name__.rpartition(".")[2] for module in COMMANDS))

@@ -64,7 +64,7 @@ def test_a_failure_is_told_though_the_trial_had_been_stopped_before(tmp_path):
     trial.run(job_in(tmp_path))
     told = judge(tmp_path, ["val/accuracy"])
     assert told.state == "failed"
-    assert "holds a run of other settings (seed 1 there, 0 here)" in told.note
+    assert "holds a run of other settings (seed: 1 recorded, 0 given)" in told.note
 
 
 def test_a_rehearsal_tells_settings_from_bugs(tmp_path, monkeypatch):

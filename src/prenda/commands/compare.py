@@ -1,4 +1,4 @@
-"""`prenda compare`: set runs side by side."""
+"""`prenda compare`: compare recorded runs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`prenda data`: fetch a data set, or look at it."""
+"""`prenda data`: fetch a data set, or draw samples of it."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def _add_action(actions: Subparsers, name: str, text: str) -> argparse.ArgumentP
 
 
 def run_fetch(arguments: argparse.Namespace) -> int:
-    """Fetch a data set and print what is there."""
+    """Fetch a data set and print its sizes."""
     from prenda.report import samples
 
     print(samples.fetch(arguments.name, arguments.dir))

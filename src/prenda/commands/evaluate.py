@@ -29,7 +29,7 @@ def add_parser(subparsers: Subparsers) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Score a run and show the figures."""
+    """Score a run and print the scores."""
     with heavy_imports():
         from prenda.training.evaluation import evaluate_again
 

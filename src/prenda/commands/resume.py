@@ -1,4 +1,4 @@
-"""`prenda resume`: continue an interrupted run."""
+"""`prenda resume`: resume an interrupted run."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""The Hydra application behind `prenda train`.
+"""Hydra application behind `prenda train`.
 
-Apart from `train`, so that help, completion and `--cfg` answer without waiting for torch.
+It is separate from `train`, so that help, completion and `--cfg` answer without importing torch.
 """
 
 from __future__ import annotations
@@ -41,20 +41,20 @@ def main() -> None:
     """Run the command in `sys.argv`: one training, or with `-m` a sweep.
 
     Raises:
-        UserError: If Hydra refuses the command, or what was asked for cannot work.
+        UserError: If Hydra refuses the command, or a setting is invalid.
     """
     error = _failure()
-    if error is not None:  # raised here, so that Hydra's own frames and exceptions are no part of it
+    if error is not None:  # raised here, so that its traceback has no frames of Hydra
         raise error
 
 
 def _failure() -> Exception | None:
-    """Run Hydra; return what went wrong, in our own words where Hydra refused the command."""
+    """Run Hydra; return its error, explained by prenda where Hydra refused the command."""
     try:
         _application()
     except PastHydra as carrier:
         return carrier.error
-    except Exception as error:  # of Hydra, before anything of ours ran, or of what Hydra instantiates
+    except Exception as error:  # from Hydra before prenda's code ran, or from a class that Hydra instantiates
         return user_error(error, sys.argv[1:]) or error
     return None
 
@@ -66,7 +66,7 @@ def _application(config: DictConfig) -> None:
 
 
 def _read(config: DictConfig) -> TrainConfig:
-    """Refuse what Hydra lets pass: settings that the schema does not know, groups without target, dangling `${…}`."""
+    """Return the typed configuration; refuse unknown settings, groups without target and dangling `${…}`."""
     try:
         run = typed(config)
     except OmegaConfBaseException as error:
@@ -84,9 +84,9 @@ def _train(config: TrainConfig) -> None:
 
     hydra_config = HydraConfig.get()
     torchrun = Torchrun.found()
-    if torchrun is not None and not any(each.startswith("hydra.run.dir=") for each in hydra_config.overrides.hydra):
+    if torchrun is not None and not any(entry.startswith("hydra.run.dir=") for entry in hydra_config.overrides.hydra):
         raise ConfigError(
-            "hydra.run.dir is not given, and every process that torchrun starts would make up its own: "
+            "hydra.run.dir is not given, and every process of torchrun would choose its own: "
             "give hydra.run.dir=/a/folder/that/all/of/them/see."
         )
     run = _named(config, chosen_files(hydra_config.runtime.choices), list(hydra_config.overrides.task))
@@ -98,7 +98,7 @@ def _train(config: TrainConfig) -> None:
 
 
 def _named(config: TrainConfig, choices: dict[str, str], overrides: Sequence[str]) -> TrainConfig:
-    """Fill in what the command line tells: the chosen files of conf/, the command, and the run's name."""
+    """Fill in the chosen files of conf/, the command, and the run's name, from the command line."""
     chosen = replace(config, choices=choices)
     tracking = replace(
         config.tracking,

@@ -30,10 +30,10 @@ class RunDescription:
 
 
 def check_folder(config: TrainConfig, folder: Path) -> None:
-    """Refuses a folder that holds a run of other settings.
+    """Refuse a folder that holds a run of other settings.
 
     Raises:
-        ValueError: Naming the first settings that differ.
+        ConfigError: If settings that decide the result differ; the text names the first of them.
     """
     path = folder / "config.yaml"
     if not path.is_file():
@@ -46,36 +46,36 @@ def check_folder(config: TrainConfig, folder: Path) -> None:
         )
 
 
-def differences(there: dict[str, Any], here: dict[str, Any], most: int = 3) -> str:
-    """The first settings that differ, with their values, for an error's text; empty where all are equal."""
-    names = [name for name in sorted(there.keys() | here.keys()) if there.get(name) != here.get(name)]
-    told = [f"{name} {there.get(name)!r} there, {here.get(name)!r} here" for name in names[:most]]
-    return "; ".join([*told, f"{len(names) - most} more"] if len(names) > most else told)
+def differences(earlier: dict[str, Any], current: dict[str, Any], most: int = 3) -> str:
+    """Return the first settings that differ, with both values, for the text of an error; empty if all are equal."""
+    names = [name for name in sorted(earlier.keys() | current.keys()) if earlier.get(name) != current.get(name)]
+    texts = [f"{name}: {earlier.get(name)!r} recorded, {current.get(name)!r} given" for name in names[:most]]
+    return "; ".join([*texts, f"{len(names) - most} more"] if len(names) > most else texts)
 
 
 def fingerprint(config: TrainConfig, content: str | None = None) -> str:
-    """Return the SHA-256 of what decides a run's result: two runs of one fingerprint give the same model.
+    """Return the SHA-256 of the settings that decide a run's result; runs of equal fingerprint give the same model.
 
     Args:
-        config: The run's.
-        content: Of a data set whose name does not fix its images, their hash; see `prenda.data.datasets`.
+        config: Configuration of the run.
+        content: Content hash of a data set whose name does not fix its images; see `prenda.data.datasets`.
     """
     return sha256(json.dumps(decisive(config, content), sort_keys=True).encode()).hexdigest()
 
 
 def decisive(config: TrainConfig, content: str | None = None) -> dict[str, Any]:
-    """Return the settings that decide a run's result, flattened: those that the schema does not say otherwise of."""
+    """Return the flattened settings that decide a run's result: all but those that the schema marks otherwise."""
     settings = flatten(_decisive_part(config, as_plain(config)))
     return settings if content is None else settings | {"data.content": content}
 
 
 def _decisive_part(config: Any, plain: Mapping[str, Any]) -> dict[str, Any]:
     part = {}
-    for each in fields(config):
-        value = getattr(config, each.name)
-        if not each.metadata.get("decisive", True) or (each.metadata.get("later") and value == _default(each)):
+    for field in fields(config):
+        value = getattr(config, field.name)
+        if not field.metadata.get("decisive", True) or (field.metadata.get("later") and value == _default(field)):
             continue
-        part[each.name] = _decisive_part(value, plain[each.name]) if is_dataclass(value) else plain[each.name]
+        part[field.name] = _decisive_part(value, plain[field.name]) if is_dataclass(value) else plain[field.name]
     return part
 
 
@@ -84,15 +84,15 @@ def _default(setting: Field[Any]) -> Any:
 
 
 def target_name(group: Mapping[str, Any]) -> str:
-    """The short name of what a group builds: the module of a backbone, else the last word of its target."""
+    """Return the short name of a group's target: the module of a backbone, else the last part of the target."""
     parts = str(group["_target_"]).split(".")
     return parts[2] if parts[:2] == ["prenda", "backbones"] else parts[-1].lower()
 
 
 def make_run_name(config: TrainConfig, overrides: Sequence[str]) -> str:
-    """What tells a run from others: its experiment, or backbone and data, then what was overridden, then the seed.
+    """Return a run's name: its experiment, or backbone and data, then the overrides, then the seed.
 
-    Where it is recorded and what is reported makes no difference to the model, and is left out.
+    Overrides of tracking, report and device are left out, as they do not change the model.
     """
     parts = [config.choices.get("experiment") or f"{config.choices['backbone']}-{config.data.name}"]
     named = {"experiment", "seed"} if "experiment" in config.choices else {"backbone", "data", "seed"}
@@ -102,31 +102,31 @@ def make_run_name(config: TrainConfig, overrides: Sequence[str]) -> str:
         if unnamed or setting in named or setting == "data.dir":
             continue
         parts.append(f"{setting.rpartition('.')[2]}={value}".translate(QUOTES))
-    whole = "-".join(parts)
-    cut = whole if len(whole) <= LONGEST_NAME else whole[:LONGEST_NAME].rpartition("-")[0]  # no half a number
-    return f"{cut}-seed{config.seed}"
+    full = "-".join(parts)
+    short = full if len(full) <= LONGEST_NAME else full[:LONGEST_NAME].rpartition("-")[0]  # cuts no number in two
+    return f"{short}-seed{config.seed}"
 
 
 def run_name(config: TrainConfig) -> str:
-    """`tracking.run_name`, else backbone, data and seed."""
+    """Return `tracking.run_name`; if it is not set, backbone, data and seed."""
     return config.tracking.run_name or f"{backbone_name(config)}-{config.data.name}-seed{config.seed}"
 
 
 def backbone_name(config: TrainConfig) -> str:
-    """The file of conf/backbone that was chosen, else the short name of the target."""
+    """Return the chosen file of conf/backbone; if there is none, the short name of the target."""
     return config.choices.get("backbone") or target_name(config.backbone)
 
 
 def parameters(config: TrainConfig) -> dict[str, Any]:
-    """What MLflow compares runs by: the choice of each group, and the flattened settings under their dotted names.
+    """Return the parameters of a run in MLflow: the choice of each group, and the settings by their dotted names.
 
-    Folders, the record itself, the sweep and targets (which the choices stand for) are left to `config.yaml`.
+    Folders, tracking, the sweep and targets (which the choices name) are in `config.yaml` alone.
     """
     plain = as_plain(config)
     chosen = {group: choice for group, choice in plain.pop("choices").items() if not group.startswith("search")}
     choices: dict[str, Any] = {"backbone": backbone_name(config), "data": config.data.name, **chosen}
-    left = ("paths", "tracking", "search", "workers")
-    settings = flatten({group: value for group, value in plain.items() if group not in left})
+    omitted = ("paths", "tracking", "search", "workers")
+    settings = flatten({group: value for group, value in plain.items() if group not in omitted})
     return choices | {name: value for name, value in settings.items() if not name.rpartition(".")[2].startswith("_")}
 
 

@@ -13,14 +13,15 @@ from hydra.utils import execution_whitelist, instantiate
 
 from prenda.errors import ConfigError, UserError
 
-# Libraries whose classes raise TypeError and RuntimeError for a setting of a wrong kind or size.
+# Packages whose classes raise TypeError and RuntimeError for a setting of a wrong type or size.
 _KNOWN = ("prenda.", "torch.", "optuna.")
 
 
 def trusted_targets() -> tuple[str, ...]:
-    """What `_target_` may name. Code outside the package joins through $PRENDA_TRUSTED_TARGETS, never through a YAML.
+    """Return the patterns that `_target_` may match.
 
-    The variable holds Hydra whitelist entries separated by commas, for example `my_shop.backbones.*`.
+    Code outside the package is trusted through $PRENDA_TRUSTED_TARGETS only, never through a YAML file. The variable
+    holds Hydra whitelist entries separated by commas, for example `my_shop.backbones.*`.
     """
     own = (
         "prenda.backbones.*",
@@ -37,10 +38,10 @@ def trusted_targets() -> tuple[str, ...]:
 
 
 def build(settings: Mapping[str, Any], group: str, *args: Any, **kwargs: Any) -> Any:
-    """Instantiates one group of the configuration, from trusted targets only.
+    """Instantiate one group of the configuration, from trusted targets only.
 
     Raises:
-        ValueError: If the group names an untrusted target, or holds a setting that its target does not know or accept.
+        ConfigError: If the group names an untrusted target, or has a setting that its target does not accept.
     """
     check_target(settings, group)
     with refused(settings, group), execution_whitelist(trusted_targets()):
@@ -48,7 +49,7 @@ def build(settings: Mapping[str, Any], group: str, *args: Any, **kwargs: Any) ->
 
 
 def check_target(settings: Mapping[str, Any], group: str) -> None:
-    """Refuse a group that names nothing to build, as `~backbone` leaves it."""
+    """Raise ConfigError for a group without `_target_`, such as `~backbone` leaves."""
     if not settings.get("_target_"):
         folder = group.replace(".", "/")
         raise ConfigError(f"{group} has no _target_: choose a file of conf/{folder} by {folder}=NAME.")
@@ -56,30 +57,30 @@ def check_target(settings: Mapping[str, Any], group: str) -> None:
 
 @contextmanager
 def refused(settings: Mapping[str, Any], group: str) -> Iterator[None]:
-    """Tell what a group's target refuses while it is built as an error of the group's settings.
+    """Turn errors of a group's target, raised while it is built, into errors of the group's settings.
 
-    torch raises TypeError and RuntimeError for settings too, so that these count as the settings' fault where the class
-    is of this package, torch or Optuna. In a class of somebody's own they are more likely a bug, and keep their
-    traceback, as every other kind of error does.
+    torch raises TypeError and RuntimeError for invalid settings too. They count as errors of the settings if the class
+    is from prenda, torch or Optuna. In a user's own class they are more likely a bug, and keep their traceback. So does
+    every other kind of error.
 
     Raises:
-        ConfigError: As the class wrote it where it names a setting; else with the group's name, settings and help.
+        ConfigError: With the text of the class if it names a setting; else with the group's name, settings and help.
     """
     try:
         yield
     except UserError as error:
         error.__notes__ = [note for note in getattr(error, "__notes__", []) if not note.startswith("full_key:")]
         raise
-    except InstantiationException as error:  # Hydra's own: it will not, or cannot, import the target
+    except InstantiationException as error:  # from Hydra: the target is not trusted, or cannot be imported
         raise ConfigError(_not_imported(group, _target(settings), error)) from error
     except (ValueError, TypeError, RuntimeError) as error:
         text, target = str(error), _target(settings)
         if isinstance(error, ValueError) and text.startswith(f"{group}."):
             raise ConfigError(text) from error
-        told = _signature_refused(settings, group, text) if isinstance(error, TypeError) else None
-        if told is None and not isinstance(error, ValueError) and not target.startswith(_KNOWN):
+        message = _signature_refused(settings, group, text) if isinstance(error, TypeError) else None
+        if message is None and not isinstance(error, ValueError) and not target.startswith(_KNOWN):
             raise
-        raise ConfigError(told or _wrong_settings(settings, group, error)) from error
+        raise ConfigError(message or _wrong_settings(settings, group, error)) from error
 
 
 def _target(settings: Mapping[str, Any]) -> str:
@@ -87,7 +88,7 @@ def _target(settings: Mapping[str, Any]) -> str:
 
 
 def _signature_refused(settings: Mapping[str, Any], group: str, text: str) -> str | None:
-    """Say which setting the target does not take, or lacks; None for a call further inside, which is its own bug."""
+    """Name the setting that the target does not accept or lacks; return None for a call inside it, which is its bug."""
     target = _target(settings)
     unknown = re.search(r"got an unexpected keyword argument '(\w+)'", text)
     if unknown and unknown[1] in settings:
@@ -95,17 +96,17 @@ def _signature_refused(settings: Mapping[str, Any], group: str, text: str) -> st
             f"{group}.{unknown[1]} is {settings[unknown[1]]!r}, but {target} takes no such setting: leave it out, or "
             f"choose one of conf/{group.replace('.', '/')}."
         )
-    needed = re.search(r"missing \d+ required .*arguments?: (.+)", text)
-    if needed and text.startswith(target.rpartition(".")[2]):
-        return f"{group} lacks what {target} needs ({needed[1]}): give each by +{group}.SETTING=VALUE."
+    missing = re.search(r"missing \d+ required .*arguments?: (.+)", text)
+    if missing and text.startswith(target.rpartition(".")[2]):
+        return f"{group} lacks settings that {target} needs ({missing[1]}): give each by +{group}.SETTING=VALUE."
     return None
 
 
 def _wrong_settings(settings: Mapping[str, Any], group: str, error: Exception) -> str:
-    given = {key: value for key, value in settings.items() if not str(key).startswith("_")}
+    own_settings = {key: value for key, value in settings.items() if not str(key).startswith("_")}
     reason = (str(error) or type(error).__name__).splitlines()[0]
     return (
-        f"{group}: {_target(settings)} cannot be made from {given} ({reason}): correct its settings, or choose "
+        f"{group}: {_target(settings)} cannot be made from {own_settings} ({reason}): correct its settings, or choose "
         f"one of conf/{group.replace('.', '/')}."
     )
 

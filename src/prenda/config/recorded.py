@@ -1,4 +1,4 @@
-"""Configurations that a run recorded, in its folder or in a checkpoint, perhaps by another version of prenda."""
+"""Recorded configurations, from a run's folder or a checkpoint, possibly of another version of prenda."""
 
 from __future__ import annotations
 
@@ -30,29 +30,31 @@ def load(path: Path) -> TrainConfig:
         ConfigError: If the file is damaged, or this version cannot read what it holds.
     """
     try:
-        kept = OmegaConf.load(path)
+        content = OmegaConf.load(path)
     except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
-        if isinstance(error, OSError) and error.errno is not None:  # OmegaConf has one without, for a lone scalar
+        if (
+            isinstance(error, OSError) and error.errno is not None
+        ):  # OmegaConf raises one without errno for a lone scalar
             raise
         reason = " ".join(str(error).split())
-        raise ConfigError(f"{path} is damaged ({reason}): bring back the file as the run wrote it.") from error
-    return restore(kept, str(path))
+        raise ConfigError(f"{path} is damaged ({reason}): restore the file as the run wrote it.") from error
+    return restore(content, str(path))
 
 
-def restore(kept: Any, source: str) -> TrainConfig:
+def restore(content: Any, source: str) -> TrainConfig:
     """Return a recorded configuration with the types and defaults of this version.
 
     Args:
-        kept: What was recorded, of plain types.
-        source: Where, for an error's text.
+        content: The recorded settings, in plain types.
+        source: Where they were recorded, for the text of an error.
 
     Raises:
         ConfigError: If this version cannot read it.
     """
-    if not isinstance(kept, dict | DictConfig):
-        raise ConfigError(other_version(source, f"its configuration is {kept!r}, where settings should be"))
+    if not isinstance(content, dict | DictConfig):
+        raise ConfigError(other_version(source, f"its configuration is {content!r}, where settings should be"))
     try:
-        config = typed(kept)
+        config = typed(content)
         for group in BUILT:
             check_target(getattr(config, group), group)
     except (OmegaConfBaseException, UserError) as error:
@@ -61,7 +63,7 @@ def restore(kept: Any, source: str) -> TrainConfig:
 
 
 def other_version(source: str, reason: str) -> str:
-    """The text of an error about a record that this version cannot read."""
+    """Return the text of an error about a record that this version cannot read."""
     return (
         f"{source} was made by another version of prenda: {reason}. Use the version that made it, which the run's "
         "environment.txt names, or train the run again."
@@ -75,5 +77,5 @@ def _reason(error: Exception) -> str:
         case MissingMandatoryValue():
             return f"it lacks the setting {error.full_key}"
         case ValidationError():
-            return f"its {error.full_key} is {error.value!r}, which this version does not take"
+            return f"its {error.full_key} is {error.value!r}, which this version does not accept"
     return str(error).splitlines()[0].partition(":")[0]

@@ -1,4 +1,4 @@
-"""Typed schema of the configuration: one frozen dataclass for each group, with the range of a setting beside its field.
+"""Typed schema of the configuration: one frozen dataclass for each group; ranges of settings stand beside the fields.
 
 Hydra composes onto `composition_schema()`; `prenda.config.convert.typed` turns the result into a `TrainConfig`, once.
 """
@@ -15,7 +15,7 @@ from omegaconf import MISSING, DictConfig, OmegaConf
 
 @dataclass(frozen=True)
 class Range:
-    """Numbers that a setting may have: from `low` to `high`, an open end excluded."""
+    """Range of a number: from `low` to `high`; an open end is excluded."""
 
     low: float = -inf
     high: float = inf
@@ -53,11 +53,11 @@ def setting(
     """Declare a setting.
 
     Args:
-        default: Its value where nobody gives one; a list or dictionary is copied for each configuration.
-        valid: Its range, or the values to choose from. None leaves it to its type.
-        decisive: Whether it decides a run's result, so that runs which differ in it are different runs.
-        later: Whether it was added after runs had been recorded. The fingerprint then counts it only where it differs
-            from its default, so that earlier runs and sweeps keep theirs.
+        default: Default value; a list or dictionary is copied for each configuration.
+        valid: Range, or values to choose from. None checks the type alone.
+        decisive: Whether it decides a run's result and so belongs to the fingerprint.
+        later: Whether it was added after runs had been recorded. The fingerprint then includes it only if it differs
+            from its default, so that the fingerprints of earlier runs and sweeps stay the same.
     """
     metadata = {"valid": valid, "decisive": decisive, "later": later}
     if isinstance(default, list | dict):
@@ -66,7 +66,7 @@ def setting(
 
 
 def group(cls: type, *, decisive: bool = True) -> Any:
-    """Declare a group of settings; see `setting` for `decisive`."""
+    """Declare a group of settings; `decisive` has the same meaning as in `setting`."""
     return field(default_factory=cls, metadata={"decisive": decisive})
 
 
@@ -97,7 +97,7 @@ class ReportLevel(Enum):
 
 @dataclass(frozen=True)
 class PathsConfig:
-    """Folders, absolute, so that the folder a command is started in does not matter."""
+    """Folders, absolute, so that the current folder of a command does not matter."""
 
     home: str = "${prenda.home:}"
     data: str = "${paths.home}/data"
@@ -116,9 +116,9 @@ class DataConfig:
     classes: list[str] | None = None  # names to keep, in this order; null keeps all
     val_size: int = setting(5000, valid=AT_LEAST_1)  # images cut from the official training images
     split_seed: int = setting(0, valid=SEED)
-    limit_train: int | None = setting(None, valid=AT_LEAST_1)  # training images left after the cut; null keeps all
+    limit_train: int | None = setting(None, valid=AT_LEAST_1)  # training images left after the split; null keeps all
     normalize: Normalize = Normalize.standard
-    # How often `augment` mirrors these images; 0 where that makes another class of them.
+    # Probability with which `augment` mirrors these images; 0 where mirroring changes the class.
     flip: float = setting(0.0, valid=PROBABILITY)
     batch_size: int = setting(128, valid=AT_LEAST_1)  # images a step, over all processes together
     eval_batch_size: int = setting(250, valid=AT_LEAST_1)

@@ -14,12 +14,12 @@ TARGET_SETTINGS = {"optimizer.lr": POSITIVE, "optimizer.weight_decay": NOT_NEGAT
 
 
 def check(config: TrainConfig) -> None:
-    """Refuse settings that no run could use, before anything is opened or fetched.
+    """Check all settings before anything is opened or fetched.
 
     Settings that depend on the machine (devices) or on the images (classes, sizes) are checked where those are known.
 
     Raises:
-        ConfigError: Naming the setting, its value and what is valid.
+        ConfigError: If a setting is invalid; the text names the setting, its value and what is valid.
     """
     for name, value, valid in (*_declared(config), *_of_targets(config)):
         _check_setting(name, value, valid)
@@ -27,9 +27,9 @@ def check(config: TrainConfig) -> None:
 
 
 def _declared(config: Any, prefix: str = "") -> Iterator[tuple[str, Any, Range | tuple[Any, ...]]]:
-    """Yield name, value and valid values of every setting whose field declares some."""
-    for each in fields(config):
-        name, value, valid = prefix + each.name, getattr(config, each.name), each.metadata.get("valid")
+    """Yield name, value and valid values of every setting whose field declares valid values."""
+    for field in fields(config):
+        name, value, valid = prefix + field.name, getattr(config, field.name), field.metadata.get("valid")
         if is_dataclass(value):
             yield from _declared(value, f"{name}.")
         elif valid is not None and value is not None:

@@ -1,5 +1,11 @@
-"""Data sets, from their files to the batches that the network sees.
+"""Data sets, from their files to the batches of images that a network is trained on.
 
-`contract` says what a data set is, `datasets` holds one module for each, `idx_files` reads and `idx_sources` fetches
-MNIST's file format, `datamodule` splits and normalises, `batches` and `augment` serve training and scoring.
+Modules:
+    contract: Contract of a data set: images, class names and text for the model card.
+    datasets: One module per data set.
+    idx_files: Data sets in MNIST's file format.
+    idx_sources: Sources of their files: a system package, official mirrors, a Debian package.
+    datamodule: LightningDataModule: splits, normalisation and batches.
+    batches: Data loaders that index whole batches in memory.
+    augment: Augmentation of training batches.
 """

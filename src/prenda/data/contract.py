@@ -11,19 +11,19 @@ from typing import TYPE_CHECKING
 
 from prenda.errors import DataError
 
-if TYPE_CHECKING:  # the model card reads texts, and does without torch
+if TYPE_CHECKING:  # the model card needs the texts only, without torch
     from torch import Tensor
 
 
 @dataclass(frozen=True)
 class CardText:
-    """Text of a data set in the model card, in whole sentences.
+    """Text of a data set in the model card, in full sentences.
 
     Attributes:
         description: What the images show, where they come from, and their size.
-        intended_use: What a model trained on them is for, and what it is not for.
-        limits: What such a model cannot do or was never shown, a sentence each. `{mirrored}` in a sentence becomes a
-            clause that says whether training mirrored some of the images.
+        intended_use: Uses for which a model trained on them is suited, and uses for which it is not.
+        limits: Limits of such a model, a sentence each. `{mirrored}` in a sentence becomes a clause that says whether
+            training mirrored some of the images.
     """
 
     description: str
@@ -77,36 +77,36 @@ class LabelledImages:
 
 @dataclass(frozen=True)
 class DataSet(ABC):
-    """A data set, known by the name of its module in `prenda.data.datasets`, which calls it DATA_SET.
+    """Base class of data sets: DATA_SET of a module in `prenda.data.datasets`, whose name is the data set's name.
 
-    What is a setting stands in conf/data/NAME.yaml. That includes whether images may be mirrored (`flip`): it is
-    checked before a run starts, and is recorded with the run.
+    Settings of a data set are in conf/data/NAME.yaml. `flip`, whether images may be mirrored, is a setting too: it is
+    checked before a run starts, and recorded with the run.
 
     Attributes:
-        class_names: In the order of the labels.
+        class_names: Names of the classes, in the order of the labels.
         card: Text for the model card.
-        content_is_fixed: Whether the name alone says what the images are, as checksums or a fixed seed do. Where it
-            does not, the content tells one run's images from another's.
+        content_is_fixed: Whether the name alone determines the images, by checksums or a fixed seed. If it does not,
+            the content hash becomes part of a run's fingerprint.
     """
 
     class_names: tuple[str, ...]
     card: CardText
     content_is_fixed: bool = field(default=False, kw_only=True)
 
-    # The default does nothing on purpose: a user's own files are there or are not.
+    # The default does nothing on purpose: a user's own files need no fetching.
     def fetch(self, data_dir: Path) -> None:  # noqa: B027
-        """Make the files present below `data_dir`; do nothing when they are.
+        """Fetch the missing files into `data_dir`.
 
         Raises:
-            DataError: If a file cannot be had, naming what to put where.
+            DataError: If a file is not available; the text names the file and its folder.
         """
 
     @abstractmethod
     def load(self, data_dir: Path) -> LabelledImages:
-        """Read the images that `fetch` has made present.
+        """Read the images that `fetch` has fetched.
 
         Raises:
-            DataError: If a file is missing, or is not what it should be.
+            DataError: If a file is missing or invalid.
         """
 
 

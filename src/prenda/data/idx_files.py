@@ -27,11 +27,11 @@ class IdxDataSet(DataSet):
     """A published data set in MNIST's file format, whose checksums fix its content.
 
     Attributes:
-        title: Its name in torchvision, which is also its folder below `data.dir`.
-        checksums: MD5 of each of FILES; of the content, or of the official .gz file where `compressed`.
-        compressed: Whether the published checksums are of the .gz files, which are then kept as they are.
-        system_dirs: Where a system package leaves the files.
-        debian_package: The package that holds them, if there is one.
+        title: Name of the data set in torchvision, and of its folder in `data.dir`.
+        checksums: MD5 of each of FILES: of the content, or of the official .gz file if `compressed`.
+        compressed: Whether the published checksums are those of the .gz files, which are then kept compressed.
+        system_dirs: Folders where a system package installs the files.
+        debian_package: Name of the Debian package with the files, if there is one.
     """
 
     title: str
@@ -42,12 +42,12 @@ class IdxDataSet(DataSet):
     content_is_fixed: bool = field(default=True, init=False)
 
     def fetch(self, data_dir: Path) -> None:
-        """Make every file present and verified below `data_dir`; do nothing when they are.
+        """Fetch the missing files into `data_dir` and verify them.
 
-        Processes that fetch at once wait for each other, and a file appears under its name only when whole.
+        Processes that fetch at the same time wait for each other, and files are written atomically.
 
         Raises:
-            DataError: If no source has a file, naming each source's answer and what to put where.
+            DataError: If no source has a file; the text names each source's answer, the file and its folder.
         """
         if not self.absent(data_dir):
             return
@@ -80,7 +80,7 @@ class IdxDataSet(DataSet):
         return [index for index in range(len(FILES)) if self._read(index, data_dir) is None]
 
     def folder(self, data_dir: Path) -> Path:
-        """Return where the files lie: torchvision's own layout, so either program finds the other's files."""
+        """Return the folder of the files. The layout is torchvision's, so either library finds the other's files."""
         return data_dir / self.title / "raw"
 
     def file_name(self, index: int) -> str:
@@ -95,7 +95,7 @@ class IdxDataSet(DataSet):
         return None
 
     def _verified(self, index: int, folder: Path) -> bytes | None:
-        """Return the content of a file, packed or not, or None if it is missing, cut or another one."""
+        """Return the content of a file, compressed or not; None if it is missing, truncated or another version."""
         packed = folder / (FILES[index] + ".gz")
         for candidate in (folder / FILES[index], packed):
             try:
@@ -125,17 +125,17 @@ class IdxDataSet(DataSet):
         ):
             if not absent:
                 return
-            with source(answers) as place:
+            with source(answers) as locate:
                 for index in absent:
-                    found = place(FILES[index])
-                    if found is not None:
-                        self._take(index, found, self.folder(data_dir))
+                    origin = locate(FILES[index])
+                    if origin is not None:
+                        self._copy(index, origin, self.folder(data_dir))
             absent = self.absent(data_dir)
         if absent:
             raise self._missing(absent[0], data_dir, answers)
 
-    def _take(self, index: int, source: Path, folder: Path) -> None:
-        """Copy one file from a source's folder, under its name only once it is verified and on the disk."""
+    def _copy(self, index: int, source: Path, folder: Path) -> None:
+        """Copy one file from a source's folder with an atomic write, if its checksum is right."""
         content = self._verified(index, source)
         if content is not None:
             name = self.file_name(index)
@@ -144,7 +144,7 @@ class IdxDataSet(DataSet):
     def _missing(self, index: int, data_dir: Path, answers: list[str]) -> DataError:
         name, folder = self.file_name(index), self.folder(data_dir)
         wrong = (folder / name).is_file() or (data_dir / name).is_file()
-        state = "is not the official file (cut or another version)" if wrong else "is missing"
+        state = "is not the official file (truncated or another version)" if wrong else "is missing"
         tried = f" Tried: {'; '.join(answers)}." if answers else ""
         what = "a .gz file" if self.compressed else "uncompressed content"
         either = name if self.compressed else f"{name} or {name}.gz"

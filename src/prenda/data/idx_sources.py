@@ -1,7 +1,7 @@
-"""Places that have the files of a data set in MNIST's format: a system package, official mirrors, a Debian package.
+"""Sources of data sets in MNIST's format: a system package, official mirrors, a Debian package.
 
-Each is a context manager that yields a function from a file's name to the folder that may hold it, with or without .gz,
-or to None. It adds to `answers` why it has nothing, for an error's text.
+Each source is a context manager. It yields a function from a file's name to the folder that may hold the file, with or
+without .gz, or to None. It adds to `answers` why it has no files, for the text of an error.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 NETWORK_TIMEOUT = 20  # seconds without an answer
-PACKAGE_TIMEOUT = 300  # seconds for apt-get, which may have to read its lists first
+PACKAGE_TIMEOUT = 300  # seconds for apt-get, which may first download its package lists
 
 Place = Callable[[str], Path | None]
 
 
 @contextmanager
 def system_package(system_dirs: Sequence[str], answers: list[str]) -> Iterator[Place]:
-    """Look into the folders where an installed package leaves the files."""
+    """Look into the folders where an installed package has the files."""
     folders = [Path(folder) for folder in system_dirs if Path(folder).is_dir()]
     if not folders:
         answers.append("no system package holds them")
@@ -31,7 +31,7 @@ def system_package(system_dirs: Sequence[str], answers: list[str]) -> Iterator[P
 
 @contextmanager
 def official_mirrors(title: str, answers: list[str]) -> Iterator[Place]:
-    """Download from the mirrors that torchvision knows for its data set `title`; a failed one is not asked again."""
+    """Download from torchvision's mirrors of its data set `title`; a mirror that failed is not tried again."""
     from torchvision import datasets
     from torchvision.datasets.utils import download_url
 
@@ -49,17 +49,17 @@ def official_mirrors(title: str, answers: list[str]) -> Iterator[Place]:
                     return Path(scratch)
             return None
 
-        before = socket.getdefaulttimeout()
+        default_timeout = socket.getdefaulttimeout()
         socket.setdefaulttimeout(NETWORK_TIMEOUT)  # torchvision's download has no timeout of its own
         try:
             yield download
         finally:
-            socket.setdefaulttimeout(before)
+            socket.setdefaulttimeout(default_timeout)
 
 
 @contextmanager
 def debian_package(package: str | None, system_dirs: Sequence[str], answers: list[str]) -> Iterator[Place]:
-    """Download a Debian package and unpack it without installing it, so that root is not needed."""
+    """Download a Debian package and unpack it without installing it, which needs no root."""
     if package is None or shutil.which("apt-get") is None or shutil.which("dpkg-deb") is None:
         answers.append("no Debian package has them" if package is None else "this is no Debian system")
         yield lambda _: None
@@ -68,8 +68,8 @@ def debian_package(package: str | None, system_dirs: Sequence[str], answers: lis
         try:
             _unpack(package, Path(scratch))
         except (OSError, subprocess.SubprocessError) as error:
-            printed = str(getattr(error, "stderr", "") or error).strip()
-            answers.append(f"apt-get could not fetch {package} ({printed.splitlines()[-1]})")
+            output = str(getattr(error, "stderr", "") or error).strip()
+            answers.append(f"apt-get could not fetch {package} ({output.splitlines()[-1]})")
         unpacked = [Path(scratch) / folder.lstrip("/") for folder in system_dirs]
         yield lambda _: unpacked[0]
 
@@ -81,11 +81,11 @@ def _unpack(package: str, scratch: Path) -> None:
     try:
         run("apt-get", "download", package)
     except subprocess.CalledProcessError:
-        # The system's package lists are missing or old, and renewing them needs root: read lists of our own.
+        # The system's package lists are missing or old, and updating them needs root: download separate lists.
         lists = scratch / "lists"
         (lists / "partial").mkdir(parents=True)
-        own = (f"-oDir::State::Lists={lists}", f"-oDir::Cache={scratch / 'cache'}", "-oAPT::Sandbox::User=")
-        run("apt-get", *own, "update")
-        run("apt-get", *own, "download", package)
+        options = (f"-oDir::State::Lists={lists}", f"-oDir::Cache={scratch / 'cache'}", "-oAPT::Sandbox::User=")
+        run("apt-get", *options, "update")
+        run("apt-get", *options, "download", package)
     for file in scratch.glob("*.deb"):
         run("dpkg-deb", "-x", str(file), str(scratch))

@@ -1,4 +1,4 @@
-"""Imports of large libraries, which make much that stays and no garbage."""
+"""Imports of heavy libraries with the garbage collector paused."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from prenda.system.memory import release_memory
 
 @contextmanager
 def collector_paused() -> Iterator[None]:
-    """Keeps the garbage collector from looking through what is imported within, again and again as it comes."""
+    """Pause the garbage collector, which would otherwise scan the imported objects again and again."""
     enabled = gc.isenabled()
     gc.disable()
     try:
@@ -24,10 +24,10 @@ def collector_paused() -> Iterator[None]:
 
 @contextmanager
 def heavy_imports() -> Iterator[None]:
-    """Pause the collector, then exempt from it for good what was imported: 800,000 objects of torch and Lightning.
+    """Pause the collector, then exempt the imported objects from it: 800,000 of torch and Lightning.
 
-    It would look through them in every epoch, and take them apart one by one as the process ends. For the start of a
-    command, before there is garbage, which would stay too.
+    The collector would otherwise scan them in every epoch, and free them one by one as the process ends. Use this at
+    the start of a command: garbage that exists by then would stay too.
     """
     with collector_paused():
         yield
@@ -36,6 +36,6 @@ def heavy_imports() -> Iterator[None]:
 
 
 def _leave() -> None:
-    """Lets go of what the command made, and leaves the libraries, whose memory goes with the process."""
-    release_memory()  # the destructors of NVIDIA's libraries will touch 100 MiB
+    """Free the command's objects, but not the libraries, whose memory is freed with the process."""
+    release_memory()  # the destructors of NVIDIA's libraries touch 100 MiB
     gc.freeze()

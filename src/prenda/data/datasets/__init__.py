@@ -1,4 +1,11 @@
-"""Data sets, one module each: the module's name is `data.name`, and its `DATA_SET` fulfils `prenda.data.contract`."""
+"""Data sets, one module each: its name is `data.name`, and its `DATA_SET` fulfils `prenda.data.contract`.
+
+Modules:
+    fashion_mnist: Fashion-MNIST, thumbnails of garments.
+    mnist: MNIST, handwritten digits.
+    kmnist: Kuzushiji-MNIST, cursive Japanese characters.
+    generated: Generated patterns, for trying the program without a download.
+"""
 
 from __future__ import annotations
 

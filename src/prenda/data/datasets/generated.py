@@ -1,4 +1,4 @@
-"""Patterns drawn in memory from a fixed seed, for trying the program where no data set can be had."""
+"""Generated patterns from a fixed seed, for trying the program without a download."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ if TYPE_CHECKING:
 
 
 class Generated(DataSet):
-    """2,000 training and 500 test images, as many of each class."""
+    """Generated data set of 2,000 training and 500 test images, balanced over the classes."""
 
     def load(self, data_dir: Path) -> LabelledImages:
-        """Draw the images; `data_dir` is not looked at."""
+        """Generate the images; `data_dir` is not used."""
         return LabelledImages(self.class_names, *generate(2000, seed=1), *generate(500, seed=2))
 
 
 def generate(count: int, seed: int) -> tuple[Tensor, Tensor]:
-    """Draw patterns of ten classes: stripes, horizontal or vertical, of five widths, with noise on top.
+    """Generate patterns of ten classes: horizontal or vertical stripes of five widths, with noise on top.
 
-    A mirrored or moved pattern is still of its class.
+    Mirroring or shifting a pattern does not change its class.
 
     Returns:
-        Images (count, 1, 28, 28), uint8, and labels (count,), int64, as many of each class.
+        Images (count, 1, 28, 28), uint8, and labels (count,), int64, balanced over the classes.
     """
     import torch
 
