@@ -18,17 +18,14 @@ from prenda.system.redaction import without_passwords
 
 NO_ROOM = "make room on the disks of outputs/, mlruns/ and temporary files, then `prenda resume RUN`"
 NO_PERMISSION = "give yourself permission, or name another folder; PRENDA_HOME moves outputs/ and mlruns/"
-REMEDIES = {  # of errors of the system, which are the machine's and no bug
+REMEDIES = {  # for errors of the operating system, which are no bugs of prenda
     errno.ENOSPC: NO_ROOM,
     errno.EDQUOT: NO_ROOM,
-    errno.ENOENT: "correct the path, or bring the file back",
-    errno.ENOTDIR: "correct the path: a file stands where it needs a folder",
-    errno.EEXIST: "correct the path: a file stands where it needs a folder",
-    errno.EISDIR: "correct the path: a folder stands where it needs a file",
+    errno.ENOENT: "correct the path, or restore the file",
     errno.EACCES: NO_PERMISSION,
     errno.EPERM: NO_PERMISSION,
     errno.EROFS: NO_PERMISSION,
-    errno.EADDRINUSE: "give another port, or end the program that holds it",
+    errno.EADDRINUSE: "give another port, or end the program that uses it",
 }
 COMMANDS = (train, resume, evaluate, compare, promote, models, data, ui)
 EPILOG = """
@@ -61,7 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     if arguments[:1] == ["train"]:
         return _guarded(lambda: train.run(arguments[1:]), arguments)
-    if arguments[:1] == ["-sc"]:  # what Hydra's completion script calls, for whichever command is being typed
+    if arguments[:1] == ["-sc"]:  # called by Hydra's completion script, for any command
         return _guarded(lambda: _complete(arguments), arguments)
     parsed = _parser().parse_args(arguments)
     return _guarded(lambda: parsed.run_command(parsed), arguments)
@@ -87,7 +84,7 @@ def _guarded(command: Callable[[], int], arguments: Sequence[str]) -> int:
         return command()
     except KeyboardInterrupt:
         return 128 + 2
-    except BrokenPipeError:  # the reader of our output has gone
+    except BrokenPipeError:  # the reader of the output has closed it
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except UserError as error:
@@ -97,14 +94,14 @@ def _guarded(command: Callable[[], int], arguments: Sequence[str]) -> int:
         remedy = REMEDIES.get(error.errno or 0) if isinstance(error, OSError) else None
         if remedy is None:
             traceback.print_exc()
-            print(_what_to_attach(error, arguments), file=sys.stderr)
+            print(_bug_report(error, arguments), file=sys.stderr)
         else:
             print("\n".join([f"prenda: {error}: {remedy}", *getattr(error, "__notes__", [])]), file=sys.stderr)
         return 1
 
 
-def _what_to_attach(error: Exception, arguments: Sequence[str]) -> str:
-    """Return the lines below a traceback that say what a report of it needs."""
+def _bug_report(error: Exception, arguments: Sequence[str]) -> str:
+    """Return the lines below a traceback that say what a bug report needs."""
     folder = next((note for note in getattr(error, "__notes__", []) if note.startswith(RUN_FOLDER)), None)
     command = without_passwords(shlex.join(["prenda", *arguments]))
     files = "the output of `pip freeze`" if folder is None else "its config.yaml, error.txt and environment.txt"

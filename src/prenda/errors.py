@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-RUN_FOLDER = "Run folder: "  # starts the note by which an error that is no UserError names the run that it ended
+RUN_FOLDER = "Run folder: "  # start of the note that names the run in an error that is no UserError
 
 
 class UserError(ValueError):

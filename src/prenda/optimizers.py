@@ -33,7 +33,7 @@ class MuonWithAdamW(Optimizer):
         if vectors:
             self._parts.append(AdamW(vectors, lr=adamw_lr, weight_decay=weight_decay, fused=True))
         super().__init__(params, {})
-        # The parts' own groups, so that a scheduler that sets a rate here sets it there.
+        # The groups of the parts themselves, so that a scheduler's learning rate reaches the parts.
         self.param_groups = [group for part in self._parts for group in part.param_groups]
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:

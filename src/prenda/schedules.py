@@ -29,7 +29,7 @@ def one_cycle(optimizer: Optimizer, total_steps: int, warmup: float = 0.3) -> LR
             f"scheduler.warmup is {warmup!r}: it must be more than 0 and less than 1, a part of the steps."
         )
     peaks, total_steps = [group["lr"] for group in optimizer.param_groups], max(total_steps, 2)
-    if warmup * total_steps == 1:  # going up in no step at all, which torch divides by
+    if warmup * total_steps == 1:  # the warm-up then has a length of 0, by which torch divides
         warmup *= 1 + 1e-9
     return OneCycleLR(optimizer, peaks, total_steps=total_steps, pct_start=warmup, cycle_momentum=False)
 

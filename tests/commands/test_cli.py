@@ -167,10 +167,10 @@ def _path(folder: Path) -> str:
     ("number", "remedy"),
     [
         (errno.ENOSPC, "make room on the disks of outputs/, mlruns/ and temporary files, then `prenda resume RUN`"),
-        (errno.ENOENT, "correct the path, or bring the file back"),
+        (errno.ENOENT, "correct the path, or restore the file"),
         (errno.EACCES, "give yourself permission, or name another folder; PRENDA_HOME moves outputs/ and mlruns/"),
         (errno.EROFS, "give yourself permission, or name another folder"),
-        (errno.EADDRINUSE, "give another port, or end the program that holds it"),
+        (errno.EADDRINUSE, "give another port, or end the program that uses it"),
     ],
 )
 def test_what_is_wrong_with_the_machine_is_told_in_a_line_with_the_remedy(number, remedy, monkeypatch, capsys):

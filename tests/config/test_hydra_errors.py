@@ -67,7 +67,7 @@ def refusal(*overrides: str) -> str:
         ("backbone@foo=cnn", "Could not override 'backbone@foo'. `prenda train --cfg job` shows"),
         (
             "data.name=${nope}",
-            "data.name refers to a value that is not there (Interpolation key 'nope' not found): cor",
+            "data.name refers to a value that does not exist (Interpolation key 'nope' not found): c",
         ),
         (
             "data.dir=${oc.env:NO_X}",

@@ -91,7 +91,9 @@ def test_what_a_class_refuses_is_told_with_the_setting(shop, settings, told):
 
 
 def test_what_a_class_lacks_is_told(shop):
-    told = "backbone lacks what a_shop.Needy needs ('colours' and 'sizes'): give each by +backbone.SETTING=VALUE."
+    told = (
+        "backbone lacks settings that a_shop.Needy needs ('colours' and 'sizes'): give each by +backbone.SETTING=VALUE."
+    )
     assert refused("a_shop.Needy") == told
 
 

@@ -38,7 +38,7 @@ def test_settings_that_came_later_take_their_defaults():
     [
         (changed("data.colour", 3), "it has the setting data.colour, which this version does not know"),
         (changed("nothing", 3), "it has the setting nothing, which this version does not know"),
-        (changed("trainer.epochs", "many"), "its trainer.epochs is 'many', which this version does not take"),
+        (changed("trainer.epochs", "many"), "its trainer.epochs is 'many', which this version does not accept"),
         (changed("data", {}), "it lacks the setting data.name"),
         (changed("backbone", {}), "backbone has no _target_"),
         ({}, "it lacks the setting data.name"),
@@ -67,7 +67,7 @@ def test_a_damaged_file_is_told(content, reason, tmp_path):
         recorded.load(path)
     assert str(error.value).startswith(f"{path} is damaged (")
     assert reason in str(error.value)
-    assert str(error.value).endswith("): bring back the file as the run wrote it.")
+    assert str(error.value).endswith("): restore the file as the run wrote it.")
 
 
 def test_a_file_that_is_not_there_is_the_systems_error(tmp_path):

@@ -82,7 +82,7 @@ def test_too_large_a_validation_part_is_refused():
 
 
 def test_too_many_training_images_are_refused():
-    with pytest.raises(DataError, match=r"data.limit_train is 1801, but 1800 training images are left after the cut"):
+    with pytest.raises(DataError, match=r"data.limit_train is 1801, but 1800 training images remain after the split"):
         module(selection=Selection(val_size=200, limit_train=1801))
 
 

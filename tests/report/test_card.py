@@ -86,7 +86,7 @@ def test_a_class_name_with_a_bar_stays_in_its_cell():
 def test_what_is_known_of_garments_is_said_of_them_alone():
     garments = card(BUNDLE, ROWS, "a")
     assert "White articles were left out" in garments
-    assert "Shoes point to the left in every picture that it was taught and tested with; training mirrored" in garments
+    assert "Shoes point to the left in every picture that it was trained and tested on; training mirrored" in garments
     assert "light on black and centred" in garments
     for name in ("mnist", "kmnist", "generated", "somebody's"):
         other = card(dataclasses.replace(BUNDLE, data={"name": name, "content_hash": "ab" * 32}), ROWS, "a")

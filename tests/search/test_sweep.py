@@ -248,9 +248,9 @@ def test_a_changed_space_is_refused_with_the_difference(sweeps: Sweeps):
     sweeps.run("seed=0,1", "search.name=mine")
     before = {path: path.stat().st_mtime_ns for path in (sweeps.folder / "trials").rglob("*")}
     printed = sweeps.run("seed=0,1,2", "search.name=mine", code=2)
-    assert "space seed 'choice(0, 1)' there, 'choice(0, 1, 2)' here" in printed
+    assert "space seed: 'choice(0, 1)' recorded, 'choice(0, 1, 2)' given" in printed
     printed = sweeps.run("seed=0,1", "search.name=mine", "optimizer.lr=0.5", code=2)
-    assert "optimizer.lr 0.005 there, 0.5 here" in printed
+    assert "optimizer.lr: 0.005 recorded, 0.5 given" in printed
     assert "search.name=…" in printed
     assert before == {path: path.stat().st_mtime_ns for path in (sweeps.folder / "trials").rglob("*")}
 
@@ -271,7 +271,7 @@ def test_a_file_that_is_edited_meanwhile_changes_no_trial(sweeps: Sweeps, tmp_pa
     assert sweeps.states() == ["finished"] * 2
     configs = [path.read_text() for path in sorted(sweeps.folder.glob("trials/*/config.yaml"))]
     assert ["lr: 0.01\n" in config for config in configs] == [False, True]
-    assert "optimizer.lr with optimizer=mine 0.01 there, 0.5 here" in sweeps.run(*command, code=2)
+    assert "optimizer.lr with optimizer=mine: 0.01 recorded, 0.5 given" in sweeps.run(*command, code=2)
 
 
 def test_ctrl_c_ends_in_order_and_says_how_to_go_on(sweeps: Sweeps):
@@ -324,7 +324,7 @@ REFUSED = [
     (["backbone.unitz=1,2"], "There is no setting backbone.unitz (backbone.unitz=1). Did you mean backbone.units?"),
     (["+nothing=1,2"], "There is no setting nothing. Settings and groups: "),
     (["trainer.epochs=1,many"], "trainer.epochs is 'many': it must be a whole number, such as trainer.epochs=12."),
-    (["seed=1,2", "data.name=${nope}"], "data.name refers to a value that is not there (Interpolation key 'nope' n"),
+    (["seed=1,2", "data.name=${nope}"], "data.name refers to a value that does not exist (Interpolation key 'nope'"),
     (["+hydra.launcher.speed=3"], "hydra.launcher.speed is 3, but prenda.search.launchers.local.LocalLauncher takes"),
     (["seed=1,2", "hydra/sweeper=basic"], "ray and slurm need hydra/sweeper=prenda: leave hydra/sweeper as it is."),
     (["optimizer.lr=1e-3,-1"], "optimizer.lr is -1: it must be a number, more than 0."),

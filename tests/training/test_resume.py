@@ -140,7 +140,7 @@ def test_a_folder_of_other_settings_is_refused_and_left(tmp_path):
     train(configured(*TINY, *DENSE), tmp_path)
     before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
     with pytest.raises(
-        ValueError, match=r"holds a run of other settings \(optimizer.lr 0.005 there, 0.01 here\): give"
+        ValueError, match=r"holds a run of other settings \(optimizer.lr: 0.005 recorded, 0.01 given\): give"
     ):
         train(configured(*TINY, *DENSE, "optimizer.lr=0.01"), tmp_path)
     assert before == {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}

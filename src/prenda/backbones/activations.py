@@ -42,7 +42,7 @@ class Step(nn.Module):
 
 
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
-    "relu": partial(nn.ReLU, inplace=True),  # no layer of ours needs what was there before: less memory to write
+    "relu": partial(nn.ReLU, inplace=True),  # no layer of prenda needs the overwritten input; this saves memory traffic
     "leaky_relu": nn.LeakyReLU,
     "gelu": nn.GELU,
     "silu": nn.SiLU,
@@ -50,7 +50,7 @@ ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "tanh": nn.Tanh,
     "step": Step,
 }
-# Never falling, so that the largest of the activations is the activation of the largest.
+# Non-decreasing functions: max pooling gives the same result before and after them.
 MONOTONIC = frozenset({"relu", "leaky_relu", "sigmoid", "tanh", "step"})
 
 

@@ -53,10 +53,10 @@ class ConvNet(nn.Module):
             layers: list[nn.Module] = [nn.Conv2d(channels, outputs, kernel_size, stride, padding)]
             if flag("backbone.batch_norm", batch_norm):
                 layers.append(nn.BatchNorm2d(outputs))
-            last = [activation_named(activation)]
+            end = [activation_named(activation)]
             if pooling != "none":
-                last.insert(0 if pooling == "max" and activation in MONOTONIC else 1, _POOLING[pooling](pool_size))
-            self.stages.append(nn.Sequential(*layers, *last))
+                end.insert(0 if pooling == "max" and activation in MONOTONIC else 1, _POOLING[pooling](pool_size))
+            self.stages.append(nn.Sequential(*layers, *end))
             sides = [(side + pad - kernel_size) // stride + 1 for side in sides]
             if pooling != "none":
                 sides = [side // pool_size for side in sides]

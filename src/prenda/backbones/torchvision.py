@@ -12,7 +12,7 @@ from torchvision import models
 
 from prenda.backbones.settings import choice
 
-# What some of them need so that they take small pictures and give logits alone.
+# Arguments with which some models accept small pictures and return logits alone.
 _NEEDED: dict[str, dict[str, Any]] = {
     "googlenet": {"aux_logits": False, "init_weights": True},
     "inception_v3": {"aux_logits": False, "init_weights": True},
@@ -47,7 +47,7 @@ class TorchvisionNet(nn.Module):
         if model.startswith("vit_"):
             arguments.setdefault("image_size", image_shape[1])
         try:
-            with torch.device("meta"):  # shapes alone: costs nothing, finds what cannot work
+            with torch.device("meta"):  # shapes alone: finds errors at no cost
                 logits = _build(model, image_shape[0], num_classes, arguments).eval()(torch.empty(2, *image_shape))
             assert logits.shape == (2, num_classes)
         except (RuntimeError, ValueError, TypeError, AssertionError) as error:

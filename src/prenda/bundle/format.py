@@ -68,19 +68,19 @@ def read(folder: Path) -> Bundle:
     """
     path = folder / DESCRIPTION
     try:
-        about = json.loads(path.read_text(encoding="utf-8"))
-        if about["format"] == FORMAT:
-            bundle = _described(folder, about)
-            checksums = {name: str(about["files"][name]) for name in (NETWORK, WEIGHTS)}
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if content["format"] == FORMAT:
+            bundle = _described(folder, content)
+            checksums = {name: str(content["files"][name]) for name in (NETWORK, WEIGHTS)}
     except (FileNotFoundError, NotADirectoryError):
         raise BundleError(
             f"{folder} holds no model ({DESCRIPTION} is not there): name the folder `bundle` of a run that finished."
         ) from None
-    except (ValueError, TypeError, KeyError, AttributeError) as error:  # whatever a foreign JSON lacks or has instead
+    except (ValueError, TypeError, KeyError, AttributeError) as error:  # a foreign JSON file may have any content
         raise BundleError(f"{path} is damaged ({_reason(error)}): copy the bundle again from its run.") from error
-    if about["format"] != FORMAT:
+    if content["format"] != FORMAT:
         raise BundleError(
-            f"{path} has format {about['format']!r}, but this version of prenda reads {FORMAT}: use the version that "
+            f"{path} has format {content['format']!r}, but this version of prenda reads {FORMAT}: use the version that "
             "wrote it, or train again."
         )
     for name, expected in checksums.items():
@@ -94,21 +94,21 @@ def checksum(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _described(folder: Path, about: dict[str, Any]) -> Bundle:
-    channels, height, width = map(int, about["image_shape"])
+def _described(folder: Path, content: dict[str, Any]) -> Bundle:
+    channels, height, width = map(int, content["image_shape"])
     bundle = Bundle(
         folder=folder,
-        class_names=tuple(map(str, about["class_names"])),
+        class_names=tuple(map(str, content["class_names"])),
         image_shape=(channels, height, width),
-        mean=tuple(map(float, about["pixels"]["mean"])),
-        std=tuple(map(float, about["pixels"]["std"])),
-        temperature=float(about["temperature"]),
-        config=dict(about["config"]),
-        data=dict(about["data"]),
-        scores={name: float(value) for name, value in about["scores"].items()},
-        run_id=about["run_id"],
-        onnx_difference=float(about["onnx"]["largest_difference"]),
-        onnx_images=int(about["onnx"]["images"]),
+        mean=tuple(map(float, content["pixels"]["mean"])),
+        std=tuple(map(float, content["pixels"]["std"])),
+        temperature=float(content["temperature"]),
+        config=dict(content["config"]),
+        data=dict(content["data"]),
+        scores={name: float(value) for name, value in content["scores"].items()},
+        run_id=content["run_id"],
+        onnx_difference=float(content["onnx"]["largest_difference"]),
+        onnx_images=int(content["onnx"]["images"]),
     )
     if not (bundle.temperature > 0 and bundle.std and all(value > 0 for value in bundle.std)):
         raise ValueError(f"temperature {bundle.temperature} and std {list(bundle.std)} must be more than 0")
@@ -122,8 +122,8 @@ def _reason(error: Exception) -> str:
 def _verify(path: Path, expected: str) -> None:
     if not path.is_file():
         raise BundleError(f"{path} is missing: copy the bundle again from its run.")
-    if (found := checksum(path)) != expected:
+    if (actual := checksum(path)) != expected:
         raise BundleError(
-            f"{path} is damaged (SHA-256 {found[:12]}…, written was {expected[:12]}…): copy the bundle again from its "
+            f"{path} is damaged (its SHA-256 is {actual[:12]}…, not {expected[:12]}…): copy the bundle again from its "
             "run."
         )

@@ -23,7 +23,7 @@ def stoppable(training: Callable[[], object]) -> int:
     """Run a training or a sweep; return 128 + N where signal N stopped it."""
     try:
         training()
-    except SystemExit as end:  # of a sweep, which has printed why
+    except SystemExit as end:  # from a sweep, which has printed the reason
         return end.code if isinstance(end.code, int) else 1
     except Stopped as stop:
         print(

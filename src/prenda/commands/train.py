@@ -16,7 +16,7 @@ def add_parser(subparsers: Subparsers) -> None:
 
 def run(overrides: Sequence[str]) -> int:
     """Train with Hydra overrides."""
-    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra hands errors to us instead of printing them and leaving
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises errors instead of printing them and exiting
     from prenda.commands.train_application import main
 
     sys.argv = ["prenda", *overrides]

@@ -44,7 +44,7 @@ def main() -> None:
         UserError: If Hydra refuses the command, or a setting is invalid.
     """
     error = _failure()
-    if error is not None:  # raised here, so that Hydra's own frames and exceptions are no part of it
+    if error is not None:  # raised here, so that its traceback has no frames of Hydra
         raise error
 
 
@@ -54,7 +54,7 @@ def _failure() -> Exception | None:
         _application()
     except PastHydra as carrier:
         return carrier.error
-    except Exception as error:  # of Hydra, before anything of ours ran, or of what Hydra instantiates
+    except Exception as error:  # from Hydra before prenda's code ran, or from a class that Hydra instantiates
         return user_error(error, sys.argv[1:]) or error
     return None
 
@@ -84,9 +84,9 @@ def _train(config: TrainConfig) -> None:
 
     hydra_config = HydraConfig.get()
     torchrun = Torchrun.found()
-    if torchrun is not None and not any(each.startswith("hydra.run.dir=") for each in hydra_config.overrides.hydra):
+    if torchrun is not None and not any(entry.startswith("hydra.run.dir=") for entry in hydra_config.overrides.hydra):
         raise ConfigError(
-            "hydra.run.dir is not given, and every process that torchrun starts would make up its own: "
+            "hydra.run.dir is not given, and every process of torchrun would choose its own: "
             "give hydra.run.dir=/a/folder/that/all/of/them/see."
         )
     run = _named(config, chosen_files(hydra_config.runtime.choices), list(hydra_config.overrides.task))

@@ -17,7 +17,7 @@ from prenda.config.schema import TrainConfig, composition_schema
 def register() -> None:
     """Make the schema and prenda's resolvers known to Hydra; may be called again."""
     OmegaConf.register_resolver("prenda.home", lambda: str(home()), replace=True)
-    # For a search that chooses how many layers there are, and how wide.
+    # For searches over the number of layers and their width.
     OmegaConf.register_resolver("prenda.repeat", lambda width, depth: [width] * depth, replace=True)
     OmegaConf.register_resolver(
         "prenda.double", lambda width, depth: [width * 2**stage for stage in range(depth)], replace=True
@@ -31,8 +31,8 @@ def typed(config: DictConfig | Mapping[str, Any]) -> TrainConfig:
     Raises:
         OmegaConfBaseException: If a setting is unknown, missing or of another type.
     """
-    register()  # a recorded configuration may be the first that this process meets
-    # Plain first: a node that Hydra composed onto the schema would bring settings of its own along.
+    register()  # a recorded configuration may be the first one in this process
+    # Plain first: a node that Hydra composed onto the schema would add settings of its own.
     plain = OmegaConf.to_container(config, resolve=True) if isinstance(config, DictConfig) else config
     merged = OmegaConf.merge(composition_schema(), plain)
     result = OmegaConf.to_object(merged)

@@ -28,10 +28,10 @@ from prenda.errors import ConfigError
 from prenda.system.redaction import without_passwords
 
 SEE = "`prenda train --cfg job` shows the settings, `prenda train --help` the groups."
-# Hydra raises these two kinds as ValueError, which says nothing about whose mistake it was.
+# Hydra raises these as plain ValueError, so only their text shows that they are mistakes in the command.
 PLAIN = ("Config group override must be", "Only one of --", "The --resolve flag")
-HIDDEN = {"hydra", "choices"}  # of the settings at the top: Hydra's own, and what a run fills in
-UNUSABLE = {"basic"}  # Hydra's own sweeper and launcher, which know nothing of resuming
+HIDDEN = {"hydra", "choices"}  # settings at the top: Hydra's own, and those that a run fills in
+UNUSABLE = {"basic"}  # Hydra's own sweeper and launcher, which cannot resume
 WORDS: dict[Any, str] = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
 
 
@@ -113,42 +113,43 @@ def _unknown(error: OmegaConfBaseException, overrides: Sequence[str]) -> str:
     parent = _node(error.parent_node)
     place = setting.rpartition(".")[0]
     known = [str(key) for key in parent if str(key) not in HIDDEN and not str(key).startswith("_")]
-    close = _meant(setting, known, flatten(_plain_values(_root(parent))))
+    close = _similar(setting, known, flatten(_plain_values(_root(parent))))
     typed = _typed(setting, overrides)
-    told = f"There is no setting {setting}{f' ({typed})' if typed else ''}."
+    message = f"There is no setting {setting}{f' ({typed})' if typed else ''}."
     if close:
-        told += f" Did you mean {' or '.join(close)}?"
+        message += f" Did you mean {' or '.join(close)}?"
     if known:
-        told += f" {f'Settings of {place}' if place else 'Settings and groups'}: {', '.join(known)}."
+        message += f" {f'Settings of {place}' if place else 'Settings and groups'}: {', '.join(known)}."
     if error.object_type is dict and not close and typed is not None:  # a part that the schema leaves open
         target = _plain_values(parent).get("_target_")
-        told += f" Another that {target} takes" if target else " A new one"
-        told += f" is added by +{typed.lstrip('+~')}."
-    return f"{told} {SEE}"
+        message += f" Another that {target} takes" if target else " A new one"
+        message += f" is added by +{typed.lstrip('+~')}."
+    return f"{message} {SEE}"
 
 
-def _meant(setting: str, siblings: Sequence[str], everywhere: dict[str, Any]) -> list[str]:
-    """Return the settings that the name may stand for: a similar sibling, the same name elsewhere, one like it."""
+def _similar(setting: str, siblings: Sequence[str], everywhere: dict[str, Any]) -> list[str]:
+    """Return settings of a similar name: a sibling, one of the same name elsewhere, or one that looks alike."""
     place, dot, name = setting.rpartition(".")
-    near = [f"{place}{dot}{each}" for each in difflib.get_close_matches(name, siblings, 1)]
-    names = [each for each in everywhere if not each.startswith(("hydra.", "search.space", "choices"))]
-    same = [each for each in names if each.rpartition(".")[2] == name]
-    return near or same[:3] or difflib.get_close_matches(setting, names, 1, cutoff=0.8)
+    siblings_alike = [f"{place}{dot}{sibling}" for sibling in difflib.get_close_matches(name, siblings, 1)]
+    names = [known for known in everywhere if not known.startswith(("hydra.", "search.space", "choices"))]
+    same_name = [known for known in names if known.rpartition(".")[2] == name]
+    return siblings_alike or same_name[:3] or difflib.get_close_matches(setting, names, 1, cutoff=0.8)
 
 
 def _wrong_value(error: ValidationError, overrides: Sequence[str]) -> str:
     setting, kind = str(error.full_key), _annotation(error)
-    key, given, value = (_typed(setting, overrides) or "").lstrip("+~").partition("=")
+    key, equals, value = (_typed(setting, overrides) or "").lstrip("+~").partition("=")
     if key not in ("", setting):
-        return f"{key}{given}{value} looks for a setting inside {setting}, which is no group. {SEE}"
-    value = value if given else str(error.value)
-    told = f"{setting} is {value if value == 'null' else repr(value)}"
+        return f"{key}{equals}{value} looks for a setting inside {setting}, which is no group. {SEE}"
+    value = value if equals else str(error.value)
+    message = f"{setting} is {value if value == 'null' else repr(value)}"
     if kind is None:
-        return f"{told}, which cannot be used ({_first_line(error)}): give it another value. {SEE}"
-    now = _plain_values(_node(error.parent_node)).get(error.key)
-    now = str(now).lower() if isinstance(now, bool) else now
-    example = f", such as {setting}={now}" if isinstance(now, int | float | str) and "$" not in str(now) else ""
-    return f"{told}: it must be {_words(kind)}{example}."
+        return f"{message}, which cannot be used ({_first_line(error)}): give it another value. {SEE}"
+    current = _plain_values(_node(error.parent_node)).get(error.key)
+    current = str(current).lower() if isinstance(current, bool) else current
+    usable = isinstance(current, int | float | str) and "$" not in str(current)
+    example = f", such as {setting}={current}" if usable else ""
+    return f"{message}: it must be {_words(kind)}{example}."
 
 
 def _annotation(error: ValidationError) -> Any:
@@ -164,7 +165,7 @@ def _words(kind: Any) -> str:
     if isinstance(kind, type) and issubclass(kind, Enum):
         return f"one of {', '.join(kind.__members__)}"
     if typing.get_origin(kind) in (types.UnionType, typing.Union):
-        parts = [each for each in typing.get_args(kind) if each is not type(None)]
+        parts = [part for part in typing.get_args(kind) if part is not type(None)]
         return " or ".join([*map(_words, parts), "null"])
     if typing.get_origin(kind) is list:
         return "a list, such as [a,b]"
@@ -176,46 +177,48 @@ def _words(kind: Any) -> str:
 def _unresolved(error: InterpolationResolutionError, overrides: Sequence[str]) -> str:
     setting, reason = str(error.full_key or "A setting"), _first_line(error)
     reason = reason.rpartition("raised while resolving interpolation: ")[2].strip('"')
-    refers = [each for each in overrides if "${" in each]
+    references = [override for override in overrides if "${" in override]
     return (
-        f"{setting} refers to a value that is not there ({reason}): correct "
-        f"{' and '.join(refers) or 'what stands in ${…}'}, or define what it refers to."
+        f"{setting} refers to a value that does not exist ({reason}): correct "
+        f"{' and '.join(references) or 'the reference in ${…}'}, or define what it refers to."
     )
 
 
-def _composition(told: str, reason: str) -> str:
+def _composition(message: str, reason: str) -> str:
     """Return the explanation of any other refusal of Hydra, by the first line of its message."""
-    if found := re.match(r"Ambiguous value for argument '(.*)'", told):
-        setting, _, value = found[1].partition("=")
+    if match := re.match(r"Ambiguous value for argument '(.*)'", message):
+        setting, _, value = match[1].partition("=")
         return (
-            f"{found[1]} gives several values: add -m to train once with each, or write '{setting}=[{value}]' if it "
+            f"{match[1]} gives several values: add -m to train once with each, or write '{setting}=[{value}]' if it "
             "is a list."
         )
-    if found := re.search(r"An item is already at '(.*)'", told):
-        return f"{found[1]} is a setting already: leave out the + in front of it."
-    if found := re.match(r"Multiple values for (.*)\. To override", told):
-        return f"{found[1]} has a choice already: write {found[1]}=NAME, without + in front of it."
-    if found := re.match(r"Could not override '(.*)'\. No match in the defaults list", told):
-        group = found[1]
+    if match := re.search(r"An item is already at '(.*)'", message):
+        return f"{match[1]} is a setting already: leave out the + in front of it."
+    if match := re.match(r"Multiple values for (.*)\. To override", message):
+        return f"{match[1]} has a choice already: write {match[1]}=NAME, without + in front of it."
+    if match := re.match(r"Could not override '(.*)'\. No match in the defaults list", message):
+        group = match[1]
         if group.startswith("search/"):
             return f"{group} is no part of a grid: choose a search by search=NAME, or write +{group}=NAME."
         return f"{group} is no group of the files that were chosen. {SEE}"
     if "does not support deletion" in reason:
-        return f"{told.removeprefix('Error merging override ')}: this setting cannot be left out, only changed. {SEE}"
-    return f"{told.rstrip('.')}{'' if reason in told else f' ({reason})'}. {SEE}"
+        return (
+            f"{message.removeprefix('Error merging override ')}: this setting cannot be left out, only changed. {SEE}"
+        )
+    return f"{message.rstrip('.')}{'' if reason in message else f' ({reason})'}. {SEE}"
 
 
-def _plain(told: str, overrides: Sequence[str]) -> str:
-    if told.startswith("Config group"):
-        groups = [each for each in overrides if re.fullmatch(r"[\w/]+=[-\d.]+", each)]
+def _plain(message: str, overrides: Sequence[str]) -> str:
+    if message.startswith("Config group"):
+        groups = [override for override in overrides if re.fullmatch(r"[\w/]+=[-\d.]+", override)]
         return f"A group takes the name of a file in conf/, but the command has {' '.join(groups)}."
-    return told.rstrip(".") + "."
+    return message.rstrip(".") + "."
 
 
 def _typed(setting: str, overrides: Sequence[str]) -> str | None:
     """Return the last override of the setting, or of one below it."""
-    keys = [(each.lstrip("+~").partition("=")[0], each) for each in overrides]
-    return next((each for key, each in reversed(keys) if key == setting or key.startswith(f"{setting}.")), None)
+    keys = [(override.lstrip("+~").partition("=")[0], override) for override in overrides]
+    return next((override for key, override in reversed(keys) if key == setting or key.startswith(f"{setting}.")), None)
 
 
 def _node(node: Any) -> DictConfig:

@@ -46,11 +46,11 @@ def check_folder(config: TrainConfig, folder: Path) -> None:
         )
 
 
-def differences(there: dict[str, Any], here: dict[str, Any], most: int = 3) -> str:
+def differences(earlier: dict[str, Any], current: dict[str, Any], most: int = 3) -> str:
     """Return the first settings that differ, with both values, for the text of an error; empty if all are equal."""
-    names = [name for name in sorted(there.keys() | here.keys()) if there.get(name) != here.get(name)]
-    told = [f"{name} {there.get(name)!r} there, {here.get(name)!r} here" for name in names[:most]]
-    return "; ".join([*told, f"{len(names) - most} more"] if len(names) > most else told)
+    names = [name for name in sorted(earlier.keys() | current.keys()) if earlier.get(name) != current.get(name)]
+    texts = [f"{name}: {earlier.get(name)!r} recorded, {current.get(name)!r} given" for name in names[:most]]
+    return "; ".join([*texts, f"{len(names) - most} more"] if len(names) > most else texts)
 
 
 def fingerprint(config: TrainConfig, content: str | None = None) -> str:
@@ -71,11 +71,11 @@ def decisive(config: TrainConfig, content: str | None = None) -> dict[str, Any]:
 
 def _decisive_part(config: Any, plain: Mapping[str, Any]) -> dict[str, Any]:
     part = {}
-    for each in fields(config):
-        value = getattr(config, each.name)
-        if not each.metadata.get("decisive", True) or (each.metadata.get("later") and value == _default(each)):
+    for field in fields(config):
+        value = getattr(config, field.name)
+        if not field.metadata.get("decisive", True) or (field.metadata.get("later") and value == _default(field)):
             continue
-        part[each.name] = _decisive_part(value, plain[each.name]) if is_dataclass(value) else plain[each.name]
+        part[field.name] = _decisive_part(value, plain[field.name]) if is_dataclass(value) else plain[field.name]
     return part
 
 
@@ -102,9 +102,9 @@ def make_run_name(config: TrainConfig, overrides: Sequence[str]) -> str:
         if unnamed or setting in named or setting == "data.dir":
             continue
         parts.append(f"{setting.rpartition('.')[2]}={value}".translate(QUOTES))
-    whole = "-".join(parts)
-    cut = whole if len(whole) <= LONGEST_NAME else whole[:LONGEST_NAME].rpartition("-")[0]  # no half a number
-    return f"{cut}-seed{config.seed}"
+    full = "-".join(parts)
+    short = full if len(full) <= LONGEST_NAME else full[:LONGEST_NAME].rpartition("-")[0]  # cuts no number in two
+    return f"{short}-seed{config.seed}"
 
 
 def run_name(config: TrainConfig) -> str:
@@ -125,8 +125,8 @@ def parameters(config: TrainConfig) -> dict[str, Any]:
     plain = as_plain(config)
     chosen = {group: choice for group, choice in plain.pop("choices").items() if not group.startswith("search")}
     choices: dict[str, Any] = {"backbone": backbone_name(config), "data": config.data.name, **chosen}
-    left = ("paths", "tracking", "search", "workers")
-    settings = flatten({group: value for group, value in plain.items() if group not in left})
+    omitted = ("paths", "tracking", "search", "workers")
+    settings = flatten({group: value for group, value in plain.items() if group not in omitted})
     return choices | {name: value for name, value in settings.items() if not name.rpartition(".")[2].startswith("_")}
 
 

@@ -13,7 +13,7 @@ from hydra.utils import execution_whitelist, instantiate
 
 from prenda.errors import ConfigError, UserError
 
-# Libraries whose classes raise TypeError and RuntimeError for a setting of a wrong kind or size.
+# Packages whose classes raise TypeError and RuntimeError for a setting of a wrong type or size.
 _KNOWN = ("prenda.", "torch.", "optuna.")
 
 
@@ -71,16 +71,16 @@ def refused(settings: Mapping[str, Any], group: str) -> Iterator[None]:
     except UserError as error:
         error.__notes__ = [note for note in getattr(error, "__notes__", []) if not note.startswith("full_key:")]
         raise
-    except InstantiationException as error:  # Hydra's own: it will not, or cannot, import the target
+    except InstantiationException as error:  # from Hydra: the target is not trusted, or cannot be imported
         raise ConfigError(_not_imported(group, _target(settings), error)) from error
     except (ValueError, TypeError, RuntimeError) as error:
         text, target = str(error), _target(settings)
         if isinstance(error, ValueError) and text.startswith(f"{group}."):
             raise ConfigError(text) from error
-        told = _signature_refused(settings, group, text) if isinstance(error, TypeError) else None
-        if told is None and not isinstance(error, ValueError) and not target.startswith(_KNOWN):
+        message = _signature_refused(settings, group, text) if isinstance(error, TypeError) else None
+        if message is None and not isinstance(error, ValueError) and not target.startswith(_KNOWN):
             raise
-        raise ConfigError(told or _wrong_settings(settings, group, error)) from error
+        raise ConfigError(message or _wrong_settings(settings, group, error)) from error
 
 
 def _folder(group: str) -> str:
@@ -101,18 +101,18 @@ def _signature_refused(settings: Mapping[str, Any], group: str, text: str) -> st
             f"{group}.{unknown[1]} is {settings[unknown[1]]!r}, but {target} takes no such setting: leave it out, or "
             f"choose one of {_folder(group)}."
         )
-    needed = re.search(r"missing \d+ required .*arguments?: (.+)", text)
-    if needed and text.startswith(target.rpartition(".")[2]):
-        return f"{group} lacks what {target} needs ({needed[1]}): give each by +{group}.SETTING=VALUE."
+    missing = re.search(r"missing \d+ required .*arguments?: (.+)", text)
+    if missing and text.startswith(target.rpartition(".")[2]):
+        return f"{group} lacks settings that {target} needs ({missing[1]}): give each by +{group}.SETTING=VALUE."
     return None
 
 
 def _wrong_settings(settings: Mapping[str, Any], group: str, error: Exception) -> str:
-    given = {key: value for key, value in settings.items() if not str(key).startswith("_")}
+    own_settings = {key: value for key, value in settings.items() if not str(key).startswith("_")}
     reason = (str(error) or type(error).__name__).splitlines()[0]
     return (
-        f"{group}: {_target(settings)} cannot be made from {given} ({reason}): correct its settings, or choose "
-        f"one of {_folder(group)}."
+        f"{group}: {_target(settings)} cannot be made from {own_settings} ({reason}): correct its settings, or choose "
+        f"one of conf/{group.replace('.', '/')}."
     )
 
 

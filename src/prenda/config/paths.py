@@ -7,7 +7,7 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).parents[1]
 REPOSITORY = PACKAGE.parents[1]
-# A wheel carries conf/ inside the package; a checkout has it at the top, where people look for it.
+# A wheel has conf/ inside the package; a checkout has it at the top.
 CONFIG_DIR = REPOSITORY / "conf" if (REPOSITORY / "conf" / "train.yaml").is_file() else PACKAGE / "conf"
 
 

@@ -30,16 +30,18 @@ def load(path: Path) -> TrainConfig:
         ConfigError: If the file is damaged, or this version cannot read what it holds.
     """
     try:
-        kept = OmegaConf.load(path)
+        content = OmegaConf.load(path)
     except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
-        if isinstance(error, OSError) and error.errno is not None:  # OmegaConf has one without, for a lone scalar
+        if (
+            isinstance(error, OSError) and error.errno is not None
+        ):  # OmegaConf raises one without errno for a lone scalar
             raise
         reason = " ".join(str(error).split())
-        raise ConfigError(f"{path} is damaged ({reason}): bring back the file as the run wrote it.") from error
-    return restore(kept, str(path))
+        raise ConfigError(f"{path} is damaged ({reason}): restore the file as the run wrote it.") from error
+    return restore(content, str(path))
 
 
-def restore(kept: Any, source: str) -> TrainConfig:
+def restore(content: Any, source: str) -> TrainConfig:
     """Return a recorded configuration with the types and defaults of this version.
 
     Args:
@@ -49,10 +51,10 @@ def restore(kept: Any, source: str) -> TrainConfig:
     Raises:
         ConfigError: If this version cannot read it.
     """
-    if not isinstance(kept, dict | DictConfig):
-        raise ConfigError(other_version(source, f"its configuration is {kept!r}, where settings should be"))
+    if not isinstance(content, dict | DictConfig):
+        raise ConfigError(other_version(source, f"its configuration is {content!r}, where settings should be"))
     try:
-        config = typed(kept)
+        config = typed(content)
         for group in BUILT:
             check_target(getattr(config, group), group)
     except (OmegaConfBaseException, UserError) as error:
@@ -75,5 +77,5 @@ def _reason(error: Exception) -> str:
         case MissingMandatoryValue():
             return f"it lacks the setting {error.full_key}"
         case ValidationError():
-            return f"its {error.full_key} is {error.value!r}, which this version does not take"
+            return f"its {error.full_key} is {error.value!r}, which this version does not accept"
     return str(error).splitlines()[0].partition(":")[0]

@@ -116,9 +116,9 @@ class DataConfig:
     classes: list[str] | None = None  # names to keep, in this order; null keeps all
     val_size: int = setting(5000, valid=AT_LEAST_1)  # images cut from the official training images
     split_seed: int = setting(0, valid=SEED)
-    limit_train: int | None = setting(None, valid=AT_LEAST_1)  # training images left after the cut; null keeps all
+    limit_train: int | None = setting(None, valid=AT_LEAST_1)  # training images left after the split; null keeps all
     normalize: Normalize = Normalize.standard
-    # How often `augment` mirrors these images; 0 where that makes another class of them.
+    # Probability with which `augment` mirrors these images; 0 where mirroring changes the class.
     flip: float = setting(0.0, valid=PROBABILITY)
     batch_size: int = setting(128, valid=AT_LEAST_1)  # images a step, over all processes together
     eval_batch_size: int = setting(250, valid=AT_LEAST_1)

@@ -28,8 +28,8 @@ def check(config: TrainConfig) -> None:
 
 def _declared(config: Any, prefix: str = "") -> Iterator[tuple[str, Any, Range | tuple[Any, ...]]]:
     """Yield name, value and valid values of every setting whose field declares valid values."""
-    for each in fields(config):
-        name, value, valid = prefix + each.name, getattr(config, each.name), each.metadata.get("valid")
+    for field in fields(config):
+        name, value, valid = prefix + field.name, getattr(config, field.name), field.metadata.get("valid")
         if is_dataclass(value):
             yield from _declared(value, f"{name}.")
         elif valid is not None and value is not None:

@@ -33,7 +33,7 @@ class InMemory(Dataset[Batch]):
         Shapes:
             index (B,), int64 -> images (B, C, H, W), labels (B,).
         """
-        # images[index] takes eighteen times as long on the CPU.
+        # On the CPU, images[index] takes eighteen times as long.
         return self.images.index_select(0, index), self.labels.index_select(0, index)
 
 
@@ -82,8 +82,8 @@ def scoring_batches(dataset: InMemory, batch_size: int, replicas: int = 1, rank:
 
 def _loader(dataset: InMemory, batches: Sampler[Tensor] | Sequence[Tensor]) -> DataLoader[Batch]:
     """Return a loader with its own generator: each pass draws a seed, which must not come from the global one."""
-    return DataLoader(dataset, batch_size=None, sampler=batches, collate_fn=_as_it_is, generator=torch.Generator())
+    return DataLoader(dataset, batch_size=None, sampler=batches, collate_fn=_unchanged, generator=torch.Generator())
 
 
-def _as_it_is(batch: T) -> T:
+def _unchanged(batch: T) -> T:
     return batch

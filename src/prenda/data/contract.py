@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from prenda.errors import DataError
 
-if TYPE_CHECKING:  # the model card reads texts, and does without torch
+if TYPE_CHECKING:  # the model card needs the texts only, without torch
     from torch import Tensor
 
 
@@ -93,7 +93,7 @@ class DataSet(ABC):
     card: CardText
     content_is_fixed: bool = field(default=False, kw_only=True)
 
-    # The default does nothing on purpose: a user's own files are there or are not.
+    # The default does nothing on purpose: a user's own files need no fetching.
     def fetch(self, data_dir: Path) -> None:  # noqa: B027
         """Fetch the missing files into `data_dir`.
 

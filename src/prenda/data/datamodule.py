@@ -151,21 +151,21 @@ class ImageDataModule(pl.LightningDataModule):
         return self.trainer.world_size, self.trainer.global_rank
 
     def _load(self) -> None:
-        whole = self._data_set.load(self.data_dir)
-        stored = whole.train_images.shape[1]
+        loaded = self._data_set.load(self.data_dir)
+        stored = loaded.train_images.shape[1]
         if stored not in (1, self.channels):
             raise DataError(
                 f"data.channels is {self.channels}, but the images of {self.data_name} have {stored}: give "
                 f"data.channels={stored}."
             )
-        self.content_hash = whole.content_hash
-        labels = [whole.class_names.index(name) for name in self.class_names]
-        images, targets = _keep(whole.train_images, whole.train_labels, labels)
-        train, val = _cut(targets, self.selection)
+        self.content_hash = loaded.content_hash
+        labels = [loaded.class_names.index(name) for name in self.class_names]
+        images, targets = _keep(loaded.train_images, loaded.train_labels, labels)
+        train, val = _split_indices(targets, self.selection)
         parts: dict[Split, Batch] = {
             "train": (images[train], targets[train]),
             "val": (images[val], targets[val]),
-            "test": _keep(whole.test_images, whole.test_labels, labels),
+            "test": _keep(loaded.test_images, loaded.test_labels, labels),
         }
         size = self.image_size
         self._splits = {split: InMemory(_resized(part[0], size), part[1]) for split, part in parts.items()}
@@ -216,23 +216,23 @@ def _keep(images: Tensor, labels: Tensor, kept: list[int]) -> Batch:
     return images[chosen], new[labels[chosen]]
 
 
-def _cut(labels: Tensor, selection: Selection) -> Batch:
-    """Return the indices of train and validation, sorted; both hold the classes in the same proportions."""
+def _split_indices(labels: Tensor, selection: Selection) -> Batch:
+    """Return the indices of train and validation, sorted; both have the same proportions of classes."""
     total, val_size, limit = len(labels), selection.val_size, selection.limit_train
     if val_size >= total:
         raise DataError(
-            f"data.val_size is {val_size}, but there are {total} training images in all: cut fewer for validation."
+            f"data.val_size is {val_size}, but there are {total} training images in all: use fewer for validation."
         )
     generator = torch.Generator().manual_seed(selection.split_seed)
     order = torch.randperm(total, generator=generator)
     val = _stratified(order, labels, val_size)
-    left = order[~torch.isin(order, val)]
-    if limit is not None and limit > len(left):
+    remaining = order[~torch.isin(order, val)]
+    if limit is not None and limit > len(remaining):
         raise DataError(
-            f"data.limit_train is {limit}, but {len(left)} training images are left after the cut: "
+            f"data.limit_train is {limit}, but {len(remaining)} training images remain after the split: "
             "give at most that many, or null for all."
         )
-    return left[:limit].sort().values, val.sort().values
+    return remaining[:limit].sort().values, val.sort().values
 
 
 def _stratified(order: Tensor, labels: Tensor, size: int) -> Tensor:
@@ -263,5 +263,5 @@ def _statistics(images: Tensor, normalize: Literal["standard", "unit"]) -> Batch
     counts = torch.stack([torch.bincount(images[:, c].flatten(), minlength=256) for c in range(channels)]).double()
     weight = counts / counts.sum(1, keepdim=True)
     mean = (weight * value).sum(1)
-    deviation = ((weight * value**2).sum(1) - mean**2).sqrt().clamp(min=1.0)  # a blank data set stays finite
+    deviation = ((weight * value**2).sum(1) - mean**2).sqrt().clamp(min=1.0)  # images of one value stay finite
     return mean.float()[:, None, None], deviation.float()[:, None, None]

@@ -125,17 +125,17 @@ class IdxDataSet(DataSet):
         ):
             if not absent:
                 return
-            with source(answers) as place:
+            with source(answers) as locate:
                 for index in absent:
-                    found = place(FILES[index])
-                    if found is not None:
-                        self._take(index, found, self.folder(data_dir))
+                    origin = locate(FILES[index])
+                    if origin is not None:
+                        self._copy(index, origin, self.folder(data_dir))
             absent = self.absent(data_dir)
         if absent:
             raise self._missing(absent[0], data_dir, answers)
 
-    def _take(self, index: int, source: Path, folder: Path) -> None:
-        """Copy one file from a source's folder, under its name only once it is verified and on the disk."""
+    def _copy(self, index: int, source: Path, folder: Path) -> None:
+        """Copy one file from a source's folder with an atomic write, if its checksum is right."""
         content = self._verified(index, source)
         if content is not None:
             name = self.file_name(index)
@@ -144,7 +144,7 @@ class IdxDataSet(DataSet):
     def _missing(self, index: int, data_dir: Path, answers: list[str]) -> DataError:
         name, folder = self.file_name(index), self.folder(data_dir)
         wrong = (folder / name).is_file() or (data_dir / name).is_file()
-        state = "is not the official file (cut or another version)" if wrong else "is missing"
+        state = "is not the official file (truncated or another version)" if wrong else "is missing"
         tried = f" Tried: {'; '.join(answers)}." if answers else ""
         what = "a .gz file" if self.compressed else "uncompressed content"
         either = name if self.compressed else f"{name} or {name}.gz"

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 NETWORK_TIMEOUT = 20  # seconds without an answer
-PACKAGE_TIMEOUT = 300  # seconds for apt-get, which may have to read its lists first
+PACKAGE_TIMEOUT = 300  # seconds for apt-get, which may first download its package lists
 
 Place = Callable[[str], Path | None]
 
@@ -49,12 +49,12 @@ def official_mirrors(title: str, answers: list[str]) -> Iterator[Place]:
                     return Path(scratch)
             return None
 
-        before = socket.getdefaulttimeout()
+        default_timeout = socket.getdefaulttimeout()
         socket.setdefaulttimeout(NETWORK_TIMEOUT)  # torchvision's download has no timeout of its own
         try:
             yield download
         finally:
-            socket.setdefaulttimeout(before)
+            socket.setdefaulttimeout(default_timeout)
 
 
 @contextmanager
@@ -68,8 +68,8 @@ def debian_package(package: str | None, system_dirs: Sequence[str], answers: lis
         try:
             _unpack(package, Path(scratch))
         except (OSError, subprocess.SubprocessError) as error:
-            printed = str(getattr(error, "stderr", "") or error).strip()
-            answers.append(f"apt-get could not fetch {package} ({printed.splitlines()[-1]})")
+            output = str(getattr(error, "stderr", "") or error).strip()
+            answers.append(f"apt-get could not fetch {package} ({output.splitlines()[-1]})")
         unpacked = [Path(scratch) / folder.lstrip("/") for folder in system_dirs]
         yield lambda _: unpacked[0]
 
@@ -81,11 +81,11 @@ def _unpack(package: str, scratch: Path) -> None:
     try:
         run("apt-get", "download", package)
     except subprocess.CalledProcessError:
-        # The system's package lists are missing or old, and renewing them needs root: read lists of our own.
+        # The system's package lists are missing or old, and updating them needs root: download separate lists.
         lists = scratch / "lists"
         (lists / "partial").mkdir(parents=True)
-        own = (f"-oDir::State::Lists={lists}", f"-oDir::Cache={scratch / 'cache'}", "-oAPT::Sandbox::User=")
-        run("apt-get", *own, "update")
-        run("apt-get", *own, "download", package)
+        options = (f"-oDir::State::Lists={lists}", f"-oDir::Cache={scratch / 'cache'}", "-oAPT::Sandbox::User=")
+        run("apt-get", *options, "update")
+        run("apt-get", *options, "download", package)
     for file in scratch.glob("*.deb"):
         run("dpkg-deb", "-x", str(file), str(scratch))

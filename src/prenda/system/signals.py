@@ -41,25 +41,25 @@ def stop_deferred() -> Iterator[None]:
 @contextmanager
 def stop_on_signal() -> Iterator[None]:
     """Raise `Stopped` at the first Ctrl-C or SIGTERM; later ones are ignored while the run is recorded as stopped."""
-    came: list[int] = []
+    received: list[int] = []
 
     def stop(signum: int, _: FrameType | None) -> None:
-        for each in before:
-            signal.signal(each, signal.SIG_IGN)
-        came.append(signum)
-        if len(came) > 1:  # two may have come before the first was handled
+        for handled in previous:
+            signal.signal(handled, signal.SIG_IGN)
+        received.append(signum)
+        if len(received) > 1:  # two may arrive before the first is handled
             return
         if _hold.depth:
             _hold.signum = signum
         else:
             raise Stopped(signum)
 
-    if threading.current_thread() is not threading.main_thread():  # only there may Python set handlers
+    if threading.current_thread() is not threading.main_thread():  # Python sets handlers in the main thread only
         yield
         return
-    before = {each: signal.signal(each, stop) for each in (signal.SIGINT, signal.SIGTERM)}
+    previous = {handled: signal.signal(handled, stop) for handled in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
     finally:
-        for each, handler in before.items():
-            signal.signal(each, handler)
+        for handled, handler in previous.items():
+            signal.signal(handled, handler)

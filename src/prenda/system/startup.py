@@ -37,5 +37,5 @@ def heavy_imports() -> Iterator[None]:
 
 def _leave() -> None:
     """Free the command's objects, but not the libraries, whose memory is freed with the process."""
-    release_memory()  # the destructors of NVIDIA's libraries will touch 100 MiB
+    release_memory()  # the destructors of NVIDIA's libraries touch 100 MiB
     gc.freeze()

@@ -27,11 +27,11 @@ DATA_SET = IdxDataSet(
         "ones. Not for pictures of people wearing clothes, for several articles in one picture, or for any decision "
         "about a person.",
         limits=(
-            "It learned from an article seen from the front, cut out, light on black and centred, its longer side "
-            "filling the picture. A photo must be brought to that form first; given as it is, nearly everything "
-            "becomes a bag.",
-            "White articles were left out when the pictures were collected: what it answers for them is unknown.",
-            "Shoes point to the left in every picture that it was taught and tested with{mirrored}.",
+            "It was trained on single articles seen from the front, cut out, light on black and centred, with the "
+            "longer side filling the picture. Convert a photo to that form first: without it, nearly everything is "
+            "classified as a bag.",
+            "White articles were left out when the pictures were collected: its accuracy on them is unknown.",
+            "Shoes point to the left in every picture that it was trained and tested on{mirrored}.",
             "At 28x28 pixels, cloth, seams and most prints are gone: shirts, T-shirts, pullovers and coats look alike.",
             "The pictures are those of one shop before 2017; other shops and later fashion score lower than this test "
             "set.",
