@@ -62,9 +62,9 @@ def test_a_failure_is_told_though_the_trial_had_been_stopped_before(tmp_path):
     (tmp_path / STATUS).write_text("KILLED")
     OmegaConf.save(job_in(tmp_path, "seed=1").config, tmp_path / "config.yaml")
     trial.run(job_in(tmp_path))
-    told = judge(tmp_path, ["val/accuracy"])
-    assert told.state == "failed"
-    assert "holds a run of other settings (seed: 1 recorded, 0 given)" in told.note
+    outcome = read_outcome(tmp_path, ["val/accuracy"])
+    assert outcome.state == "failed"
+    assert "holds a run of other settings (seed: 1 recorded, 0 given)" in outcome.note
 
 
 def test_a_rehearsal_tells_settings_from_bugs(tmp_path, monkeypatch):
