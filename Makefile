@@ -13,7 +13,7 @@ SMOKE = data=$(if $(wildcard data/FashionMNIST/raw/t10k*),fashion_mnist,generate
 export PYTHONUNBUFFERED = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help train test check lint types smoke bench bench-peers ui lock clean
+.PHONY: help train test check lint types smoke docs bench bench-peers ui lock clean
 
 help: ## Lists these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,6 +38,11 @@ smoke: $(READY) ## The shortest real run of every backbone, under a minute
 	@folder=$$(mktemp -d) && trap "rm -rf $$folder" EXIT && $(VENV)/bin/prenda train -m \
 		backbone=dense,cnn,resnet,resnet9,torchvision $(SMOKE) hydra.sweep.dir=$$folder $(ARGS)
 
+docs: $(READY) ## Builds the documentation as a site in site/, which opens without a server
+	$(PYTHON) -m pip --python $(VENV)/bin/python --disable-pip-version-check install --quiet \
+		--constraint requirements.lock --editable '.[docs]'
+	NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs build
+
 bench: $(READY) ## Times an epoch, and a run around its epochs; ARGS="--rounds 1" goes to benchmarks/epochs.py
 	$(VENV)/bin/python benchmarks/epochs.py $(ARGS)
 	$(VENV)/bin/python benchmarks/around.py
@@ -56,7 +61,7 @@ lock: $(READY) ## Renews requirements.lock from the ranges in pyproject.toml
 	@mv $(VENV)/lock requirements.lock
 
 clean: ## Removes the environments and caches; data/, outputs/ and mlruns/ stay
-	rm -rf $(VENV) $(PEERS) .mypy_cache .pytest_cache .ruff_cache dist
+	rm -rf $(VENV) $(PEERS) .mypy_cache .pytest_cache .ruff_cache dist site
 
 # Where venv lacks its own pip (Debian without python3-venv), the system's pip installs into it from outside.
 define environment

@@ -1,14 +1,13 @@
-"""Where the time of a whole run goes that its epochs do not take, and the memory that it holds.
+"""Time that a whole run spends outside its training steps, and its peak memory.
 
     python benchmarks/around.py                     the default run with report=light
     python benchmarks/around.py backbone=dense      another run
 
-Each runs `prenda train` in a process and a terminal of its own; all share one new $PRENDA_HOME, so the first one, which
-is listed apart, also makes MLflow's store. Memory is that of three more runs, which nothing watches. Around the epochs
-is everything but their steps: the start, the end, and between epochs validation, checkpoints and records. It is told
-for a run of the default number of epochs too, beside the seconds of `prenda --help` and `prenda train --help`. Prints
-the table and leaves it in benchmarks/results/around.md and every run in around.json. Run it on a machine that does
-nothing else.
+Each run is `prenda train` in its own process and terminal. All runs share one new $PRENDA_HOME, so the first one also
+creates MLflow's store; it is listed separately. Memory is measured in three more runs without a watch. The time around
+the epochs is everything but their steps: the start, the end, and validation, checkpoints and records between epochs. It
+is also given for the default number of epochs, with the seconds of `prenda --help` and `prenda train --help`. The table
+is printed and written to benchmarks/results/around.md, every run to around.json. Run it on an idle machine.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ from typing import Any
 from loops.terminal import run
 from machine import machine
 from prenda.config.schema import TrainerConfig
-from prenda.system.startup import lasting
+from prenda.system.startup import heavy_imports
 from written import RESULTS, table, told, write
 
 DATA = Path(__file__).parents[1] / "data"
@@ -40,8 +39,8 @@ HELP = (["--help"], ["train", "--help"])
 
 
 def inside(output: Path, arguments: list[str]) -> None:
-    """Runs `prenda …` in this process and leaves the moments and durations that it went through."""
-    with lasting():  # as prenda itself does
+    """Run `prenda …` in this process and write its moments and durations to a file."""
+    with heavy_imports():  # as prenda itself does
         from loops import command
         from loops.watch import Watch
         from prenda.training import finish, train
@@ -75,7 +74,7 @@ def _noted(function: Callable[..., Any], moments: list[float]) -> Callable[..., 
 
 
 def one(home: str, arguments: Sequence[str]) -> dict[str, Any]:
-    """A whole run, in seconds by part."""
+    """Measure a whole run, in seconds by part."""
     output = Path(home) / "moments.json"
     command = [sys.executable, __file__, "inside", str(output), "train", *arguments]
     ended = run(command, {"PRENDA_HOME": home})
@@ -84,12 +83,12 @@ def one(home: str, arguments: Sequence[str]) -> dict[str, Any]:
 
 
 def peak(home: str, arguments: Sequence[str]) -> float:
-    """The most MiB that a run holds that nothing watches: the clock's own process holds some 40 more."""
+    """Return the peak MiB of a run without a watch, which itself takes some 40 MiB."""
     return run([sys.executable, "-m", "prenda", "train", *arguments], {"PRENDA_HOME": home}).peak_mib
 
 
 def parts(seen: dict[str, Any], started: float, ended: float) -> dict[str, Any]:
-    """Where the seconds between two moments went; all parts together are all of them."""
+    """Return the seconds of each part between two moments; the parts add up to the whole."""
     starts, took = seen["starts"], {"_bundle": 0.0} | seen["durations"]  # report=none has no bundle
     steps = sum(end - start for start, end in zip(starts[:-1], seen["ends"], strict=True))
     return {
@@ -108,12 +107,12 @@ def parts(seen: dict[str, Any], started: float, ended: float) -> dict[str, Any]:
 
 
 def around(taken: dict[str, Any], epochs: int) -> float:
-    """Seconds that a run of so many epochs spends on everything but their steps."""
+    """Return the seconds that a run of so many epochs spends outside its steps."""
     return sum(taken[part] for part in START + END) + epochs * taken["between epochs"] / taken["epochs"]
 
 
 def summary(taken: dict[str, Any]) -> dict[str, float]:
-    """The lines of the table, in seconds."""
+    """Return the lines of the table, in seconds."""
     return {
         **{part: taken[part] for part in START},
         "steps, each epoch": taken["steps"] / taken["epochs"],
@@ -126,7 +125,7 @@ def summary(taken: dict[str, Any]) -> dict[str, float]:
 
 
 def helps(repeats: int) -> dict[str, list[float]]:
-    """Seconds of the commands that only tell what there is."""
+    """Measure the seconds of the help commands."""
     commands = {" ".join(["prenda", *words]): [sys.executable, "-m", "prenda", *words] for words in HELP}
     return {name: [run(command).seconds for _ in range(repeats)] for name, command in commands.items()}
 
@@ -138,7 +137,7 @@ def text_of(
     peaks: list[float],
     help_seconds: dict[str, float],
 ) -> str:
-    """The table and what belongs to it."""
+    """Return the report in Markdown: the machine, the table and the peak memory."""
     lines = [summary(taken) for taken in repeated]
     rows = [
         [name, f"{median(line[name] for line in lines):,.2f}", f"{least:,.2f} to {most:,.2f}", f"{cold:,.2f}"]
@@ -152,7 +151,7 @@ def text_of(
             "# Around the epochs",
             f"{date.today().isoformat()}, `{command}`.\n{told(machine(*VERSIONED))}",
             table(headers, rows),
-            f"Most memory: {median(peaks):,.0f} MiB, {min(peaks):,.0f} to {max(peaks):,.0f} in {len(peaks)} runs.",
+            f"Peak memory: {median(peaks):,.0f} MiB, {min(peaks):,.0f} to {max(peaks):,.0f} in {len(peaks)} runs.",
         ]
     )
 

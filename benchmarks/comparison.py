@@ -1,6 +1,6 @@
-"""From samples of epochs to seconds, ratios and goals.
+"""Seconds, ratios and goals from samples of epochs.
 
-A sample is what `python benchmarks/epochs.py one …` prints, with the round that it was taken in.
+A sample is the output of `python benchmarks/epochs.py one …` with its round.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ Sample = dict[str, Any]
 
 @dataclass(frozen=True)
 class Ratio:
-    """Of two participants' median seconds, and the least and most of the rounds' own ratios."""
+    """Ratio of two participants' median seconds, with the range of the rounds' ratios."""
 
     median: float
     least: float
@@ -29,7 +29,7 @@ class Ratio:
 
 @dataclass(frozen=True)
 class Goal:
-    """How many times as long as another a participant may take, or must at least."""
+    """Limit for the ratio of two participants' times, from above or below."""
 
     network: str
     one: str
@@ -55,20 +55,20 @@ GOALS = (
 
 
 def seconds(sample: Sample, figure: str = "steps") -> float:
-    """Of the sample's median epoch; the steps as those of `epoch_images`, where it trained on fewer."""
+    """Return the seconds of the sample's median epoch, with its steps scaled to `epoch_images`."""
     steps = median(sample["steps"])
     between = median(sample[figure]) - steps
     return steps * sample["epoch_images"] / sample["images"] + between
 
 
 def taken(samples: Iterable[Sample], network: str, participant: str, figure: str = "steps") -> list[float]:
-    """The seconds of each round."""
+    """Return the seconds of each round."""
     ours = [sample for sample in samples if (sample["network"], sample["participant"]) == (network, participant)]
     return [seconds(sample, figure) for sample in sorted(ours, key=lambda sample: sample["round"])]
 
 
 def ratio(samples: Sequence[Sample], network: str, one: str, other: str) -> Ratio | None:
-    """None where one of them was not measured."""
+    """Return the ratio of two participants, or None if one of them was not measured."""
     ones, others = taken(samples, network, one), taken(samples, network, other)
     if not (ones and others):
         return None
@@ -77,7 +77,7 @@ def ratio(samples: Sequence[Sample], network: str, one: str, other: str) -> Rati
 
 
 def check_parameters(samples: Iterable[Sample]) -> None:
-    """Every participant has trained a network of the same size."""
+    """Assert that every participant trained a network of the same size."""
     sizes: dict[str, dict[str, int]] = {}
     for sample in samples:
         sizes.setdefault(sample["network"], {})[sample["participant"]] = sample["parameters"]
@@ -86,12 +86,12 @@ def check_parameters(samples: Iterable[Sample]) -> None:
 
 
 def figures(samples: Sequence[Sample]) -> str:
-    """The table of every network and participant."""
+    """Return the table of every network and participant."""
     rows = []
     for network, participant in dict.fromkeys((sample["network"], sample["participant"]) for sample in samples):
         steps, whole = (median(taken(samples, network, participant, figure)) for figure in ("steps", "whole"))
         row = [network, participant, f"{steps:.3f}"]
-        if participant == "bare":  # which does nothing after its steps
+        if participant == "bare":  # it does nothing after its steps
             rows.append([*row, "1", ""])
         else:
             rows.append([*row, str(ratio(samples, network, participant, "bare") or ""), f"{whole:.3f}"])
@@ -99,23 +99,23 @@ def figures(samples: Sequence[Sample]) -> str:
 
 
 def scaled(samples: Iterable[Sample]) -> list[str]:
-    """Which figures stand for more images than were trained on."""
-    found = {
+    """Return a line for each figure that is scaled to more images than were trained on."""
+    images_by_participant = {
         (sample["network"], sample["participant"]): (sample["images"], sample["epoch_images"])
         for sample in samples
         if sample["images"] != sample["epoch_images"]
     }
     return [
         f"{network}: {participant} trained on {images:,} images an epoch; its steps are scaled to {of:,}."
-        for (network, participant), (images, of) in found.items()
+        for (network, participant), (images, of) in images_by_participant.items()
     ]
 
 
 def goals(samples: Sequence[Sample]) -> list[str]:
-    """A line for each goal whose participants were measured."""
+    """Return a line for each goal whose participants were measured."""
     lines = []
     for goal in GOALS:
-        found = ratio(samples, goal.network, goal.one, goal.other)
-        if found is not None:
-            lines.append(f"{goal}: {found}, {'met' if goal.met(found.median) else 'missed'}")
+        measured = ratio(samples, goal.network, goal.one, goal.other)
+        if measured is not None:
+            lines.append(f"{goal}: {measured}, {'met' if goal.met(measured.median) else 'missed'}")
     return lines

@@ -1,19 +1,19 @@
-"""How long an epoch takes, beside the limit and what else one could use.
+"""Time of an epoch, compared with a bare loop and with other libraries.
 
     python benchmarks/epochs.py                                every network and participant, three rounds
     python benchmarks/epochs.py --networks cnn --rounds 1      part of it
     python benchmarks/epochs.py one prenda dense --images 500  one sample, as a line of JSON
 
-    bare      the limit: a loop over tensors in memory that does nothing but train
-    prenda    `prenda train` as its user runs it: progress bar, MLflow on sqlite, validation, checkpoints
+    bare      the lower limit: a loop over tensors in memory that only trains
+    prenda    `prenda train` with its defaults: progress bar, MLflow on sqlite, validation, checkpoints
     template  plain Lightning, a picture at a time
     keras     Keras' own fit on arrays in memory (`make bench-peers` sets it up)
 
 All train the same network on the same images with Adam in batches of 128, on the CPU, with as many threads, in the same
-precision. A sample is a process of its own that trains one epoch to warm up and some that count; the participants take
-turns. Compared are the steps of an epoch, without what comes between epochs. Prints the table and leaves it in
-benchmarks/results/epochs.md and every sample in epochs.json (epochs-bf16-mixed, with --precision bf16-mixed). Run it on
-a machine that does nothing else.
+precision. A sample is a process that trains a warm-up epoch and some measured ones; the participants alternate.
+The steps of an epoch are compared, without the work between epochs. The table is printed and written to
+benchmarks/results/epochs.md, every sample to epochs.json (epochs-bf16-mixed, with --precision bf16-mixed). Run it on an
+idle machine.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ EPOCHS = {"dense": 4, "cnn": 2, "residual": 2}  # that count
 
 
 def one(participant: str, task: Task) -> Sample:
-    """Measures a participant in this process."""
+    """Measure a participant in this process."""
     return named(participant, task, import_module(f"loops.{MODULES[participant]}").measure(task))
 
 
@@ -54,7 +54,7 @@ def named(participant: str, task: Task, found: Measured) -> Sample:
 
 
 def sample(participant: str, task: Task, home: str) -> Sample:
-    """Measures a participant in a process and a terminal of its own."""
+    """Measure a participant in its own process and terminal."""
     output = Path(home) / "sample.json"
     options = asdict(task) | {"home": home, "output": output}
     del options["network"]
@@ -65,7 +65,7 @@ def sample(participant: str, task: Task, home: str) -> Sample:
 
 
 def compare(asked: argparse.Namespace, participants: Sequence[str]) -> list[Sample]:
-    """Every sample, network by network, the participants in turn."""
+    """Return every sample, network by network, with alternating participants."""
     samples = []
     with tempfile.TemporaryDirectory() as home:
         for network in asked.networks:
@@ -97,10 +97,10 @@ def _task(asked: argparse.Namespace, network: str, participant: str) -> Task:
 
 
 def report(samples: Sequence[Sample], asked: argparse.Namespace) -> tuple[dict[str, Any], str]:
-    """What is kept, and its text."""
+    """Return the content of epochs.json and the text of epochs.md."""
     where = machine("torch", "pytorch-lightning") | {"threads": asked.threads}
-    for each in samples:
-        where |= each["versions"]
+    for measured in samples:
+        where |= measured["versions"]
     lines = comparison.goals(samples)
     today = date.today().isoformat()
     content = {"date": today, "machine": where, "settings": _settings(asked), "goals": lines, "samples": list(samples)}
@@ -136,7 +136,7 @@ def _by_network(words: Sequence[str]) -> dict[str, int]:
 
 
 def _options(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
-    """What a sample and the whole benchmark have in common."""
+    """Add the options of both a sample and the whole benchmark."""
     parser.add_argument("--threads", type=int, default=cores(), help="of each participant (default: all cores)")
     parser.add_argument("--workers", type=int, default=0, help="of the template's loader (default: %(default)s)")
     parser.add_argument("--batch-size", type=int, default=128)

@@ -1,4 +1,4 @@
-"""What the figures of a benchmark depend on."""
+"""Description of the machine, on which the figures of a benchmark depend."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ import psutil
 
 
 def cores() -> int:
-    """Those that this process may use."""
+    """Return the number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def machine(*packages: str) -> dict[str, Any]:
-    """Processor, cores, memory, Python, and the versions of these packages."""
+    """Return processor, cores, memory, and the versions of Python and these packages."""
     return {
         "cores": cores(),
         "processor": _processor(),
@@ -28,8 +28,8 @@ def machine(*packages: str) -> dict[str, Any]:
 
 
 def _processor() -> str:
-    """Its name where the system tells it, else its kind."""
-    listed = Path("/proc/cpuinfo")
-    lines = listed.read_text(encoding="utf-8").splitlines() if listed.is_file() else []
+    """Return the processor's name if the system reports it, else its architecture."""
+    cpuinfo = Path("/proc/cpuinfo")
+    lines = cpuinfo.read_text(encoding="utf-8").splitlines() if cpuinfo.is_file() else []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return names[0] if names else platform.processor() or platform.machine()

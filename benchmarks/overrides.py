@@ -34,8 +34,8 @@ from pytorch_lightning.callbacks import Callback
 
 from loops.task import Task
 from machine import machine
+from prenda.config.convert import register, typed
 from prenda.config.paths import CONFIG_DIR
-from prenda.config.schema import register
 from prenda.training.lightning_overrides import NVML_CHECK, IdleProfiler, LightningModule, ModelCheckpoint
 from prenda.training.train import train
 from written import RESULTS, table, told, write
@@ -161,7 +161,7 @@ def measure(network: str, names: Sequence[str], rounds: int, images: int, data: 
     register()
     with tempfile.TemporaryDirectory() as home, initialize_config_dir(str(CONFIG_DIR)):
         os.environ["PRENDA_HOME"] = home
-        config = compose("train", [*task.overrides(), f"backbone.units={units}", "tracking=offline"])
+        config = typed(compose("train", [*task.overrides(), f"backbone.units={units}", "tracking=offline"]))
         gc.freeze()  # as `prenda train` does, so that the collector leaves the imported libraries alone
         try:
             train(config, Path(home) / "run", [switch])

@@ -1,10 +1,10 @@
-"""What pruning saves: the same trials with each pruner, told from curves that were trained once.
+"""Epochs that each pruner saves, by replaying the recorded curves of one search.
 
-    python benchmarks/pruning.py                   needs a search whose trials all trained to their end:
+    python benchmarks/pruning.py                   needs a search whose trials were all trained fully:
     prenda train -m search=optimizer search/sampler=random search/pruner=none search.n_trials=40 backbone=dense …
 
-Each pruner sees the same trials in the same orders, epoch by epoch as they would have come, and its best score, trials
-given up and epochs saved are set beside those of no pruner. Median and range over shuffled orders.
+Each pruner sees the same trials in the same orders, epoch by epoch. Its best score, pruned trials and trained epochs
+are compared with those without a pruner: median and worst of shuffled orders.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ METRIC = "val/accuracy"
 
 
 def curves(folder: Path) -> list[list[float]]:
-    """The validation score of each epoch, of each trial that came to its end."""
-    found = [read_history(path)[METRIC] for path in sorted(folder.glob("trials/*/metrics/metrics.csv"))]
-    longest = max(map(len, found))
-    return [[curve[epoch] for epoch in sorted(curve)] for curve in found if len(curve) == longest]
+    """Return the validation score of each epoch, for each trial that trained fully."""
+    histories = [read_history(path)[METRIC] for path in sorted(folder.glob("trials/*/metrics/metrics.csv"))]
+    longest = max(map(len, histories))
+    return [[curve[epoch] for epoch in sorted(curve)] for curve in histories if len(curve) == longest]
 
 
 def pruners(epochs: int) -> dict[str, Any]:
-    """As conf/search/pruner has them."""
+    """Return makers of the pruners in conf/search/pruner."""
     return {
         "none": lambda: optuna.pruners.NopPruner(),
         "median": lambda: optuna.pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=1),
@@ -43,7 +43,7 @@ def pruners(epochs: int) -> dict[str, Any]:
 
 
 def replay(order: list[list[float]], pruner: Any) -> dict[str, float]:
-    """Runs the trials one after another as far as the pruner lets them."""
+    """Replay the trials one after another until the pruner stops them."""
     study = optuna.create_study(direction="maximize", pruner=pruner, sampler=optuna.samplers.RandomSampler(seed=0))
     epochs = 0
     for curve in order:
@@ -56,10 +56,10 @@ def replay(order: list[list[float]], pruner: Any) -> dict[str, float]:
                 pruned = True
                 break
         study.tell(trial, state=TrialState.PRUNED) if pruned else study.tell(trial, max(curve))
-    given_up = len(study.get_trials(states=[TrialState.PRUNED]))
+    pruned_trials = len(study.get_trials(states=[TrialState.PRUNED]))
     return {
         "epochs": epochs / sum(map(len, order)),
-        "pruned": given_up,
+        "pruned": pruned_trials,
         "lost": max(map(max, order)) - study.best_value,
     }
 
@@ -71,18 +71,18 @@ def main() -> None:
     asked = parser.parse_args()
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     trained = curves(asked.sweep)
-    made = pruners(len(trained[0]))
+    makers = pruners(len(trained[0]))
     rows: dict[str, Any] = {}
     print(f"{len(trained)} trials of {len(trained[0])} epochs, {asked.orders} orders: median (worst)")
-    print(f"{'pruner':<10} {'epochs trained':<16} {'trials given up':<16} {'accuracy lost':<14}")
-    for name, make in made.items():
-        seen = [replay(random.Random(order).sample(trained, len(trained)), make()) for order in range(asked.orders)]  # noqa: S311
-        rows[name] = {key: [result[key] for result in seen] for key in seen[0]}
-        told = {key: (statistics.median(values), max(values)) for key, values in rows[name].items()}
+    print(f"{'pruner':<10} {'epochs trained':<16} {'trials pruned':<16} {'accuracy lost':<14}")
+    for name, make in makers.items():
+        results = [replay(random.Random(order).sample(trained, len(trained)), make()) for order in range(asked.orders)]  # noqa: S311
+        rows[name] = {key: [result[key] for result in results] for key in results[0]}
+        cells = {key: (statistics.median(values), max(values)) for key, values in rows[name].items()}
         print(
-            f"{name:<10} {told['epochs'][0]:.0%} ({told['epochs'][1]:.0%})".ljust(28)
-            + f"{told['pruned'][0]:.0f} ({told['pruned'][1]:.0f})".ljust(17)
-            + f"{told['lost'][0]:.4f} ({told['lost'][1]:.4f})"
+            f"{name:<10} {cells['epochs'][0]:.0%} ({cells['epochs'][1]:.0%})".ljust(28)
+            + f"{cells['pruned'][0]:.0f} ({cells['pruned'][1]:.0f})".ljust(17)
+            + f"{cells['lost'][0]:.4f} ({cells['lost'][1]:.4f})"
         )
     RESULTS.mkdir(exist_ok=True)
     content = {"trials": len(trained), "epochs": len(trained[0]), "orders": asked.orders, "pruners": rows}

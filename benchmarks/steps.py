@@ -1,11 +1,11 @@
-"""What a training step costs through `prenda train`, beside the same step in a bare PyTorch loop.
+"""Time of a training step in `prenda train`, compared with the same step in a bare PyTorch loop.
 
     python benchmarks/steps.py                              prints the ratios, dense and convolutional
-    python benchmarks/steps.py --most dense=1.5 cnn=1.2     and fails where one is larger: what `.ci/run` calls
+    python benchmarks/steps.py --most dense=1.5 cnn=1.2     fails if a ratio is larger: `.ci/run` calls this
 
-An epoch of each in turn, in one process, on the same images and threads, so that whatever else the machine does slows
-both. The figure is the median of the epochs' ratios. What is too slow is measured once more before it counts: two
-seconds of a neighbour's work are no reason to fail.
+Epochs of both alternate in one process, on the same images and threads, so that other load on the machine slows both.
+The figure is the median of the epochs' ratios. A ratio that is too large is measured again before it counts, because a
+short burst of other load is no reason to fail.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from typing import Any
 
 import pytorch_lightning as pl
 from hydra import compose, initialize_config_dir
-from omegaconf import DictConfig
 
 from loops.bare import train_epoch
 from loops.task import Task
 from loops.watch import Watch
+from prenda.config.convert import register, typed
 from prenda.config.instantiate import build
 from prenda.config.paths import CONFIG_DIR
-from prenda.config.schema import register
+from prenda.config.schema import TrainConfig
 from prenda.training.train import train
 
 IMAGES = {"dense": 51_200, "cnn": 6_400}  # an epoch
@@ -36,13 +36,13 @@ DATA = Path(__file__).parents[1] / "data"
 
 
 class Beside(Watch):
-    """Times a bare epoch after each of Lightning's, on a copy of the network.
+    """Callback that times a bare epoch after each Lightning epoch, on a copy of the network.
 
     Attributes:
         bare: Seconds of each bare epoch.
     """
 
-    def __init__(self, config: DictConfig) -> None:
+    def __init__(self, config: TrainConfig) -> None:
         super().__init__()
         self.config = config
         self.bare: list[float] = []
@@ -52,8 +52,8 @@ class Beside(Watch):
         split = data.split("train")
         self.images, self.labels = data.normalized(split.images), split.labels
         self.network = copy.deepcopy(pl_module.backbone).train()
-        self.optimizer = build(self.config, "optimizer")(self.network.parameters())
-        self.scheduler = build(self.config, "scheduler")(self.optimizer, 10_000)
+        self.optimizer = build(self.config.optimizer, "optimizer")(self.network.parameters())
+        self.scheduler = build(self.config.scheduler, "scheduler")(self.optimizer, 10_000)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         started = self.clock()
@@ -61,16 +61,16 @@ class Beside(Watch):
         self.bare.append(self.clock() - started)
 
     def ratios(self) -> list[float]:
-        """Of each epoch that counts."""
+        """Return the ratio of each measured epoch."""
         return [ours / bare for ours, bare in zip(self.measured().steps, self.bare[1:], strict=True)]
 
 
 def measure(task: Task) -> float:
-    """Trains once, and prints and returns the ratio."""
+    """Train once; print and return the ratio."""
     register()
     with tempfile.TemporaryDirectory() as home, initialize_config_dir(str(CONFIG_DIR)):
         os.environ["PRENDA_HOME"] = home
-        config = compose("train", task.overrides())
+        config = typed(compose("train", task.overrides()))
         beside = Beside(config)
         train(config, Path(home) / "run", [beside])
     ratio = statistics.median(beside.ratios())
@@ -81,7 +81,7 @@ def measure(task: Task) -> float:
 
 
 def too_slow(task: Task, most: float) -> bool:
-    """Whether the ratio is larger than allowed, twice."""
+    """Return whether the ratio is larger than allowed in two measurements."""
     return measure(task) > most and measure(task) > most
 
 
@@ -92,13 +92,13 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--epochs", type=int, default=7, help="of each (default: %(default)s)")
     parser.add_argument("--threads", type=int, default=os.cpu_count(), help="(default: all cores)")
     parser.add_argument("--data", default="fashion_mnist", help="data set (default: %(default)s)")
-    given = parser.parse_args(arguments)
+    asked = parser.parse_args(arguments)
     most = {network: float("inf") for network in IMAGES} | {
-        network: float(ratio) for network, ratio in (each.split("=") for each in given.most)
+        network: float(ratio) for network, ratio in (pair.split("=") for pair in asked.most)
     }
     failed = False
     for network, images in IMAGES.items():
-        task = Task(network, given.images or images, given.epochs, given.threads, str(DATA), given.data)
+        task = Task(network, asked.images or images, asked.epochs, asked.threads, str(DATA), asked.data)
         if too_slow(task, most[network]):
             print(f"{network}: {most[network]:.2f} times is allowed (benchmarks/steps.py --most).", file=sys.stderr)
             failed = True

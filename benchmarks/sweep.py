@@ -1,10 +1,10 @@
-"""What a sweep costs: two workers against one, and memory over many trials.
+"""Cost of a sweep: speed-up of two workers, memory over many trials, and overhead of a trial.
 
     python benchmarks/sweep.py workers            eight dense trials with one worker and with two, A B A B
-    python benchmarks/sweep.py memory             the largest memory of a sweep's processes, over 50 trials
-    python benchmarks/sweep.py cost               what a trial costs the driver and an MLflow server on sqlite
+    python benchmarks/sweep.py memory             the peak memory of a sweep's processes, over 50 trials
+    python benchmarks/sweep.py cost               the cost of a trial for the driver and an MLflow server on sqlite
 
-Each prints a table and writes benchmarks/results/sweep_<name>.json. Run it on a machine that does nothing else.
+Each prints a table and writes benchmarks/results/sweep_<name>.json. Run it on an idle machine.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def sweep(home: str, *arguments: str) -> subprocess.Popen[bytes]:
 
 
 def seconds(workers: int, trials: int) -> float:
-    """Of a whole sweep, from the command to its end."""
+    """Return the seconds of a whole sweep, from the command to its end."""
     with tempfile.TemporaryDirectory() as home:
         started = time.perf_counter()
         if sweep(home, f"workers={workers}", f"seed=range({trials})").wait():
@@ -46,7 +46,7 @@ def seconds(workers: int, trials: int) -> float:
 
 
 def workers(repeats: int) -> dict[str, Any]:
-    """Eight trials with one worker and with two, in turn."""
+    """Measure eight trials with one worker and with two, alternating."""
     taken: dict[int, list[float]] = {1: [], 2: []}
     for _ in range(repeats):
         for count in taken:
@@ -57,7 +57,7 @@ def workers(repeats: int) -> dict[str, Any]:
 
 
 def memory(trials: int) -> dict[str, Any]:
-    """The driver's and the largest trial's resident memory in MiB, as the trials go by."""
+    """Measure the resident memory of the driver and the largest trial in MiB, early and late in a sweep."""
     by_trial: dict[int, dict[str, float]] = {}
     with tempfile.TemporaryDirectory() as home:
         process = sweep(home, "workers=2", f"seed=range({trials})", "trainer.epochs=1", "data.limit_train=10000")
@@ -79,7 +79,7 @@ def memory(trials: int) -> dict[str, Any]:
 
 
 def cost(trials: int) -> dict[str, Any]:
-    """Requests and processor seconds of an MLflow server, and processor seconds of the driver, for each trial."""
+    """Measure requests and CPU seconds of an MLflow server, and CPU seconds of the driver, for each trial."""
     with tempfile.TemporaryDirectory() as home, (Path(home) / "server.log").open("w") as log:
         port = _free_port()
         command = [
@@ -109,7 +109,7 @@ def cost(trials: int) -> dict[str, Any]:
 
 
 def _sweep_cost(home: str, server: subprocess.Popen[bytes], settings: list[str], trials: int) -> dict[str, float]:
-    """What a sweep of so many trials takes."""
+    """Measure the cost of a sweep with so many trials."""
     served, log = psutil.Process(server.pid), Path(home) / "server.log"
     before = _processor([served, *served.children(recursive=True)]), log.read_text().count("HTTP/1.1")
     folder = Path(home) / f"sweep_{trials}"
@@ -128,7 +128,7 @@ def _sweep_cost(home: str, server: subprocess.Popen[bytes], settings: list[str],
 
 
 def _processor(processes: list[psutil.Process]) -> float:
-    """Processor seconds that these have used."""
+    """Return the CPU seconds that the processes have used."""
     total = 0.0
     for process in processes:
         with suppress(psutil.NoSuchProcess):
@@ -137,9 +137,9 @@ def _processor(processes: list[psutil.Process]) -> float:
 
 
 def _free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
 
 
 def _wait_for(port: int) -> None:

@@ -1,4 +1,4 @@
-"""How the benchmarks write down what they found."""
+"""Markdown and JSON files of benchmark results."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ RESULTS = Path(__file__).parent / "results"
 
 
 def table(headers: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) -> str:
-    """A Markdown table that reads well as it is, its first columns to the left and the others to the right."""
+    """Return a Markdown table with aligned source text: `left` columns to the left, the others to the right."""
     widths = [max(map(len, column)) for column in zip(headers, *rows, strict=True)]
     rule = ["-" * width if place < left else "-" * (width - 1) + ":" for place, width in enumerate(widths)]
 
@@ -26,14 +26,14 @@ def table(headers: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) 
 
 
 def told(machine: dict[str, Any]) -> str:
-    """The machine in a sentence."""
+    """Return the machine in a sentence."""
     known = ("cores", "processor", "memory_gib")
     versions = ", ".join(f"{name} {version}" for name, version in machine.items() if name not in known)
     return f"{machine['processor']}, {machine['cores']} cores, {machine['memory_gib']} GiB; {versions}."
 
 
 def write(name: str, content: dict[str, Any], text: str, folder: Path = RESULTS) -> None:
-    """Leaves `name`.json and `name`.md."""
+    """Write `name`.json and `name`.md."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / f"{name}.json").write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
     (folder / f"{name}.md").write_text(text.rstrip() + "\n", encoding="utf-8")

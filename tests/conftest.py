@@ -10,18 +10,18 @@ from typing import Any
 import pytest
 import torch
 from hydra import compose, initialize_config_dir
-from omegaconf import DictConfig
 
+from prenda.config.convert import register, typed
 from prenda.config.paths import CONFIG_DIR, REPOSITORY
-from prenda.config.schema import register
-from prenda.data.sources import SOURCES, _absent
+from prenda.config.schema import TrainConfig
+from prenda.data.datasets.fashion_mnist import DATA_SET as FASHION_MNIST
 
 # The least that trains: 200 generated pictures, one epoch, no MLflow, no pictures.
 TINY = ("data=generated", "data.limit_train=200", "trainer=cpu", "trainer.epochs=1", "tracking=offline", "report=none")
 REAL_DATA = REPOSITORY / "data"
 
 _SKIP = pytest.mark.skipif(
-    bool(_absent(SOURCES["fashion_mnist"], REAL_DATA)),
+    bool(FASHION_MNIST.absent(REAL_DATA)),
     reason="Fashion-MNIST is not in data/: `make train` or `prenda data fetch` brings it",
 )
 
@@ -39,11 +39,11 @@ def _own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     torch.set_num_threads(1)
 
 
-def configured(*overrides: str) -> DictConfig:
+def configured(*overrides: str) -> TrainConfig:
     """The configuration that `prenda train` would compose from the same overrides."""
     register()
     with initialize_config_dir(str(CONFIG_DIR)):
-        return compose("train", ["trainer.threads=1", *overrides])
+        return typed(compose("train", ["trainer.threads=1", *overrides]))
 
 
 @pytest.fixture

@@ -21,13 +21,13 @@ def measure(task: Task) -> Measured:
     config, data = prepared(task)
     # Lightning, which prenda imports, sets it; torch's Adam then looks for a GPU's library at every step.
     os.environ.pop("PYTORCH_NVML_BASED_CUDA_CHECK", None)
-    network = build(config, "backbone", image_shape=data.image_shape, num_classes=len(data.class_names))
+    network = build(config.backbone, "backbone", image_shape=data.image_shape, num_classes=len(data.class_names))
     network.train().to(memory_format=torch.channels_last)
     split = data.split("train")
     images = data.normalized(split.images).contiguous(memory_format=torch.channels_last)
-    optimizer = build(config, "optimizer")(network.parameters())
+    optimizer = build(config.optimizer, "optimizer")(network.parameters())
     steps = config.trainer.epochs * -(-len(images) // task.batch_size)
-    scheduler = build(config, "scheduler")(optimizer, steps)
+    scheduler = build(config.scheduler, "scheduler")(optimizer, steps)
     starts, ends = [time.perf_counter()], []
     for _ in range(config.trainer.epochs):
         train_epoch(network, optimizer, scheduler, images, split.labels, task.batch_size, task.precision)

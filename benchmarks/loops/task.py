@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from omegaconf import DictConfig
     from torch import nn
 
+    from prenda.config.schema import TrainConfig
     from prenda.data.datamodule import ImageDataModule
 
 BACKBONES = {"dense": "dense", "cnn": "cnn", "residual": "resnet"}  # files of conf/backbone by network
@@ -79,20 +79,19 @@ class Measured:
         return cls(parameters, steps[WARM_UP:], whole[WARM_UP:], versions or {})
 
 
-def prepared(task: Task) -> tuple[DictConfig, ImageDataModule]:
+def prepared(task: Task) -> tuple[TrainConfig, ImageDataModule]:
     """The configuration and the images that `prenda train` would have; seeds and threads are set as it sets them."""
     from hydra import compose, initialize_config_dir
 
+    from prenda.config.convert import register, typed
     from prenda.config.paths import CONFIG_DIR
-    from prenda.config.schema import register
-    from prenda.data.datamodule import from_config
-    from prenda.training.build import settle
+    from prenda.training.build import build_data, prepare_process
 
     register()
     with initialize_config_dir(str(CONFIG_DIR)):
-        config = compose("train", task.overrides())
-    settle(config, processes=1)
-    data = from_config(config)
+        config = typed(compose("train", task.overrides()))
+    prepare_process(config, processes=1)
+    data = build_data(config)
     data.prepare_data()
     data.setup()
     return config, data

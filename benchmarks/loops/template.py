@@ -69,7 +69,7 @@ class TemplateClassifier(pl.LightningModule):
 def measure(task: Task) -> Measured:
     """The network and the images are prenda's; everything else is Lightning's default."""
     config, data = prepared(task)
-    network = build(config, "backbone", image_shape=data.image_shape, num_classes=len(data.class_names))
+    network = build(config.backbone, "backbone", image_shape=data.image_shape, num_classes=len(data.class_names))
     watch = Watch()
     with tempfile.TemporaryDirectory() as folder:
         trainer = pl.Trainer(

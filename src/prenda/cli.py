@@ -1,52 +1,73 @@
-"""The `prenda` command: parses, then hands over. Nothing heavy is imported before a command needs it."""
+"""Entry point of the `prenda` command. Heavy libraries are imported only by the commands that need them."""
 
 from __future__ import annotations
 
 import argparse
 import errno
 import os
+import platform
+import shlex
 import sys
 import traceback
 from collections.abc import Callable, Sequence
 
 from prenda import __version__
 from prenda.commands import compare, data, evaluate, models, promote, resume, train, ui
+from prenda.errors import RUN_FOLDER, UserError
+from prenda.system.redaction import without_passwords
 
-NO_ROOM = ": make room on the disks of outputs/, mlruns/ and temporary files, then `prenda resume RUN`"
+NO_ROOM = "make room on the disks of outputs/, mlruns/ and temporary files, then `prenda resume RUN`"
+NO_PERMISSION = "give yourself permission, or name another folder; PRENDA_HOME moves outputs/ and mlruns/"
+REMEDIES = {  # for errors of the operating system, which are no bugs of prenda
+    errno.ENOSPC: NO_ROOM,
+    errno.EDQUOT: NO_ROOM,
+    errno.ENOENT: "correct the path, or restore the file",
+    errno.EACCES: NO_PERMISSION,
+    errno.EPERM: NO_PERMISSION,
+    errno.EROFS: NO_PERMISSION,
+    errno.EADDRINUSE: "give another port, or end the program that uses it",
+}
 COMMANDS = (train, resume, evaluate, compare, promote, models, data, ui)
-PACKAGE = __file__.removesuffix("cli.py")
 EPILOG = """
-prenda train takes Hydra overrides, and has a help of its own: prenda train --help
+prenda train takes Hydra overrides and has its own help: prenda train --help
 
 examples:
-  prenda train                                   the default network on Fashion-MNIST
-  prenda train backbone=dense trainer.epochs=3   another network, shorter
-  prenda train -m backbone=dense,cnn seed=0,1    a grid of four runs; the same again does what is left
-  prenda train -m search=architecture workers=2  a search, two trials at a time
-  prenda resume RUN                              goes on with an interrupted run
-  prenda evaluate RUN                            scores a recorded run again
-  prenda compare RUN RUN                         scores side by side, and whether they differ by more than luck
-  prenda promote RUN                             makes it the champion, if it is better than the champion
-  prenda data show                               a picture of random samples of each class
-  prenda ui                                      MLflow's UI on this project's runs
+  prenda train                                   # the default network on Fashion-MNIST
+  prenda train backbone=dense trainer.epochs=3   # another network, fewer epochs
+  prenda train -m backbone=dense,cnn seed=0,1    # a grid of four runs; run it again to resume
+  prenda train -m search=architecture workers=2  # a search, two trials at a time
+  prenda resume RUN                              # resume an interrupted run
+  prenda evaluate RUN                            # score a recorded run again
+  prenda compare RUN RUN                         # compare runs and test the differences for significance
+  prenda promote RUN                             # register its model; make it champion if significantly better
+  prenda data show                               # draw random samples of each class
+  prenda ui                                      # open MLflow's UI on this project's runs
 """
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; return its exit code: 0 done, 1 failed, 2 wrong input, 128+N stopped by signal N."""
+    """Run one command; return its exit code.
+
+    Exit codes:
+        0: Done.
+        1: Failed. A bug is shown with its traceback and what to attach to a report. A full disk, a missing file, a
+            missing permission or a port in use is shown in one line. A sweep with failed trials also ends with 1.
+        2: An error that the user can correct, such as a wrong argument or setting, shown without a traceback.
+        128 + N: Stopped by signal N, such as 130 for Ctrl-C and 143 for SIGTERM.
+    """
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     if arguments[:1] == ["train"]:
-        return _guarded(lambda: train.run(arguments[1:]))
-    if arguments[:1] == ["-sc"]:  # what Hydra's completion script calls, for whichever command is being typed
-        return _complete(arguments)
+        return _guarded(lambda: train.run(arguments[1:]), arguments)
+    if arguments[:1] == ["-sc"]:  # called by Hydra's completion script, for any command
+        return _guarded(lambda: _complete(arguments), arguments)
     parsed = _parser().parse_args(arguments)
-    return _guarded(lambda: parsed.run_command(parsed))
+    return _guarded(lambda: parsed.run_command(parsed), arguments)
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         "prenda",
-        description="Classifies garments from a picture.",
+        description="Train, compare and promote image classifiers for garments.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -57,29 +78,47 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _guarded(command: Callable[[], int]) -> int:
-    """Runs a command; what a user can mend is told in one line, anything else with its traceback.
-
-    A ValueError is the user's if this package raised it; one that comes out of a library is nobody's yet.
-    """
+def _guarded(command: Callable[[], int], arguments: Sequence[str]) -> int:
+    """Run a command; show an error that the user can correct as its text, and a bug with its traceback."""
     try:
         return command()
     except KeyboardInterrupt:
         return 128 + 2
-    except BrokenPipeError:  # the reader of our output has gone
+    except BrokenPipeError:  # the reader of the output has closed it
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
-    except (ValueError, OSError) as error:
-        raised_in = traceback.extract_tb(error.__traceback__)[-1].filename
-        if isinstance(error, ValueError) and not raised_in.startswith(PACKAGE):
-            raise
-        hint = NO_ROOM if isinstance(error, OSError) and error.errno == errno.ENOSPC else ""
-        print("\n".join([f"prenda: {error}{hint}", *getattr(error, "__notes__", [])]), file=sys.stderr)
-        return 2 if isinstance(error, ValueError) else 1
+    except UserError as error:
+        print("\n".join([f"prenda: {error}", *getattr(error, "__notes__", [])]), file=sys.stderr)
+        return 2
+    except Exception as error:
+        remedy = REMEDIES.get(error.errno or 0) if isinstance(error, OSError) else None
+        if remedy is None:
+            traceback.print_exc()
+            print(_bug_report(error, arguments), file=sys.stderr)
+        else:
+            print("\n".join([f"prenda: {error}: {remedy}", *getattr(error, "__notes__", [])]), file=sys.stderr)
+        return 1
+
+
+def _bug_report(error: Exception, arguments: Sequence[str]) -> str:
+    """Return the lines below a traceback that say what a bug report needs."""
+    folder = next((note for note in getattr(error, "__notes__", []) if note.startswith(RUN_FOLDER)), None)
+    command = without_passwords(shlex.join(["prenda", *arguments]))
+    files = "the output of `pip freeze`" if folder is None else "its config.yaml, error.txt and environment.txt"
+    return "\n".join(
+        [
+            "",
+            "prenda: this is a bug, not a mistake in the command. Report it with the traceback above and:",
+            f"  Versions: prenda {__version__}, Python {platform.python_version()}, {platform.platform()}",
+            f"  Command: {command}",
+            *([] if folder is None else [f"  {folder}"]),
+            f"  Attach {files}.",
+        ]
+    )
 
 
 def _complete(arguments: list[str]) -> int:
-    """Suggest commands, and after `train` what Hydra suggests."""
+    """Print completions: the commands, and after `train` those of Hydra."""
     command, _, line = os.environ.get("COMP_LINE", "").partition(" ")
     if not line.lstrip().startswith("train "):
         print(*(module.__name__.rpartition(".")[2] for module in COMMANDS))

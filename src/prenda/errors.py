@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+RUN_FOLDER = "Run folder: "  # start of the note that names the run in an error that is no UserError
+
 
 class UserError(ValueError):
     """An error that the user can correct: `prenda` prints its text without a traceback and exits with code 2.
@@ -12,11 +14,11 @@ class UserError(ValueError):
 
 
 class ConfigError(UserError):
-    """A setting, or a combination of settings, that no run can use."""
+    """An invalid setting, or an invalid combination of settings."""
 
 
 class DataError(UserError):
-    """A data set that is not available, or whose files are not what they should be."""
+    """A data set that is not available, or whose files are invalid."""
 
 
 class TrackingError(UserError):
@@ -28,4 +30,4 @@ class CheckpointError(UserError):
 
 
 class BundleError(UserError):
-    """A bundle that cannot be written, or that is not what was written."""
+    """A bundle that cannot be written, or that is missing or damaged."""

@@ -1,4 +1,4 @@
-"""Optimisers that torch does not have whole."""
+"""Optimisers beyond those of torch."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch.optim import AdamW, Muon, Optimizer
 
 
 class MuonWithAdamW(Optimizer):
-    """Muon for matrices and convolutions, AdamW for everything with one dimension.
+    """Optimiser that uses Muon for matrices and convolutions, and AdamW for vectors such as biases.
 
     torch's Muon takes matrices only; a convolution's weight (O, I, H, W) is the matrix (O, I*H*W), seen through a view
     of the same memory (Jordan and others, 2024, https://kellerjordan.github.io/posts/muon/).
@@ -33,11 +33,11 @@ class MuonWithAdamW(Optimizer):
         if vectors:
             self._parts.append(AdamW(vectors, lr=adamw_lr, weight_decay=weight_decay, fused=True))
         super().__init__(params, {})
-        # The parts' own groups, so that a scheduler that sets a rate here sets it there.
+        # The groups of the parts themselves, so that a scheduler's learning rate reaches the parts.
         self.param_groups = [group for part in self._parts for group in part.param_groups]
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
-        """Updates every parameter once."""
+        """Update every parameter once."""
         loss = None
         if closure is not None:
             with torch.enable_grad():
@@ -49,24 +49,24 @@ class MuonWithAdamW(Optimizer):
         return loss
 
     def zero_grad(self, set_to_none: bool = True) -> None:
-        """Clears the gradients of the network's own parameters too."""
+        """Clear all gradients, those of the network's own parameters included."""
         super().zero_grad(set_to_none)
         for weight in self._weights:
             weight.grad = None
 
     def state_dict(self) -> dict[str, Any]:
-        """Plain types: one state for each part."""
+        """Return the state of each part, in plain types."""
         return {"parts": [part.state_dict() for part in self._parts]}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Restores what `state_dict` gave."""
+        """Restore a state that `state_dict` returned."""
         for part, state in zip(self._parts, state_dict["parts"], strict=True):
             part.load_state_dict(state)
         self.param_groups = [group for part in self._parts for group in part.param_groups]
 
 
 def _as_matrix(weight: Tensor, like: Tensor | None = None) -> Tensor:
-    """A view (O, rest) of a weight (O, …), whichever memory format it or the weight it belongs to has."""
+    """Return a view (O, rest) of a weight (O, …) or its gradient, in any memory format."""
     like = weight if like is None else like
     if weight.ndim == 4 and not like.is_contiguous():
         weight = weight.permute(0, 2, 3, 1)  # channels_last: this order is the memory's own

@@ -1,6 +1,6 @@
-"""Learning rates over a run: each takes the optimiser and the number of its steps, and is stepped after each.
+"""Learning rate schedules: each takes the optimiser and its total number of steps, and is stepped after each step.
 
-Every parameter group keeps its own rate as the peak.
+Every parameter group keeps its own learning rate as the peak.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from torch.optim.lr_scheduler import ConstantLR, CosineAnnealingLR, LRScheduler,
 
 
 def constant(optimizer: Optimizer, total_steps: int) -> LRScheduler:
-    """The optimiser's rate, unchanged."""
+    """Return a schedule that keeps the optimiser's learning rate."""
     return ConstantLR(optimizer, factor=1.0, total_iters=total_steps)
 
 
 def one_cycle(optimizer: Optimizer, total_steps: int, warmup: float = 0.3) -> LRScheduler:
-    """Up from 1/25 of the rate to the rate over `warmup` of the steps, then down to nothing.
+    """Return a schedule that rises from 1/25 of the learning rate over `warmup` of the steps, then falls to almost 0.
 
     Raises:
         ValueError: If `warmup` is not between 0 and 1.
@@ -29,13 +29,13 @@ def one_cycle(optimizer: Optimizer, total_steps: int, warmup: float = 0.3) -> LR
             f"scheduler.warmup is {warmup!r}: it must be more than 0 and less than 1, a part of the steps."
         )
     peaks, total_steps = [group["lr"] for group in optimizer.param_groups], max(total_steps, 2)
-    if warmup * total_steps == 1:  # going up in no step at all, which torch divides by
+    if warmup * total_steps == 1:  # the warm-up then has a length of 0, by which torch divides
         warmup *= 1 + 1e-9
     return OneCycleLR(optimizer, peaks, total_steps=total_steps, pct_start=warmup, cycle_momentum=False)
 
 
 def cosine(optimizer: Optimizer, total_steps: int, final: float = 0.0) -> LRScheduler:
-    """Half a cosine from the rate down to `final` times the first group's rate.
+    """Return a half cosine from the learning rate down to `final` times the first group's learning rate.
 
     Raises:
         ValueError: If `final` is not between 0 and 1.
@@ -50,7 +50,7 @@ def cosine(optimizer: Optimizer, total_steps: int, final: float = 0.0) -> LRSche
 def step(
     optimizer: Optimizer, total_steps: int, milestones: Sequence[float] = (0.5, 0.75), factor: float = 0.1
 ) -> LRScheduler:
-    """The rate times `factor` after each milestone, which are parts of the steps.
+    """Return a schedule that multiplies the learning rate by `factor` at each milestone, a part of the steps.
 
     Raises:
         ValueError: If a milestone is not between 0 and 1.

@@ -10,7 +10,7 @@ SEEN = {
     "starts": [110.0, 118.0, 126.0],
     "ends": [117.0, 124.0],
     "returned": 147.0,
-    "durations": {"evaluate": 2.0, "_bundle": 5.0, "_score": 10.0},
+    "durations": {"evaluate": 2.0, "_bundle": 5.0, "finish": 10.0},
 }
 
 
@@ -28,5 +28,5 @@ def test_around_the_epochs_is_told_for_more_of_them():
 
 
 def test_a_run_without_a_bundle_has_its_parts_too():
-    seen = SEEN | {"durations": {"evaluate": 2.0, "_score": 10.0}}
+    seen = SEEN | {"durations": {"evaluate": 2.0, "finish": 10.0}}
     assert around.parts(seen, 100.0, 150.0)["bundle"] == 0

@@ -19,8 +19,8 @@ from prenda.backbones.resnet import ResNet
 from prenda.backbones.torchvision import TorchvisionNet
 from prenda.bundle import export
 from prenda.bundle import format as bundle
-from prenda.data.generated import generate
-from prenda.data.sources import GARMENTS
+from prenda.data.datasets.fashion_mnist import GARMENTS
+from prenda.data.datasets.generated import generate
 from prenda.errors import BundleError
 from prenda.training.test_time_views import Views
 

@@ -76,7 +76,7 @@ def test_a_ray_cluster_loses_a_node(sweeps: Sweeps, ray_nodes: RayNodes, shared,
             process.kill()
             ray_nodes.start_worker_node()
     assert process.returncode == 0, printed
-    assert "goes on: Ray: " in printed
+    assert "resumes: Ray: " in printed
     assert sweeps.states() == ["finished"] * 3
     assert statuses(mlflow_server, sweeps.home.parent.name) == {"FINISHED": 3}
     logs = [log.read_text() for log in sweeps.home.rglob("log.txt")]

@@ -1,15 +1,24 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import os
+import platform
 import socket
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import cast
 
 import pytest
+from omegaconf import OmegaConf
 
-from prenda.cli import _guarded, _parser, main
+from prenda import __version__, cli
+from prenda.cli import _parser, main
+from prenda.config.schema import TrainConfig
+from prenda.data.datasets import names
+from prenda.errors import DataError
 from tests.conftest import TINY
 
 HEAVY = {"torch", "numpy", "mlflow", "pytorch_lightning", "matplotlib", "scipy", "onnxruntime", "optuna", "hydra"}
@@ -72,44 +81,124 @@ def test_tab_completion_offers_groups_and_their_files(tmp_path):
     assert "trainer.epochs=" in press_tab("prenda train backbone=dense trainer.ep")
 
 
+def test_a_wrong_override_is_refused_in_one_sentence(prenda):
+    done = prenda("train", "optimizer.lrr=1")
+    assert done.returncode == 2
+    assert done.stderr.startswith("prenda: There is no setting optimizer.lrr (optimizer.lrr=1). Did you mean optimizer")
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("words", [[], ["-m"]], ids=["run", "sweep"])
+def test_a_setting_that_cannot_work_is_told_in_its_own_lines_alone(words, capfd):
+    """Hydra would print `Error executing job with overrides` before it."""
+    assert main(["train", *words, *TINY, "backbone=cnn", "backbone.filters=[8,8,8,8,8]"]) == 2
+    told = capfd.readouterr().err
+    assert told.startswith("prenda: backbone.filters is [8, 8, 8, 8, 8]: nothing is left of images of 28x28 after")
+    assert told.count("\n") == (2 if words else 1)  # a sweep says where it was found, too
+
+
+BUGS = {
+    "zip": ("[*zip([1], [], strict=True)]", "ValueError: zip() argument 2 is shorter than argument 1"),
+    "max": ("max([])", "ValueError: max() "),
+    "int": ("int('x')", "ValueError: invalid literal for int() with base 10: 'x'"),
+    "key": ("{}['a']", "KeyError: 'a'"),
+    "omegaconf": (
+        "OmegaConf.structured(TrainConfig).epohcs",
+        "ConfigAttributeError: Key 'epohcs' not in 'TrainConfig'",
+    ),
+}
+
+
+def bug_of(code: str, module: str) -> Callable[..., None]:
+    """A function of the package, as its file and frames show, in which C code raises an error that nobody meant."""
+    source = f"def with_a_bug(*arguments, **settings):\n    {code}\n"
+    namespace = {"OmegaConf": OmegaConf, "TrainConfig": TrainConfig}
+    exec(compile(source, str(Path(cli.__file__).parent / module), "exec"), namespace)
+    return cast(Callable[..., None], namespace["with_a_bug"])
+
+
+@pytest.mark.parametrize("bug", BUGS)
+def test_a_bug_keeps_its_traceback_and_says_what_to_attach(bug, monkeypatch, capfd):
+    code, told = BUGS[bug]
+    monkeypatch.setattr("prenda.report.samples.fetch", bug_of(code, "report/samples.py"))
+    assert main(["data", "fetch", "generated"]) == 1
+    printed = capfd.readouterr().err
+    assert "Traceback (most recent call last):" in printed
+    assert "in with_a_bug" in printed
+    assert told in printed
+    assert "prenda: this is a bug, not a mistake in the command." in printed
+    assert f"prenda {__version__}, Python {platform.python_version()}, {platform.platform()}" in printed
+    assert "Command: prenda data fetch generated\n" in printed
+    assert "Attach the output of `pip freeze`." in printed
+
+
+@pytest.mark.parametrize("bug", BUGS)
+def test_a_bug_in_a_training_names_the_run_folder(bug, monkeypatch, capfd, tmp_path):
+    code, told = BUGS[bug]
+    monkeypatch.setattr("prenda.training.train.fit", bug_of(code, "training/fit.py"))
+    folder = tmp_path / "run"
+    assert main(["train", *TINY, f"hydra.run.dir={folder}", "tracking.uri=http://me:secret@host"]) == 1
+    printed = capfd.readouterr().err
+    assert told in printed
+    assert "in with_a_bug" in printed
+    assert "Error executing job" not in printed
+    assert f"  Run folder: {folder}\n  Attach its config.yaml, error.txt and environment.txt." in printed
+    assert {"config.yaml", "error.txt", "environment.txt"} <= {path.name for path in folder.iterdir()}
+    assert "secret" not in printed
+
+
+def test_a_bug_that_the_rehearsal_of_a_sweep_finds_keeps_its_traceback(prenda, tmp_path):
+    """Through a class of the user's own, which alone can be wrong in the process that rehearses."""
+    (tmp_path / "shop.py").write_text("class Net:\n    def __init__(self, **settings):\n        {}['a']\n")
+    target = ["backbone=dense", "backbone._target_=shop.Net", "seed=0,1"]
+    done = prenda("train", "-m", *TINY, *target, PYTHONPATH=_path(tmp_path), PRENDA_TRUSTED_TARGETS="shop.*")
+    assert done.returncode == 1
+    assert "shop.py" in done.stderr
+    assert "KeyError: 'a'\nFound before the first trial, with seed=0. There:\nTraceback" in done.stderr
+    assert "prenda: this is a bug" in done.stderr
+    assert not list((tmp_path / "home").rglob("trials"))
+
+
+def _path(folder: Path) -> str:
+    return os.pathsep.join([str(folder), os.environ.get("PYTHONPATH", "")])
+
+
 @pytest.mark.parametrize(
-    ("override", "told"),
+    ("number", "remedy"),
     [
-        ("backbnoe=dense", "Could not override 'backbnoe'"),
-        ("optimizer.lrr=1", "Key 'lrr' is not in struct"),
-        ("data.colour=3", "Key 'colour' not in 'DataConfig'"),
-        ("trainer.epochs=many", "Value 'many' of type 'str' could not be converted to Integer"),
-        ("backbone=lstm", "Could not find 'backbone/lstm'"),
+        (errno.ENOSPC, "make room on the disks of outputs/, mlruns/ and temporary files, then `prenda resume RUN`"),
+        (errno.ENOENT, "correct the path, or restore the file"),
+        (errno.EACCES, "give yourself permission, or name another folder; PRENDA_HOME moves outputs/ and mlruns/"),
+        (errno.EROFS, "give yourself permission, or name another folder"),
+        (errno.EADDRINUSE, "give another port, or end the program that uses it"),
     ],
 )
-def test_a_wrong_override_is_refused_by_name(prenda, override, told):
-    done = prenda("train", override)
-    assert done.returncode == 2
-    assert told in done.stderr
-    assert override.split("=")[0].rpartition(".")[2] in done.stderr
-    assert "Traceback" not in done.stderr
+def test_what_is_wrong_with_the_machine_is_told_in_a_line_with_the_remedy(number, remedy, monkeypatch, capsys):
+    def fail(*_: object) -> None:
+        raise OSError(number, os.strerror(number), "/a/file")
+
+    monkeypatch.setattr("prenda.report.samples.fetch", fail)
+    assert main(["data", "fetch", "generated"]) == 1
+    told = capsys.readouterr().err
+    assert f"prenda: [Errno {number}] {os.strerror(number)}: '/a/file': {remedy}" in told
+    assert told.count("\n") == 1
 
 
-def test_a_setting_that_cannot_work_is_told_in_one_line(prenda):
-    done = prenda("train", *TINY, "backbone=cnn", "backbone.filters=[8,8,8,8,8]")
-    assert done.returncode == 2
-    assert (
-        "prenda: backbone.filters is [8, 8, 8, 8, 8]: nothing is left of images of 28x28 after stage 4" in done.stderr
-    )
-    assert "Traceback" not in done.stderr
+def test_another_error_of_the_system_keeps_its_traceback(monkeypatch, capsys):
+    monkeypatch.setattr("prenda.report.samples.fetch", bug_of("open('/', 'w')", "report/samples.py"))
+    assert main(["data", "fetch", "generated"]) == 1
+    assert "Traceback" in capsys.readouterr().err
 
 
-def test_an_error_that_is_not_the_users_keeps_its_traceback():
-    with pytest.raises(ValueError, match="invalid literal"):
-        _guarded(lambda: int("a library's own"))
+def test_the_notes_of_an_error_are_told_with_it(monkeypatch, capsys):
+    def refuse(*_: object) -> None:
+        error = DataError("data.name is wrong.")
+        error.add_note("The record is not whole.")
+        raise error
 
-
-def test_a_full_disk_is_told_with_what_to_do(capsys):
-    def full() -> int:
-        raise OSError(28, "No space left on device")
-
-    assert _guarded(full) == 1
-    assert "No space left on device: make room on the disks of outputs/, mlruns/" in capsys.readouterr().err
+    monkeypatch.setattr("prenda.report.samples.fetch", refuse)
+    assert main(["data", "fetch", "generated"]) == 2
+    assert capsys.readouterr().err == "prenda: data.name is wrong.\nThe record is not whole.\n"
 
 
 def test_data_show_writes_a_picture(tmp_path, capsys):
@@ -131,7 +220,7 @@ def test_data_fetch_says_what_is_there(capsys):
 
 def test_data_of_an_unknown_name_is_refused(capsys):
     assert main(["data", "fetch", "imagenet"]) == 2
-    assert "data.name is 'imagenet': choose one of fashion_mnist, mnist, kmnist, generated." in capsys.readouterr().err
+    assert f"data.name is 'imagenet': choose one of {', '.join(names())}." in capsys.readouterr().err
 
 
 def test_commands_work_from_any_folder(prenda, tmp_path):

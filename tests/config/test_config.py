@@ -1,17 +1,18 @@
 from __future__ import annotations
 
+from dataclasses import FrozenInstanceError
 from pathlib import Path
 
 import pytest
 from hydra.errors import ConfigCompositionException
 from omegaconf import OmegaConf
-from omegaconf.errors import ConfigAttributeError, ValidationError
+from omegaconf.errors import ConfigKeyError, ValidationError
 
 from prenda.config import paths
+from prenda.config.convert import as_plain, as_yaml, flatten, typed
 from prenda.config.identity import check_folder
 from prenda.config.instantiate import build, trusted_targets
 from prenda.config.paths import CONFIG_DIR, home
-from prenda.config.plain import flatten
 from prenda.config.validation import check
 from prenda.data.datamodule import from_config
 from tests.conftest import configured
@@ -25,10 +26,10 @@ def test_every_file_composes_and_builds(path: Path):
     group, name = path.parts[0], path.stem
     config = configured("data=generated", f"{group}={name}")
     check(config)
-    from_config(config)
-    network = build(config, "backbone", image_shape=(1, 32, 32), num_classes=10)
-    optimizer = build(config, "optimizer")(network.parameters())
-    build(config, "scheduler")(optimizer, 10)
+    from_config(config.data, config.augment)
+    network = build(config.backbone, "backbone", image_shape=(1, 32, 32), num_classes=10)
+    optimizer = build(config.optimizer, "optimizer")(network.parameters())
+    build(config.scheduler, "scheduler")(optimizer, 10)
 
 
 @pytest.mark.parametrize("path", [Path("train.yaml"), *GROUPS, *PARTS], ids=str)
@@ -49,25 +50,37 @@ def test_a_wrong_type_or_key_is_refused():
     assert "Value 'abc' of type 'str' could not be converted to Integer" in str(error.value.__cause__)
     with pytest.raises(ConfigCompositionException, match=r"Error merging override trainer.profile=some"):
         configured("trainer.profile=some")
-    config = configured()
-    with pytest.raises(ConfigAttributeError, match="epohcs"):
-        config.trainer.epohcs = 3
+    plain = as_plain(configured())
+    with pytest.raises(ConfigKeyError, match="epohcs"):
+        typed(plain | {"trainer": {"epohcs": 3}})
     with pytest.raises(ValidationError, match=r"normalize|standard"):
-        config.data.normalize = "none"
+        typed(plain | {"data": {"normalize": "none"}})
+
+
+def test_a_configuration_is_frozen_and_converts_back_unchanged():
+    config = configured("backbone=dense", "data=mnist", "seed=3")
+    with pytest.raises(FrozenInstanceError):
+        config.trainer.epochs = 3
+    assert typed(as_plain(config)) == config
+    assert typed(OmegaConf.create(as_yaml(config))) == config
 
 
 def test_an_untrusted_target_is_never_called(tmp_path, monkeypatch):
     config = configured("backbone._target_=os.mkdir")
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(ValueError, match=r"backbone: os.mkdir cannot be made .* listed in \$PRENDA_TRUSTED_TARGETS"):
-        build(config, "backbone", image_shape=(1, 28, 28), num_classes=10)
+    with pytest.raises(
+        ValueError, match=r"backbone._target_ is os.mkdir, which is not trusted: .* listed in \$PRENDA_TRUSTED_TARGETS"
+    ):
+        build(config.backbone, "backbone", image_shape=(1, 28, 28), num_classes=10)
     assert not list(tmp_path.iterdir())
 
 
 def test_an_unknown_setting_of_a_target_is_told_with_its_group():
     config = configured("+backbone.depth=3")
-    with pytest.raises(ValueError, match=r"backbone: prenda.backbones.cnn.ConvNet cannot be made from .*'depth'"):
-        build(config, "backbone", image_shape=(1, 28, 28), num_classes=10)
+    with pytest.raises(
+        ValueError, match=r"backbone.depth is 3, but prenda.backbones.cnn.ConvNet takes no such setting"
+    ):
+        build(config.backbone, "backbone", image_shape=(1, 28, 28), num_classes=10)
 
 
 def test_trust_is_extended_by_the_environment_alone(monkeypatch):
@@ -91,7 +104,7 @@ def test_flatten_joins_names_with_dots():
 @pytest.fixture
 def folder(tmp_path) -> Path:
     """Of a run with the settings of the default command."""
-    OmegaConf.save(configured(), tmp_path / "config.yaml", resolve=True)
+    (tmp_path / "config.yaml").write_text(as_yaml(configured()))
     return tmp_path
 
 

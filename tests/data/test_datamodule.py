@@ -8,7 +8,7 @@ import torch
 from prenda.data.augment import Augment
 from prenda.data.batches import InMemory, scoring_batches, training_batches
 from prenda.data.datamodule import ImageDataModule, Selection
-from prenda.data.sources import load
+from prenda.data.datasets import find
 from prenda.errors import DataError
 from tests.conftest import REAL_DATA, needs_real_data
 
@@ -30,11 +30,11 @@ def test_train_and_validation_are_disjoint_and_whole():
     assert len(train) == 1800
     assert len(val) == 200
     assert not train & val
-    assert train | val == keys(load("generated", Path()).train_images)
+    assert train | val == keys(find("generated").load(Path()).train_images)
 
 
 def test_the_test_part_is_the_official_one():
-    official = load("generated", Path())
+    official = find("generated").load(Path())
     part = module().split("test")
     assert torch.equal(part.images, official.test_images)
     assert torch.equal(part.labels, official.test_labels)
@@ -63,7 +63,7 @@ def test_a_smaller_training_part_is_part_of_a_larger_one_and_leaves_validation()
 def test_some_classes_are_kept_in_the_order_given():
     data = module(selection=Selection(("Shirt", "Coat"), val_size=40))
     assert data.class_names == ("Shirt", "Coat")
-    official = load("generated", Path())
+    official = find("generated").load(Path())
     assert keys(data.split("test").images[data.split("test").labels == 0]) == keys(
         official.test_images[official.test_labels == official.class_names.index("Shirt")]
     )
@@ -82,7 +82,7 @@ def test_too_large_a_validation_part_is_refused():
 
 
 def test_too_many_training_images_are_refused():
-    with pytest.raises(DataError, match=r"data.limit_train is 1801, but 1800 training images are left after the cut"):
+    with pytest.raises(DataError, match=r"data.limit_train is 1801, but 1800 training images remain after the split"):
         module(selection=Selection(val_size=200, limit_train=1801))
 
 
@@ -112,6 +112,37 @@ def test_unit_normalisation_is_from_nought_to_one():
     data = module(normalize="unit")
     images = torch.tensor([0, 255], dtype=torch.uint8).view(2, 1, 1, 1)
     assert data.normalized(images).flatten().tolist() == pytest.approx([0, 1])
+
+
+COLOUR = """
+import torch
+from prenda.data.contract import CardText, DataSet, LabelledImages
+
+class Colour(DataSet):
+    def load(self, data_dir):
+        pixels = torch.arange(20 * 3 * 8 * 8).remainder(251).to(torch.uint8).view(20, 3, 8, 8)
+        labels = torch.arange(20) % 2
+        return LabelledImages(self.class_names, pixels, labels, pixels, labels)
+
+DATA_SET = Colour(("hat", "scarf"), CardText("Mine.", "Nothing."))
+"""
+
+
+def test_colour_images_keep_their_channels(add):
+    add(COLOUR)
+    data = ImageDataModule("own", Path(), selection=Selection(val_size=4), channels=3)
+    data.setup()
+    assert data.image_shape == (3, 8, 8)
+    images, _ = data.on_after_batch_transfer(next(iter(data.val_dataloader())), 0)
+    assert images.shape == (4, 3, 8, 8)
+    assert not torch.equal(images[:, 0], images[:, 1])
+
+
+def test_colour_images_are_not_taken_for_grey(add):
+    add(COLOUR)
+    data = ImageDataModule("own", Path(), selection=Selection(val_size=4))
+    with pytest.raises(DataError, match=r"data.channels is 1, but the images of own have 3: give data.channels=3"):
+        data.setup()
 
 
 def numbered(count: int) -> InMemory:

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from omegaconf import OmegaConf
 from scipy import stats
 
 from prenda.cli import main
-from prenda.data import sources
-from prenda.data.sources import GARMENTS
+from prenda.config.convert import as_yaml
+from prenda.data.datasets import generated
+from prenda.data.datasets.fashion_mnist import GARMENTS
 from prenda.model_selection.compare import compare
 from prenda.report.tables import write_predictions
 from prenda.scoring.scores import class_scores, score
@@ -24,7 +24,7 @@ from tests.conftest import TINY, configured
 from tests.training.test_train import DENSE
 
 LABELS = np.arange(500) % 10  # of the generated test images
-CONTENT = sources.load("generated", Path()).content_hash
+CONTENT = generated.DATA_SET.load(Path()).content_hash
 
 
 def guesses(*wrong: int, labels: np.ndarray = LABELS) -> np.ndarray:
@@ -37,7 +37,7 @@ def guesses(*wrong: int, labels: np.ndarray = LABELS) -> np.ndarray:
 def kept(folder: Path, probabilities: np.ndarray | None, *overrides: str, labels: np.ndarray = LABELS) -> Path:
     """A run's own folder, with what comparing needs of it."""
     folder.mkdir(parents=True)
-    OmegaConf.save(configured(*TINY, *overrides), folder / "config.yaml", resolve=True)
+    (folder / "config.yaml").write_text(as_yaml(configured(*TINY, *overrides)))
     if probabilities is not None:
         write_predictions(probabilities, labels, GARMENTS, folder / "predictions" / "test.npz")
     return folder
@@ -120,10 +120,10 @@ def test_two_runs_are_shown_in_eighty_columns(two, capsys, monkeypatch):
     assert "A  cnn_batch_norm-fashion_mnist-lr=0.003-seed0  " in printed
     assert "B  dense[relu]  " in printed
     assert re.search(r"│ accuracy +│ +94.00% │ +97.80% │ +\+3.80 │", printed)
-    told = " ".join(printed.split())
-    assert "B is right on 20 images where A is wrong, A on 1 where B is wrong (McNemar, exact, p = 2.1e-05)" in told
-    assert "the difference is more than luck." in told
-    assert "A and B say different classes on 21 of 500 test images; one is right on 21." in told
+    text = " ".join(printed.split())
+    assert "B is right on 20 images where A is wrong, A on 1 where B is wrong. The difference is" in text
+    assert "is statistically significant (McNemar, exact, p = 2.1e-05)." in text
+    assert "A and B predict different classes on 21 of 500 test images; one is right on 21." in text
     names = ("A ", "B ", "Comparison")
     assert max(len(line) for line in printed.splitlines() if not line.startswith(names)) <= 80
     rows = [line.split("│")[1:-1] for line in printed.split("F1 by class")[1].splitlines() if line.startswith("│")]
@@ -132,10 +132,10 @@ def test_two_runs_are_shown_in_eighty_columns(two, capsys, monkeypatch):
     assert changes == sorted(changes, reverse=True)
 
 
-def test_a_small_difference_may_be_luck(tmp_path, capsys):
+def test_a_small_difference_is_not_significant(tmp_path, capsys):
     folders = [kept(tmp_path / name, guesses(*wrong)) for name, wrong in (("a", (1, 2)), ("b", (3,)))]
     compare([str(folder) for folder in folders], recorded=False)
-    assert "p = 1): it may be luck." in " ".join(capsys.readouterr().out.split())
+    assert "The difference is not significant (McNemar, exact, p = 1)." in " ".join(capsys.readouterr().out.split())
 
 
 def test_equal_predictions_are_no_difference(tmp_path, capsys):
@@ -155,10 +155,10 @@ def test_more_runs_are_tested_together_then_in_pairs(tmp_path, capsys):
     assert tuple(found["cochran"].values()) == cochran_q(np.stack(right, axis=1))
     p_values = [mcnemar(right[a], right[b]).p_value for a, b in ((0, 1), (0, 2), (1, 2))]
     assert [pair["holm_p"] for pair in found["pairs"]] == holm(p_values)
-    told = " ".join(capsys.readouterr().out.split())
-    assert "Of 3 runs, B has the highest accuracy (98.00%). Cochran's Q =" in told
-    assert "some of them differ by more than luck. 2 of 3 pairs differ by more than luck" in told
-    assert "On 55 of 500 test images some of the runs are right and others wrong." in told
+    text = " ".join(capsys.readouterr().out.split())
+    assert "B has the highest accuracy (98.00%). Their differences are statistically significant (Cochran's Q =" in text
+    assert "2 of 3 pairs differ significantly (McNemar, exact, Holm-corrected)." in text
+    assert "On 55 of 500 test images some of the runs are right and others wrong." in text
 
 
 def test_runs_that_differ_only_in_seed_are_averaged(tmp_path, capsys):
@@ -175,9 +175,20 @@ def test_runs_that_differ_only_in_seed_are_averaged(tmp_path, capsys):
     assert cnn["runs"] == ["D", "E"]
     assert resnet["means"]["accuracy"] == {"mean": pytest.approx(0.99), "half_width": None}
     assert tuple(found["gap"].values()) == pytest.approx(welch_interval([0.98, 0.96], [0.94, 0.932]))
-    told = " ".join(capsys.readouterr().out.split())
-    assert "│ F │ 1 run │ 99.00% │" in told
-    assert "Mean accuracy of D, E less that of A, B, C: -3.40 ±" in told
+    text = " ".join(capsys.readouterr().out.split())
+    assert "│ F │ 1 run │ 99.00% │" in text
+    assert "Mean accuracy of D, E less that of A, B, C: -3.40 ±" in text
+    assert "points, not significant over seeds (Welch, 95%)." in text
+
+
+def test_groups_that_differ_over_seeds_are_significant(tmp_path, capsys):
+    runs = [("dense", 0, 10), ("dense", 1, 11), ("cnn", 0, 30), ("cnn", 1, 31)]
+    folders = [
+        kept(tmp_path / f"{backbone}{seed}", guesses(*range(wrong)), f"backbone={backbone}", f"seed={seed}")
+        for backbone, seed, wrong in runs
+    ]
+    compare([str(folder) for folder in folders], recorded=False)
+    assert "points, significant over seeds (Welch, 95%)." in " ".join(capsys.readouterr().out.split())
 
 
 def test_many_runs_are_shown_in_part(tmp_path, capsys):
@@ -188,7 +199,7 @@ def test_many_runs_are_shown_in_part(tmp_path, capsys):
     )
     assert len(content(written)["pairs"]) == 21
     printed = capsys.readouterr().out
-    assert "Pairs, the surest 15 of 21" in printed
+    assert "Pairs, the 15 most significant of 21" in printed
     assert "F1 by class, the first 6 runs" in printed
     assert "Of the first 6 runs." in (written / "comparison.html").read_text()
 
@@ -217,7 +228,7 @@ def test_without_the_data_set_the_rest_is_compared(tmp_path, capsys, named):
     printed = capsys.readouterr().out
     missing = "nowhere" if named else str(tmp_path / "gone")
     assert f"No pictures data.dir is {missing}, where FashionMNIST's train-images-idx3-ubyte is missing." in printed
-    assert "With prenda compare, it is --data-dir that takes a folder." in printed
+    assert "In prenda compare, --data-dir sets this folder." in printed
     (written,) = (tmp_path / "home/outputs/compare").glob("*/*")
     assert not (written / "disagreements").exists()
     assert "is missing" in (written / "comparison.html").read_text()
@@ -225,10 +236,12 @@ def test_without_the_data_set_the_rest_is_compared(tmp_path, capsys, named):
 
 @pytest.mark.usefixtures("_in_home")
 def test_other_images_are_not_shown(monkeypatch, capsys):
-    generate = sources.generate
-    monkeypatch.setattr(sources, "generate", lambda count, seed: generate(count, seed + 10))
+    generate = generated.generate
+    monkeypatch.setattr(generated, "generate", lambda count, seed: generate(count, seed + 10))
     compare(["one", "two"], recorded=False)
-    assert "holds other images than the runs were tested on: give --data-dir theirs." in capsys.readouterr().out
+    assert (
+        "holds other images than the runs were tested on: give their folder with --data-dir." in capsys.readouterr().out
+    )
 
 
 def state(home: Path) -> list:
@@ -343,6 +356,13 @@ def test_a_folder_is_refused_that_is_no_whole_run(two, tmp_path, capsys):
     (Path(two[1]) / "predictions/test.npz").write_bytes(b"no archive")
     assert main(["compare", *two]) == 2
     assert f"test.npz of {Path(two[1]).resolve()} cannot be read (" in capsys.readouterr().err
+    config = Path(two[1]) / "config.yaml"
+    config.write_text(config.read_text() + "colour: 3\n")
+    assert main(["compare", *two]) == 2
+    assert "was made by another version of prenda: it has the setting colour, which" in capsys.readouterr().err
+    config.unlink()
+    assert main(["compare", *two]) == 2
+    assert "holds no config.yaml: give the folder of a run that was scored." in capsys.readouterr().err
     assert main(["compare", two[0], f"{two[0]}/../a"]) == 2
     assert "which was given already" in capsys.readouterr().err
 

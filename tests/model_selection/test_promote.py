@@ -12,7 +12,8 @@ import pytest
 from prenda.bundle import export
 from prenda.bundle import format as bundle
 from prenda.cli import main
-from prenda.data.sources import GARMENTS, load
+from prenda.data.datasets import find
+from prenda.data.datasets.fashion_mnist import GARMENTS
 from prenda.tracking.registry import Registry, log_bundle
 from prenda.tracking.store import connect, experiment_id
 from prenda.training.train import train
@@ -51,7 +52,7 @@ class Store:
             (folder / "test.json").write_text(json.dumps(ROWS))
             self.client.log_artifact(run_id, str(folder / "test.json"), "classes")
             about = json.loads((self.home / "bundle/model.json").read_text())
-            scores = {"test/accuracy": right / 500, "test/f1": 0.5}
+            scores = {"test/accuracy": right / 500, "test/f1": 0.5, "test/loss": 0.25}
             content = json.dumps(about | {"run_id": run_id, "scores": scores} | changes)
             (self.home / "bundle/model.json").write_text(content)
             log_bundle(self.client, run_id, self.home / "bundle")
@@ -110,21 +111,22 @@ def test_the_first_becomes_champion_with_its_card(store, model, promote):
     assert (read.folder / "card.md").read_text() == version.description
 
 
-def test_a_better_one_takes_the_place_and_luck_does_not(store, model, promote):
+def test_only_a_significantly_better_one_takes_the_place(store, model, promote):
     runs = [store.run(name, right) for name, right in (("dull", 400), ("lucky", 404), ("good", 420))]
     promote("dull", model)
     code, told = promote("lucky", model)
     assert code == 0
     assert told == (
         f"lucky (version 2 of {model}) is registered, but not champion, which stays dull (version 1 of {model}): "
-        "of 500 test images it has 4 right that version 1 has wrong, and 0 the other way round; luck does as well with "
-        "p = 0.062 (McNemar's test, one-sided; less than 0.05 is no luck). "
+        "of 500 test images it has 4 right that version 1 has wrong, and 0 the other way round: not "
+        "significant (McNemar, exact, one-sided, p = 0.062; the limit is 0.05). "
         "--force REASON makes it champion all the same.\n"
     )
     assert store.champion(model) == runs[0]
     code, told = promote("good", model)
     assert f"good (version 3 of {model}) is the champion now, in place of dull (version 1 of {model}): of 500" in told
-    assert "20 right that version 1 has wrong, and 0 the other way round; luck does as well with p = 9.5e-07" in told
+    assert "20 right that version 1 has wrong, and 0 the other way round: statistically significant" in told
+    assert "significant (McNemar, exact, one-sided, p = 9.5e-07; the limit is 0.05)" in told
     assert store.champion(model) == runs[2]
     lost, won = store.tags(model, 2), store.tags(model, 3)
     assert (lost["prenda.decision"], lost["prenda.p_value"]) == ("kept out", "0.0625")
@@ -137,7 +139,7 @@ def test_a_worse_one_stays_out_however_clear_the_difference(store, model, promot
     best = store.run("best", 450)
     store.run("worst", 100, start=200)
     promote("best", model)
-    assert "p = 1 " in promote("worst", model)[1]
+    assert "not significant (McNemar, exact, one-sided, p = 1;" in promote("worst", model)[1]
     assert store.champion(model) == best
 
 
@@ -223,6 +225,15 @@ def test_a_run_without_what_is_needed_is_told(store, model, promote, files, told
     assert store.registry.versions(model) == []
 
 
+def test_a_run_from_before_bundles_is_told(store, model, promote, tmp_path):
+    run = store.run("old", 400, files=("predictions",))
+    (tmp_path / "scores.json").write_text('{"test/accuracy": 0.8}')
+    store.client.log_artifact(run, str(tmp_path / "scores.json"))
+    code, printed = promote(run, model)
+    assert code == 2
+    assert f"{run!r} was recorded before runs had bundles: train it again." in printed
+
+
 def test_damaged_files_are_told(store, model, promote):
     run = store.run("damaged", 400)
     artifacts = store.home / "mlruns/artifacts"
@@ -288,10 +299,10 @@ def test_models_lists_versions_aliases_and_scores(store, model, promote, capsys)
         promote(name, model)
     assert main(["models", "--model", model]) == 0
     lines = [[cell.strip() for cell in line.split("│")[1:-1]] for line in capsys.readouterr().out.splitlines()]
-    rows = [line[:7] + line[8:] for line in lines if line and line[0].isdigit()]
+    rows = [line[:8] + line[9:] for line in lines if line and line[0].isdigit()]
     assert rows == [
-        ["2", "", "later", "dense", "generated", "0.8040", "0.5000", "kept out"],
-        ["1", "champion", "a[b]", "dense", "generated", "0.8000", "0.5000", "first"],
+        ["2", "", "later", "dense", "generated", "80.40%", "0.5000", "0.2500", "kept out"],
+        ["1", "champion", "a[b]", "dense", "generated", "80.00%", "0.5000", "0.2500", "first"],
     ]
 
 
@@ -305,7 +316,7 @@ def test_a_run_of_a_sweep_gets_its_bundle_when_it_is_promoted(tmp_path, capsys):
     kept = registry.download("prenda@champion", tmp_path / "fetched")
     assert kept.scores["test/accuracy"] == result.scores["test"].metrics["accuracy"]
     session = onnxruntime.InferenceSession(kept.network, providers=["CPUExecutionProvider"])
-    pixels = load("generated", tmp_path).test_images.numpy().astype(np.float32)
+    pixels = find("generated").load(tmp_path).test_images.numpy().astype(np.float32)
     images = (pixels - np.float32(kept.mean[0])) / np.float32(kept.std[0])
     (logits,) = session.run(["logits"], {"images": images})
     np.testing.assert_allclose(logits, result.scores["test"].logits, atol=1e-4)

@@ -45,7 +45,7 @@ ROWS = [
 
 def test_it_says_what_the_model_is_and_how_good():
     text = card(BUNDLE, ROWS, "cnn-seed3")
-    assert text.startswith("# cnn-seed3\n\nTells 2 classes apart in grey pictures of 28x28 pixels.\n")
+    assert text.startswith("# cnn-seed3\n\nClassifies grey pictures of 28x28 pixels into 2 classes.\n")
     titles = [line for line in text.splitlines() if line.startswith("## ")]
     assert titles == [
         "## Intended use",
@@ -57,8 +57,8 @@ def test_it_says_what_the_model_is_and_how_good():
     ]
     for line in (
         f"- Content: SHA-256 `{'ab' * 32}`",
-        "- Test: 2,000 images, kept apart from the start and scored once",
-        "- Validation: 5,000 images cut from training by split seed 0",
+        "- Test: 2,000 images, held out from the start and scored once",
+        "- Validation: 5,000 images split from training with split seed 0",
         "- Backbone: `prenda.backbones.cnn.ConvNet`, filters [32, 64]",
         "- Optimizer: `torch.optim.AdamW`, lr 0.005",
         "- Augmentation: flip 0.5, shift 0",
@@ -66,25 +66,32 @@ def test_it_says_what_the_model_is_and_how_good():
         "- 98,666 parameters",
         "- 109 seconds",
         "- Seed 3, run `0123`",
-        "- accuracy: 0.9250",
+        "- accuracy: 92.50%",
+        "- expected calibration error: 0.0310",
         "| Shirt | 0.800 | 0.750 | 0.774 | 1000 |",
-        "Logits are divided by 1.250, fitted on validation, before they become probabilities.",
+        "Logits are divided by 1.250, fitted on validation, before softmax.",
         "- It is weakest on Shirt, with an F1 of 0.774.",
     ):
         assert line in text.splitlines()
-    assert "0.0310 without, 0.0060 with it" in text
+    assert "0.0310 without temperature scaling, 0.0060 with it" in text
     assert "| accuracy |" not in text
+
+
+def test_a_class_name_with_a_bar_stays_in_its_cell():
+    bundle = dataclasses.replace(BUNDLE, class_names=("T-shirt|top", "Coat"))
+    text = card(bundle, [ROWS[0] | {"class": "T-shirt|top"}], "a")
+    assert r"| T-shirt\|top | 0.800 | 0.750 | 0.774 | 1000 |" in text.splitlines()
 
 
 def test_what_is_known_of_garments_is_said_of_them_alone():
     garments = card(BUNDLE, ROWS, "a")
     assert "White articles were left out" in garments
-    assert "Shoes point to the left in every picture that it was taught and tested with; training mirrored" in garments
+    assert "Shoes point to the left in every picture that it was trained and tested on; training mirrored" in garments
     assert "light on black and centred" in garments
     for name in ("mnist", "kmnist", "generated", "somebody's"):
         other = card(dataclasses.replace(BUNDLE, data={"name": name, "content_hash": "ab" * 32}), ROWS, "a")
         assert "White articles" not in other
-        assert "It always answers with one of its 2 classes" in other
+        assert "It always predicts one of its 2 classes" in other
 
 
 @pytest.mark.parametrize("flip", [{"flip": 0.0}, {}])
@@ -104,4 +111,4 @@ def test_what_was_not_measured_is_left_out():
 
 def test_a_part_of_the_training_images_is_told():
     bundle = dataclasses.replace(BUNDLE, config=BUNDLE.config | {"data": {"limit_train": 600}})
-    assert "- Training: only 600 of the images that were left" in card(bundle, ROWS, "a")
+    assert "- Training: only 600 of the remaining images" in card(bundle, ROWS, "a")

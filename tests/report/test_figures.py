@@ -5,6 +5,7 @@ import pytest
 
 from prenda.report import figures
 from prenda.scoring.calibration import reliability
+from prenda.scoring.predictions import Predictions
 from prenda.scoring.scores import confused_pairs
 
 
@@ -21,9 +22,10 @@ def test_a_class_without_images_leaves_an_empty_row():
     figures.confusion_figure(np.array([[0, 0], [1, 4]]), ["Shirt", "Coat"], "a title").canvas.draw()
 
 
-def test_samples_have_a_named_row_a_class():
-    figure = figures.samples_figure(np.zeros((2, 3, 28, 28), np.uint8), ["Shirt", "Coat"], "a title")
-    assert len(figure.axes) == 6
+@pytest.mark.parametrize(("channels", "shown"), [(1, (28, 28)), (3, (28, 28, 3))])
+def test_samples_have_a_named_row_a_class(channels, shown):
+    figure = figures.samples_figure(np.zeros((2, 3, channels, 28, 28), np.uint8), ["Shirt", "Coat"], "a title")
+    assert [axes.get_images()[0].get_array().shape for axes in figure.axes] == [shown] * 6
     assert [axes.get_ylabel() for axes in figure.axes if axes.get_ylabel()] == ["Shirt", "Coat"]
 
 
@@ -51,7 +53,9 @@ def test_the_chosen_epoch_is_marked_in_every_panel():
 def test_reliability_is_drawn_before_and_after():
     logits = np.array([[2.0, 0.0], [0.0, 3.0], [1.0, 0.0]], np.float32)
     labels = np.array([0, 1, 1])
-    figure = figures.reliability_figure(reliability(logits, labels), reliability(logits / 2, labels), 2.0, "a title")
+    predictions = Predictions.of(logits, labels)
+    before, after = reliability(predictions), reliability(predictions.at_temperature(2))
+    figure = figures.reliability_figure(before, after, 2.0, "a title")
     told = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
     assert told[1].startswith("as trained, ECE 0.")
     assert told[2].startswith("at temperature 2.00, ECE 0.")

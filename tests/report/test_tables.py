@@ -4,8 +4,18 @@ import json
 
 import numpy as np
 
-from prenda.report.tables import read_history, write_confusion, write_predictions, write_rows
+from prenda.report.tables import markdown_table, read_history, write_confusion, write_predictions, write_rows
 from prenda.scoring.scores import class_scores
+
+
+def test_a_cell_of_a_markdown_table_ends_no_row_and_is_no_markup():
+    table = markdown_table(("class", "F1"), [("T-shirt|top", "0.9"), ("<b>Coat</b>\nlong", "0.8")])
+    assert table.splitlines() == [
+        "| class | F1 |",
+        "|---|---|",
+        r"| T-shirt\|top | 0.9 |",
+        "| &lt;b&gt;Coat&lt;/b&gt; long | 0.8 |",
+    ]
 
 
 def test_a_confusion_matrix_says_what_its_rows_are(tmp_path):
@@ -30,10 +40,10 @@ def test_rows_are_written_as_csv_and_json(tmp_path):
 def test_predictions_are_read_without_pickle(tmp_path):
     probabilities = np.array([[0.25, 0.75]], np.float32)
     write_predictions(probabilities, np.array([1]), ["Shirt", "Coat"], tmp_path / "new/test.npz")
-    with np.load(tmp_path / "new/test.npz", allow_pickle=False) as kept:
-        assert kept["probabilities"].tolist() == probabilities.tolist()
-        assert kept["labels"].tolist() == [1]
-        assert kept["class_names"].tolist() == ["Shirt", "Coat"]
+    with np.load(tmp_path / "new/test.npz", allow_pickle=False) as arrays:
+        assert arrays["probabilities"].tolist() == probabilities.tolist()
+        assert arrays["labels"].tolist() == [1]
+        assert arrays["class_names"].tolist() == ["Shirt", "Coat"]
 
 
 def test_a_run_without_a_mistake_has_an_empty_table(tmp_path):

@@ -4,7 +4,7 @@ import optuna
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from prenda.search.space import Space, parse, shown, text
+from prenda.search.space import Space, display_values, parse, text
 
 CONDITIONAL = {"backbone=cnn,resnet": {"kernel": "choice(3, 5)", "filters": "${double:${width}}"}}
 
@@ -96,6 +96,6 @@ def test_an_interval_has_no_grid():
 
 
 def test_what_is_shown_can_be_typed():
-    assert shown({"search.variables.depth": 2, "lr": 0.1234567890123}) == {"depth": 2, "lr": 0.123457}
+    assert display_values({"search.variables.depth": 2, "lr": 0.1234567890123}) == {"depth": 2, "lr": 0.123457}
     assert text([1, 2]) == "[1,2]"
     assert text(None) == "null"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 import signal
 import time
 from collections import Counter
@@ -14,6 +15,7 @@ import pytest
 from optuna.trial import TrialState
 
 from prenda.cli import main
+from prenda.errors import ConfigError
 from prenda.report.tables import read_history
 from prenda.tracking.store import connect
 from prenda.training import checkpoints
@@ -172,7 +174,7 @@ def test_a_killed_worker_is_a_failed_trial_and_the_sweep_goes_on(sweeps: Sweeps)
 
 def test_a_lost_trial_is_tried_again_if_asked(sweeps: Sweeps):
     printed = with_a_killed_worker(sweeps, "seed=0", LONG, "search.retries=1", code=0)
-    assert "trial 0 goes on: its process was ended by SIGKILL" in printed
+    assert "trial 0 resumes: its process was ended by SIGKILL" in printed
     assert sweeps.states() == ["finished"]
 
 
@@ -189,11 +191,11 @@ def test_a_bad_trial_is_recorded_with_its_traceback(sweeps: Sweeps):
     assert "error.txt" in {artifact.path for artifact in artifacts}
 
 
-def test_a_hopeless_sweep_stops(sweeps: Sweeps):
+def test_a_sweep_gives_up_after_max_failures(sweeps: Sweeps):
     arguments = ("optimizer=sgd", "optimizer.lr=1e30", "seed=range(6)", "search.max_failures=2")
     printed = sweeps.run(*arguments, code=1)
     assert sweeps.states() == ["failed", "failed"]
-    assert "search.max_failures was reached: mend what fails" in printed
+    assert "search.max_failures was reached: fix the error, then run the same command" in printed
 
 
 def test_bad_trials_are_pruned_and_that_is_no_failure(sweeps: Sweeps):
@@ -246,9 +248,9 @@ def test_a_changed_space_is_refused_with_the_difference(sweeps: Sweeps):
     sweeps.run("seed=0,1", "search.name=mine")
     before = {path: path.stat().st_mtime_ns for path in (sweeps.folder / "trials").rglob("*")}
     printed = sweeps.run("seed=0,1,2", "search.name=mine", code=2)
-    assert "space seed 'choice(0, 1)' there, 'choice(0, 1, 2)' here" in printed
+    assert "space seed: 'choice(0, 1)' recorded, 'choice(0, 1, 2)' given" in printed
     printed = sweeps.run("seed=0,1", "search.name=mine", "optimizer.lr=0.5", code=2)
-    assert "optimizer.lr 0.005 there, 0.5 here" in printed
+    assert "optimizer.lr: 0.005 recorded, 0.5 given" in printed
     assert "search.name=…" in printed
     assert before == {path: path.stat().st_mtime_ns for path in (sweeps.folder / "trials").rglob("*")}
 
@@ -269,7 +271,7 @@ def test_a_file_that_is_edited_meanwhile_changes_no_trial(sweeps: Sweeps, tmp_pa
     assert sweeps.states() == ["finished"] * 2
     configs = [path.read_text() for path in sorted(sweeps.folder.glob("trials/*/config.yaml"))]
     assert ["lr: 0.01\n" in config for config in configs] == [False, True]
-    assert "optimizer.lr with optimizer=mine 0.01 there, 0.5 here" in sweeps.run(*command, code=2)
+    assert "optimizer.lr with optimizer=mine: 0.01 recorded, 0.5 given" in sweeps.run(*command, code=2)
 
 
 def test_ctrl_c_ends_in_order_and_says_how_to_go_on(sweeps: Sweeps):
@@ -281,7 +283,7 @@ def test_ctrl_c_ends_in_order_and_says_how_to_go_on(sweeps: Sweeps):
         finally:
             process.kill()
     assert process.returncode == 128 + signal.SIGINT, printed
-    assert "the same command goes on with the sweep" in printed
+    assert "run the same command again to resume the sweep" in printed
     assert {run.info.status for run in runs(sweeps.home)} == {"KILLED"}
     assert {trial.state for trial in sweeps.study().trials} == {TrialState.RUNNING}
     sweeps.run("seed=range(2)", LONG, "workers=2", *MLFLOW)
@@ -319,16 +321,22 @@ def test_two_objectives_give_a_front(sweeps: Sweeps):
 
 
 REFUSED = [
-    (["backbone.unitz=1,2"], "backbone.unitz cannot be 1 (Key 'unitz' is not in struct"),
+    (["backbone.unitz=1,2"], "There is no setting backbone.unitz (backbone.unitz=1). Did you mean backbone.units?"),
+    (["+nothing=1,2"], "There is no setting nothing. Settings and groups: "),
+    (["trainer.epochs=1,many"], "trainer.epochs is 'many': it must be a whole number, such as trainer.epochs=12."),
+    (["seed=1,2", "data.name=${nope}"], "data.name refers to a value that does not exist (Interpolation key 'nope'"),
+    (["+hydra.launcher.speed=3"], "hydra.launcher.speed is 3, but prenda.search.launchers.local.LocalLauncher takes"),
+    (["seed=1,2", "hydra/sweeper=basic"], "ray and slurm need hydra/sweeper=prenda: leave hydra/sweeper as it is."),
     (["optimizer.lr=1e-3,-1"], "optimizer.lr is -1: it must be a number, more than 0."),
     (["backbone.dropout=0.1,1.5"], "Found before the first trial, with backbone.dropout=1.5."),
     (["optimizer.lr=interval(0.1,1)"], "optimizer.lr is an interval, which a grid cannot list"),
     (["hydra/launcher=basic", "seed=1,2"], "choose local, ray or slurm"),
-    (["seed=1,2", "search.storage=postgresql+psycopg2://127.0.0.1:1/x"], "start the database or mend the address"),
+    (["seed=1,2", "search.storage=postgresql+psycopg2://127.0.0.1:1/x"], "start the database or fix the address"),
     (["search=optimizer", "search.n_trials=null"], "give the search an end by one of them"),
     (["seed=1", "workers=0"], "workers is 0: it must be a number, at least 1"),
     (["seed=1", "search.objectives=[test/accuracy]"], "search.objectives has 'test/accuracy': choose among val/"),
     (["search=architecture", "search.objectives=[val/loss,parameters]"], "search.pruner needs one objective, but"),
+    (["search=architecture", "search.objectives=[parameters]"], "'parameters', which is known only at the end of a"),
 ]  # fmt: skip
 
 
@@ -352,3 +360,26 @@ def test_a_launcher_without_its_package_says_which(launcher, package, monkeypatc
         ValueError, match=f"needs the package {package}, which is not installed: run pip install 'prenda"
     ):
         make()
+
+
+def test_ray_without_a_cluster_says_how_to_start_one(tmp_path):
+    pytest.importorskip("ray", reason="the extra `ray` is not installed")
+    from prenda.search.launchers.ray import RayLauncher
+
+    told = (
+        r"hydra.launcher.init is {'address': 'auto'}, where no Ray cluster can be used \(.*\): start one with `ray st"
+    )
+    with pytest.raises(ConfigError, match=told):
+        RayLauncher(1, 1, 0, {"address": "auto"}).open(tmp_path)
+
+
+@pytest.mark.skipif(shutil.which("sinfo") is not None, reason="this machine has Slurm")
+def test_slurm_elsewhere_says_where_it_works(tmp_path):
+    pytest.importorskip("submitit", reason="the extra `slurm` is not installed")
+    from prenda.search.launchers.slurm import SlurmLauncher
+
+    told = (
+        r"hydra/launcher=slurm cannot be used here \(.*sinfo.*\): run it where sbatch works, with parameters of conf/"
+    )
+    with pytest.raises(ConfigError, match=told):
+        SlurmLauncher(1, 1).open(tmp_path)

@@ -9,12 +9,12 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
-from prenda.config.plain import as_plain
+from prenda.config.convert import as_plain
 from prenda.report.tables import read_history
 from prenda.search import trial
-from prenda.search.job import LOG, Job
+from prenda.search.job import LOG, Job, Problem
 from prenda.search.launchers.base import ready_processes
-from prenda.search.outcome import judge
+from prenda.search.outcome import read_outcome
 from prenda.tracking.runs import STATUS, status
 from prenda.tracking.store import connect
 from tests.conftest import TINY, configured
@@ -62,6 +62,23 @@ def test_a_failure_is_told_though_the_trial_had_been_stopped_before(tmp_path):
     (tmp_path / STATUS).write_text("KILLED")
     OmegaConf.save(job_in(tmp_path, "seed=1").config, tmp_path / "config.yaml")
     trial.run(job_in(tmp_path))
-    told = judge(tmp_path, ["val/accuracy"])
-    assert told.state == "failed"
-    assert "holds a run of other settings (seed 1 there, 0 here)" in told.note
+    outcome = read_outcome(tmp_path, ["val/accuracy"])
+    assert outcome.state == "failed"
+    assert "holds a run of other settings (seed: 1 recorded, 0 given)" in outcome.note
+
+
+def test_a_rehearsal_tells_settings_from_bugs(tmp_path, monkeypatch):
+    (tmp_path / "a_net.py").write_text("def net(image_shape, num_classes):\n    return {}['a']\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("PRENDA_TRUSTED_TARGETS", "a_net.*")
+    wrong, buggy, fine = (
+        as_plain(configured(*TINY, "backbone=dense", *more))
+        for more in (["backbone.dropout=2"], ["data.limit_train=100"], [])
+    )
+    buggy["backbone"] = {"_target_": "a_net.net"}
+    setting, bug, nothing = trial.rehearse([wrong, buggy, fine])
+    assert setting == Problem("backbone.dropout is 2: it must be a number, at least 0 and less than 1.")
+    assert bug is not None
+    assert bug.text == "KeyError: 'a'"
+    assert "a_net.py" in bug.traceback
+    assert nothing is None

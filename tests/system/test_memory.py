@@ -4,7 +4,7 @@ import weakref
 import psutil
 import pytest
 
-from prenda.system.memory import give_back
+from prenda.system.memory import release_memory
 
 SMALL, HELD = 2**16, 2**28  # bytes
 
@@ -16,7 +16,7 @@ def test_free_memory_goes_back_to_the_system():
     process = psutil.Process()
     before = process.memory_info().rss
     del blocks
-    give_back()
+    release_memory()
     assert before - process.memory_info().rss > 0.9 * HELD
     assert len(last) == SMALL
 
@@ -27,5 +27,5 @@ def test_garbage_goes_too():
             self.ring = self
 
     gone = weakref.ref(Ring())
-    give_back()
+    release_memory()
     assert gone() is None

@@ -5,12 +5,12 @@ import signal
 
 import pytest
 
-from prenda.system.signals import Stopped, held, stopping
+from prenda.system.signals import Stopped, stop_deferred, stop_on_signal
 
 
 def test_the_first_signal_stops_and_more_do_not_disturb():
     def run() -> None:
-        with stopping():
+        with stop_on_signal():
             try:
                 os.kill(os.getpid(), signal.SIGTERM)
             finally:
@@ -26,8 +26,8 @@ def test_a_stop_waits_for_what_must_not_be_cut_in_two():
     done = []
 
     def run() -> None:
-        with stopping():
-            with held(), held():
+        with stop_on_signal():
+            with stop_deferred(), stop_deferred():
                 os.kill(os.getpid(), signal.SIGINT)
                 done.append("whole")
             done.append("never")
@@ -39,6 +39,6 @@ def test_a_stop_waits_for_what_must_not_be_cut_in_two():
 
 def test_handlers_are_as_before():
     before = signal.getsignal(signal.SIGTERM)
-    with stopping():
+    with stop_on_signal():
         pass
     assert signal.getsignal(signal.SIGTERM) is before

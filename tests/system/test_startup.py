@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 
-from prenda.system.startup import resting
+from prenda.system.startup import collector_paused
 from tests.conftest import TINY
 
 FIRST_STEP = """
@@ -52,7 +52,7 @@ def test_what_only_the_end_of_a_run_needs_is_not_imported_before_its_first_step(
 
 
 def test_the_collector_rests_within_and_not_after():
-    with resting():
+    with collector_paused():
         assert not gc.isenabled()
     assert gc.isenabled()
 
@@ -60,7 +60,7 @@ def test_the_collector_rests_within_and_not_after():
 def test_the_collector_stays_off_where_it_was_off():
     gc.disable()
     try:
-        with resting():
+        with collector_paused():
             pass
         assert not gc.isenabled()
     finally:

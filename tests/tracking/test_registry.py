@@ -72,7 +72,7 @@ def test_mlflow_loads_it_and_computes_the_same(logged, folder):
 
 
 def test_the_model_is_the_whole_bundle_with_pinned_requirements(registry, run, logged, folder, tmp_path):
-    recorded = registry.recorded(run, tmp_path)
+    recorded = registry.model_of_run(run, tmp_path)
     assert (recorded.run_id, recorded.run_name, recorded.model_id) == (run, "a run", logged)
     read = recorded.bundle
     files = {path.name for path in read.folder.iterdir()}
@@ -103,7 +103,7 @@ def test_a_model_that_could_not_be_logged_whole_is_none_of_the_run(
     found = client.search_logged_models([client.get_run(run).info.experiment_id])
     assert [model.status for model in found if model.source_run_id == run] == ["FAILED"]
     with pytest.raises(TrackingError, match=r"Run 'a run' \(RUNNING\) holds no bundle: name a run that finished"):
-        registry.recorded(run, tmp_path)
+        registry.model_of_run(run, tmp_path)
 
 
 def test_a_damaged_bundle_is_not_logged(client, run, folder, tmp_path):
@@ -116,8 +116,8 @@ def test_a_damaged_bundle_is_not_logged(client, run, folder, tmp_path):
 
 def test_versions_count_up_and_are_fetched_by_number_and_alias(registry, run, logged, tmp_path):
     first, second = (registry.register("counted", run, logged, f"card {n}", {"n": n}) for n in "12")
-    registry.crown("counted", first.number)
-    registry.crown("counted", second.number)
+    registry.set_champion("counted", first.number)
+    registry.set_champion("counted", second.number)
     registry.tag("counted", 1, {"more": "yes"})
     found = registry.versions("counted")
     assert [(one.number, one.aliases, one.tags) for one in found] == [
@@ -164,4 +164,4 @@ def test_files_that_were_deleted_are_told(client, registry, run, logged, tmp_pat
         path.unlink()
     folder.rmdir()
     with pytest.raises(TrackingError, match=r"The model of run 'a run' cannot be had .* must be trained again"):
-        registry.recorded(run, tmp_path)
+        registry.model_of_run(run, tmp_path)

@@ -9,15 +9,24 @@ from pathlib import Path
 
 import pytest
 
-from prenda.data.sources import GARMENTS
+from prenda.config.identity import describe_run
+from prenda.config.schema import TrainConfig
+from prenda.data.datasets.fashion_mnist import GARMENTS
 from prenda.errors import TrackingError
-from prenda.system.signals import Stopped, stopping
+from prenda.report.tables import read_history
+from prenda.system.signals import Stopped, stop_on_signal
 from prenda.tracking import runs
+from prenda.tracking.loggers import lightning_loggers
 from prenda.tracking.runs import recorded
 from prenda.tracking.store import connect
 from prenda.training.train import TrainResult, train
 from tests.conftest import TINY, configured
 from tests.training.test_train import DENSE, wait_for
+
+
+def opened_record(config: TrainConfig, folder: Path):
+    return recorded(config.tracking, describe_run(config), folder)
+
 
 MLFLOW = (*TINY, *DENSE, "tracking=mlflow", "tracking.system_metrics=false")
 
@@ -92,7 +101,8 @@ def test_tags_say_what_ran_where(home, result):
 def test_a_description_gives_the_headline_figures(home, result):
     note = client(home).get_run(result.run_id).data.tags["mlflow.note.content"]
     assert f"Accuracy {result.scores['test'].metrics['accuracy']:.2%} on the 500 test images" in note
-    assert "| test | " in note
+    assert "|  | train | val | test |" in note
+    assert f"| {result.scores['test'].metrics['brier']:.4f} |" in note
     assert "both in evaluation mode" in note
     assert "Most confused:" in note
 
@@ -169,7 +179,7 @@ def test_status_is_finished_failed_or_killed(home, result, tmp_path):
     config = configured(*MLFLOW)
     ids = []
     for error in (RuntimeError("out of memory"), Stopped(signal.SIGTERM), KeyboardInterrupt()):
-        ended = recorded(config, tmp_path / type(error).__name__)
+        ended = opened_record(config, tmp_path / type(error).__name__)
         ids.append(ended.__enter__().id)
         with pytest.raises(type(error)):
             ended.gen.throw(error)
@@ -184,11 +194,11 @@ def test_an_error_is_told_even_if_the_record_cannot_be_closed_whole(home, tmp_pa
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(runs.MlflowRun, "log_files", no_room)
-    ended = recorded(configured(*MLFLOW), tmp_path / "run")
+    ended = opened_record(configured(*MLFLOW), tmp_path / "run")
     run = ended.__enter__()
     with pytest.raises(RuntimeError, match="out of memory") as error:
         ended.gen.throw(RuntimeError("out of memory"))
-    assert error.value.__notes__ == ["The record is not whole: [Errno 28] No space left on device"]
+    assert "The MLflow record is incomplete: [Errno 28] No space left on device" in error.value.__notes__
     assert status(home, run.id) == "FAILED"
 
 
@@ -216,7 +226,7 @@ def test_a_signal_is_recorded_as_killed(tmp_path, signum, processes):
 
 
 def test_a_signal_while_the_record_is_opened_leaves_it_whole_and_killed(tmp_path, monkeypatch):
-    write = runs.write_whole
+    write = runs.write_atomically
 
     def stopped(path: Path, content: str) -> None:
         os.kill(os.getpid(), signal.SIGTERM)
@@ -224,8 +234,8 @@ def test_a_signal_while_the_record_is_opened_leaves_it_whole_and_killed(tmp_path
 
     config = configured(*MLFLOW)
     with monkeypatch.context() as patch:
-        patch.setattr(runs, "write_whole", stopped)
-        with pytest.raises(Stopped), stopping(), recorded(config, tmp_path / "run"):
+        patch.setattr(runs, "write_atomically", stopped)
+        with pytest.raises(Stopped), stop_on_signal(), opened_record(config, tmp_path / "run"):
             raise AssertionError("not reached")
     (run,) = connect(config.tracking.uri).search_runs(["1"])
     assert run.info.status == "KILLED"
@@ -239,6 +249,17 @@ def test_a_server_that_does_not_answer_is_told(tmp_path):
         pytest.raises(
             TrackingError, match=r"tracking.uri is 'http://127.0.0.1:9', which cannot be used .*tracking=offline"
         ),
-        recorded(config, tmp_path / "run"),
+        opened_record(config, tmp_path / "run"),
     ):
         pass
+
+
+def test_a_continued_run_takes_metrics_that_its_file_has_no_column_for(tmp_path):
+    """A run of an earlier version goes on with the metrics that have been added since."""
+    (tmp_path / "metrics").mkdir()
+    (tmp_path / "metrics/metrics.csv").write_text("step,val/accuracy\n1,0.5\n")
+    (logger,) = lightning_loggers(tmp_path, None, None)
+    logger.log_metrics({"val/accuracy": 0.75, "val/brier": 0.25}, step=2)
+    logger.save()
+    history = read_history(tmp_path / "metrics/metrics.csv")
+    assert history == {"val/accuracy": {1: 0.5, 2: 0.75}, "val/brier": {2: 0.25}}

@@ -5,8 +5,7 @@ import os
 import pytest
 import torch
 
-from prenda.data.datamodule import from_config as data_from_config
-from prenda.training.build import build_classifier, settle
+from prenda.training.build import build_classifier, build_data, prepare_process
 from prenda.training.test_time_views import Views
 from tests.conftest import configured
 
@@ -21,26 +20,26 @@ def threads(monkeypatch) -> list[int]:
 @pytest.mark.parametrize("processes", [1, 2, 1000])
 def test_data_parallel_processes_share_the_cores(threads, monkeypatch, processes):
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)), raising=False)
-    settle(configured("trainer=cpu", "trainer.threads=null"), processes)
+    prepare_process(configured("trainer=cpu", "trainer.threads=null"), processes)
     assert threads == [{1: 8, 2: 4, 1000: 1}[processes]]
 
 
 def test_threads_that_are_given_are_those_of_each_process(threads):
-    settle(configured("trainer=cpu", "trainer.threads=3"), processes=2)
+    prepare_process(configured("trainer=cpu", "trainer.threads=3"), processes=2)
     assert threads == [3]
 
 
 @pytest.mark.usefixtures("threads")
 def test_a_step_on_the_cpu_does_not_look_for_a_gpu(monkeypatch):
     monkeypatch.setenv("PYTORCH_NVML_BASED_CUDA_CHECK", "1")
-    settle(configured("trainer=cpu"), processes=1)
+    prepare_process(configured("trainer=cpu"), processes=1)
     assert "PYTORCH_NVML_BASED_CUDA_CHECK" not in os.environ
 
 
 @pytest.mark.parametrize("channels", [1, 3])
 def test_what_moved_views_uncover_is_black(channels):
     config = configured("data=generated", f"data.channels={channels}", "shifted_scoring=1")
-    data = data_from_config(config)
+    data = build_data(config)
     data.prepare_data()
     data.setup()
     views = build_classifier(config, data).backbone

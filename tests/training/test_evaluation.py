@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from prenda.cli import main
-from prenda.data import sources
+from prenda.data.datasets import generated
 from prenda.training import checkpoints
 from prenda.training.evaluation import evaluate_again
 from prenda.training.train import train
@@ -32,7 +32,7 @@ def test_a_run_is_found_by_id_and_by_name(tmp_path, capsys):
         assert main(["evaluate", name]) == 0
         printed = capsys.readouterr().out
         assert f"scored again from {name}" in printed
-        assert f"{result.scores['test'].metrics['accuracy']:.4f}" in printed
+        assert f"{result.scores['test'].metrics['accuracy']:.2%}" in printed
     assert main(["evaluate", "nobody's run"]) == 2
     assert "is neither a file nor a run in sqlite:///" in capsys.readouterr().err
     assert metrics_of(result)
@@ -45,8 +45,8 @@ def test_without_a_store_the_next_step_is_told(capsys, tmp_path):
 
 
 def test_other_images_are_refused_unless_asked(result, monkeypatch, capsys):
-    generate = sources.generate
-    monkeypatch.setattr(sources, "generate", lambda count, seed: generate(count, seed + 10))
+    generate = generated.generate
+    monkeypatch.setattr(generated, "generate", lambda count, seed: generate(count, seed + 10))
     assert main(["evaluate", str(result.checkpoint)]) == 2
     told = capsys.readouterr().err
     assert "but" in told
@@ -66,3 +66,34 @@ def test_a_checkpoint_of_another_program_is_refused(tmp_path, capsys):
     checkpoints.AtomicCheckpointIO().save_checkpoint({"state_dict": {}}, tmp_path / "a.ckpt")
     assert main(["evaluate", str(tmp_path / "a.ckpt")]) == 2
     assert "is no checkpoint of prenda" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("damage", "told"),
+    [
+        (lambda kept: kept.pop("state_dict"), "was made by another version of prenda: it lacks state_dict. Use the"),
+        (lambda kept: kept["prenda"].pop("config"), "was made by another version of prenda: it lacks config. Use the"),
+        (lambda kept: kept["prenda"].pop("content_hash"), "another version of prenda: it lacks content_hash. Use the"),
+        (lambda kept: kept["prenda"]["config"]["data"].update(colour=3), "it has the setting data.colour, which this"),
+        (lambda kept: kept.update(prenda="0.1"), "is no checkpoint of prenda: give best.ckpt or last.ckpt"),
+    ],
+)
+def test_a_checkpoint_of_another_version_is_refused_by_name(result, damage, told, tmp_path, capsys):
+    kept = checkpoints.read(result.checkpoint)
+    damage(kept)
+    checkpoints.AtomicCheckpointIO().save_checkpoint(kept, tmp_path / "a.ckpt")
+    assert main(["evaluate", str(tmp_path / "a.ckpt")]) == 2
+    printed = capsys.readouterr().err
+    assert printed.startswith(f"prenda: {tmp_path / 'a.ckpt'} ")
+    assert told in printed
+
+
+def test_a_checkpoint_without_permission_is_told_as_such(tmp_path, monkeypatch, capsys):
+    (tmp_path / "a.ckpt").write_bytes(b"")
+
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied", str(tmp_path / "a.ckpt"))
+
+    monkeypatch.setattr("torch.load", refuse)  # root, who may run the tests, may read every file
+    assert main(["evaluate", str(tmp_path / "a.ckpt")]) == 1
+    assert "a.ckpt': give yourself permission" in capsys.readouterr().err

@@ -11,6 +11,8 @@ import pytest
 import torch
 
 from prenda.cli import main
+from prenda.data.datasets import generated
+from prenda.errors import UserError
 from prenda.report.tables import read_history
 from prenda.system.signals import Stopped
 from prenda.tracking.store import connect
@@ -119,11 +121,26 @@ def test_what_is_no_run_is_told(make, tmp_path, capsys):
     assert "has no run's config.yaml in" in told or "There is no store at" in told
 
 
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        ("seed: [1", "config.yaml is damaged (while parsing a flow sequence"),
+        ("seed: 1\n", "config.yaml was made by another version of prenda: it lacks the setting data.name. Use the"),
+        ("colour: 1\n", "it has the setting colour, which this version does not know"),
+    ],
+)
+def test_a_configuration_that_cannot_be_read_is_told(content, told, tmp_path, capsys):
+    (tmp_path / "config.yaml").write_text(content)
+    assert main(["resume", str(tmp_path)]) == 2
+    assert told in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["config.yaml"]
+
+
 def test_a_folder_of_other_settings_is_refused_and_left(tmp_path):
     train(configured(*TINY, *DENSE), tmp_path)
     before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
     with pytest.raises(
-        ValueError, match=r"holds a run of other settings \(optimizer.lr 0.005 there, 0.01 here\): give"
+        ValueError, match=r"holds a run of other settings \(optimizer.lr: 0.005 recorded, 0.01 given\): give"
     ):
         train(configured(*TINY, *DENSE, "optimizer.lr=0.01"), tmp_path)
     assert before == {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
@@ -139,3 +156,12 @@ def test_an_interruption_is_told_with_the_next_step(tmp_path):
         finally:
             process.kill()
     assert "`prenda resume RUN` resumes it" in printed
+
+
+def test_a_run_is_not_resumed_on_other_images(tmp_path, monkeypatch):
+    train(configured(*TINY, *DENSE), tmp_path)
+    (tmp_path / ".status").unlink()
+    generate = generated.generate
+    monkeypatch.setattr(generated, "generate", lambda count, seed: generate(count, seed + 10))
+    with pytest.raises(UserError, match=r"started with images of content \w{12}…, but generated in .* now has \w{12}…"):
+        train(configured(*TINY, *DENSE), tmp_path)

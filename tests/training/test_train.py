@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 
-from prenda.data.sources import load
+from prenda.data.datasets import find
 from prenda.training import checkpoints
 from prenda.training.train import train
 from tests.conftest import REAL_DATA, TINY, configured, metrics_of, needs_real_data
@@ -123,7 +123,7 @@ def test_a_full_report_has_every_part(backbone, tmp_path):
     assert [file for file in FULL if not (tmp_path / file).exists()] == []
     assert not (tmp_path / "confusion/epochs/epoch_001.png").exists()
     page = (tmp_path / "report.html").read_text()
-    assert f"{result.scores['train'].metrics['accuracy']:.4f}" in page
+    assert f"{result.scores['train'].metrics['accuracy']:.2%}" in page
     assert page.count("data:image/png;base64,") == 9
     scores = json.loads((tmp_path / "scores.json").read_text())
     for name in ("test/top2_accuracy", "test/calibrated/ece", "best/train/loss", "best/val/f1/Shirt", "temperature"):
@@ -152,7 +152,7 @@ def test_without_a_report_figures_and_tables_are_kept_and_no_picture(tmp_path):
 def test_kept_predictions_are_those_that_were_scored(tmp_path):
     result = train(configured(*TINY, *DENSE), tmp_path)
     with np.load(tmp_path / "predictions/test.npz", allow_pickle=False) as kept:
-        assert kept["labels"].tolist() == load("generated", tmp_path).test_labels.tolist()
+        assert kept["labels"].tolist() == find("generated").load(tmp_path).test_labels.tolist()
         assert kept["probabilities"].sum(1) == pytest.approx(1, abs=1e-5)
         right = (kept["probabilities"].argmax(1) == kept["labels"]).mean()
     assert right == pytest.approx(result.scores["test"].metrics["accuracy"])
@@ -221,9 +221,17 @@ def test_a_compiled_network_is_kept_as_any_other(tmp_path):
 
 def test_a_training_that_diverges_ends_with_what_to_do(tmp_path):
     settings = ("optimizer=sgd", "optimizer.lr=1e12", "trainer.epochs=3", "report=full")
-    told = r"(train|val)/loss is (nan|inf) in epoch 1: training diverged at a rate of .*smaller optimizer.lr"
+    told = r"(train|val)/loss is (nan|inf) in epoch 1: training diverged at a learning rate of .*smaller optimizer.lr"
     with pytest.raises(ValueError, match=told):
         train(configured(*TINY, *DENSE, *settings), tmp_path)
+
+
+def test_a_training_that_diverges_in_one_of_several_processes_is_told_in_a_line(prenda):
+    settings = ("optimizer=sgd", "optimizer.lr=1e12", "trainer=ddp_cpu", "trainer.epochs=5")
+    done = prenda("train", *TINY, *DENSE, *settings)
+    assert done.returncode == 2
+    assert "training diverged at a learning rate of" in done.stderr.splitlines()[-1]
+    assert "Traceback" not in done.stderr
 
 
 def test_gradients_are_clipped(tmp_path):
@@ -243,9 +251,9 @@ def test_gradients_are_clipped(tmp_path):
         ("trainer.precision=16-mixed", "trainer.precision is 16-mixed, which needs a GPU: use bf16-mixed or 32"),
         ("trainer.devices=120", r"trainer.devices is 120, but this machine has \d+ of cpu: give at most"),
         ("trainer.devices=-1", r"trainer.devices is -1, but this machine has \d+ of cpu"),
-        ("trainer.sync_batchnorm=true", "trainer.sync_batchnorm is true, which PyTorch has for GPUs only"),
+        ("trainer.sync_batchnorm=true", "trainer.sync_batchnorm is true, which PyTorch supports on GPUs only"),
         ("optimizer.betas=[2,2]", "optimizer: torch.optim.AdamW cannot be made from .*Invalid beta"),
-        ("+optimizer.speed=2", "optimizer: torch.optim.AdamW cannot be made from .*speed"),
+        ("+optimizer.speed=2", "optimizer.speed is 2, but torch.optim.AdamW takes no such setting: leave it out"),
         ("scheduler.warmup=2", "scheduler.warmup is 2: it must be more than 0 and less than 1"),
         ("data.val_size=5000", "data.val_size is 5000, but there are 2000 training images in all"),
         ("backbone.units=[0]", r"backbone.units is \[0\]"),

@@ -1,6 +1,16 @@
-"""Networks: plain modules that take images of any shape.
+"""Networks, as plain PyTorch modules that take images of any shape.
 
-A backbone is called as `Backbone(image_shape=(C, H, W), num_classes=N, **its settings)`; its `forward` takes images
-(B, C, H, W), float32, and gives logits (B, N), before softmax. A setting that cannot work is a ValueError that starts
-with the setting's dotted name. Adding one takes a file here and a YAML in conf/backbone.
+A backbone is called as `Backbone(image_shape=(C, H, W), num_classes=N, **settings)`. Its `forward` takes images
+(B, C, H, W), float32, and returns logits (B, N), before softmax. For an invalid setting it raises a ValueError whose
+text starts with the setting's dotted name. A new backbone needs a module here and a YAML file in conf/backbone.
+
+Modules:
+    cnn: Plain convolutional networks.
+    dense: Fully connected networks.
+    resnet: Small residual networks.
+    resnet9: Residual networks for short trainings.
+    torchvision: torchvision's classification networks.
+    activations: Activations by name.
+    settings: Checks of settings, shared by the backbones.
+    first_layer: Weights of a network's first layer, as images.
 """

@@ -25,20 +25,24 @@ class _StepFunction(torch.autograd.Function):
 
 
 class Step(nn.Module):
-    """1 above zero, else 0: the first neurons' activation.
+    """Step function: 1 above zero, else 0.
 
-    Its own gradient is zero everywhere, so training uses the straight-through one: that of the identity for inputs
-    from -1 to 1, zero outside (Hubara and others, arXiv 1602.02830, section 2.3).
+    Its true gradient is zero everywhere. Training uses the straight-through estimator: the gradient of the identity
+    for inputs from -1 to 1, and zero outside (Hubara and others, arXiv 1602.02830, section 2.3).
     """
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """Shapes: any -> the same."""
+        """Apply the activation.
+
+        Shapes:
+            any -> the same.
+        """
         outputs: Tensor = _StepFunction.apply(inputs)
         return outputs
 
 
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
-    "relu": partial(nn.ReLU, inplace=True),  # no layer of ours needs what was there before: less memory to write
+    "relu": partial(nn.ReLU, inplace=True),  # no layer of prenda needs the overwritten input; this saves memory traffic
     "leaky_relu": nn.LeakyReLU,
     "gelu": nn.GELU,
     "silu": nn.SiLU,
@@ -46,14 +50,14 @@ ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "tanh": nn.Tanh,
     "step": Step,
 }
-# Never falling, so that the largest of the activations is the activation of the largest.
+# Non-decreasing functions: max pooling gives the same result before and after them.
 MONOTONIC = frozenset({"relu", "leaky_relu", "sigmoid", "tanh", "step"})
 
 
 def activation(name: str) -> nn.Module:
-    """A new module of the activation.
+    """Return a new module of the named activation.
 
     Raises:
-        ValueError: If there is none of this name.
+        ValueError: If there is no activation of this name.
     """
     return ACTIVATIONS[choice("backbone.activation", name, ACTIVATIONS)]()

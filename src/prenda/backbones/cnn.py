@@ -17,14 +17,14 @@ _POOLING = {"max": nn.MaxPool2d, "average": nn.AvgPool2d}
 class ConvNet(nn.Module):
     """Stages of convolution, pooling and activation, then a dense head.
 
-    Where it changes nothing (max pooling, and an activation that never falls), pooling comes before the activation,
-    which then has a quarter of the work.
+    With max pooling and a non-decreasing activation, pooling comes before the activation: the result is the same, and
+    the activation has a quarter of the work.
 
     Shapes:
         images (B, C, H, W), normalised float32 -> logits (B, num_classes), before softmax.
 
     Raises:
-        ValueError: If a setting cannot work, or the images are too small to pass every stage, by its dotted name.
+        ValueError: If a setting is invalid or the images are too small; the text starts with the setting's dotted name.
     """
 
     def __init__(
@@ -53,10 +53,10 @@ class ConvNet(nn.Module):
             layers: list[nn.Module] = [nn.Conv2d(channels, outputs, kernel_size, stride, padding)]
             if flag("backbone.batch_norm", batch_norm):
                 layers.append(nn.BatchNorm2d(outputs))
-            last = [activation_named(activation)]
+            end = [activation_named(activation)]
             if pooling != "none":
-                last.insert(0 if pooling == "max" and activation in MONOTONIC else 1, _POOLING[pooling](pool_size))
-            self.stages.append(nn.Sequential(*layers, *last))
+                end.insert(0 if pooling == "max" and activation in MONOTONIC else 1, _POOLING[pooling](pool_size))
+            self.stages.append(nn.Sequential(*layers, *end))
             sides = [(side + pad - kernel_size) // stride + 1 for side in sides]
             if pooling != "none":
                 sides = [side // pool_size for side in sides]
@@ -76,14 +76,18 @@ class ConvNet(nn.Module):
         self.head.append(nn.Linear(inputs, num_classes))
 
     def forward(self, images: Tensor) -> Tensor:
-        """Shapes: images (B, C, H, W) -> logits (B, num_classes)."""
+        """Return the logits of images.
+
+        Shapes:
+            images (B, C, H, W) -> logits (B, num_classes).
+        """
         features = self.stages(images)  # (B, filters[-1], H', W')
         logits: Tensor = self.head(self.dropout(features.flatten(1)))
         return logits
 
 
 def _pad(padding: int | str, kernel_size: int, stride: int) -> int:
-    """Pixels that padding adds to a side, both ends together."""
+    """Return the pixels that padding adds to height or width, both ends together."""
     if padding != "same":
         if isinstance(padding, str):
             raise ValueError(f"backbone.padding is {padding!r}: give a whole number of pixels, or same.")

@@ -18,7 +18,7 @@ class DenseNetwork(nn.Sequential):
         images (B, C, H, W), normalised float32 -> logits (B, num_classes), before softmax.
 
     Raises:
-        ValueError: If a setting cannot work, by its dotted name.
+        ValueError: If a setting is invalid; the text starts with its dotted name.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""What a network's first layer looks for."""
+"""Weights of a network's first layer, as images."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from torch import Tensor, nn
 
 
 def first_layer_weights(backbone: nn.Module, image_shape: tuple[int, int, int]) -> Tensor | None:
-    """The filters of the first convolution, or the weight images of the first dense layer; None where it is neither.
+    """Return the filters of the first convolution, or the weight images of the first dense layer.
+
+    None is returned if the first layer is neither, or its inputs are not the pixels.
 
     Shapes:
         (filters, C, kernel, kernel) or (units, C, H, W), float32, on the CPU.

@@ -32,13 +32,17 @@ class ResidualBlock(nn.Module):
         self.activation = activation_named(activation)
 
     def forward(self, features: Tensor) -> Tensor:
-        """Shapes: (B, inputs, H, W) -> (B, outputs, H', W')."""
+        """Apply the block.
+
+        Shapes:
+            (B, inputs, H, W) -> (B, outputs, H', W').
+        """
         outputs: Tensor = self.activation(self.body(features) + self.shortcut(features))
         return outputs
 
 
 class ResNet(nn.Module):
-    """A 3x3 stem, stages of residual blocks, the mean over the picture, one linear layer.
+    """A 3x3 stem, stages of residual blocks, global average pooling, one linear layer.
 
     Every stage after the first halves the picture.
 
@@ -46,7 +50,7 @@ class ResNet(nn.Module):
         images (B, C, H, W), normalised float32 -> logits (B, num_classes), before softmax.
 
     Raises:
-        ValueError: If a setting cannot work, or the images are too small to be halved that often, by its dotted name.
+        ValueError: If a setting is invalid or the images are too small; the text starts with the setting's dotted name.
     """
 
     def __init__(
@@ -77,7 +81,11 @@ class ResNet(nn.Module):
         self.head = nn.Linear(inputs, num_classes)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Shapes: images (B, C, H, W) -> logits (B, num_classes)."""
+        """Return the logits of images.
+
+        Shapes:
+            images (B, C, H, W) -> logits (B, num_classes).
+        """
         features = self.stages(self.stem(images))  # (B, widths[-1], H', W')
         logits: Tensor = self.head(self.dropout(features.mean((2, 3))))
         return logits

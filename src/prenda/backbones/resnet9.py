@@ -1,4 +1,4 @@
-"""Residual networks for short trainings: wide, shallow, and small pictures early."""
+"""Residual networks for short trainings: wide, shallow, with early pooling."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from prenda.backbones.settings import flag, halved, probability, stages
 
 
 class _Residual(nn.Module):
-    """Convolutions beside the identity, their activation inside: nothing comes after the sum.
+    """Convolutions beside the identity; no activation follows the sum.
 
     Shapes:
         (B, width, H, W) -> the same.
@@ -23,23 +23,27 @@ class _Residual(nn.Module):
         self.body = nn.Sequential(*(layer for _ in range(depth) for layer in _convolution(width, width, activation)))
 
     def forward(self, features: Tensor) -> Tensor:
-        """Shapes: features (B, width, H, W) -> the same."""
+        """Apply the block.
+
+        Shapes:
+            features (B, width, H, W) -> the same.
+        """
         outputs: Tensor = features + self.body(features)
         return outputs
 
 
 class ResNet9(nn.Module):
-    """Stages of convolution, max pooling and residual convolutions, the largest value of each channel, a linear layer.
+    """Stages of convolution, max pooling and residual convolutions, then global max pooling and a linear layer.
 
-    Pooling stands before normalisation and activation, which then have a quarter of the work: on a CPU they cost as
-    much as a narrow convolution. After the network of nine layers in Page, How to Train Your ResNet (myrtle.ai, 2018),
-    and Jordan's networks for CIFAR-10 (arXiv 2404.00498).
+    Pooling comes before normalisation and activation, which then have a quarter of the work: on a CPU they cost as
+    much as a narrow convolution. The design follows the nine-layer network of Page, How to Train Your ResNet
+    (myrtle.ai, 2018), and Jordan's networks for CIFAR-10 (arXiv 2404.00498).
 
     Shapes:
         images (B, C, H, W), normalised float32 -> logits (B, num_classes), before softmax.
 
     Raises:
-        ValueError: If a setting cannot work, or the images are too small to be halved that often, by its dotted name.
+        ValueError: If a setting is invalid or the images are too small; the text starts with the setting's dotted name.
     """
 
     def __init__(
@@ -65,7 +69,11 @@ class ResNet9(nn.Module):
         self.head = nn.Linear(widths[-1], num_classes)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Shapes: images (B, C, H, W) -> logits (B, num_classes)."""
+        """Return the logits of images.
+
+        Shapes:
+            images (B, C, H, W) -> logits (B, num_classes).
+        """
         features = self.stages(images)  # (B, widths[-1], H', W')
         logits: Tensor = self.head(self.dropout(features.amax((2, 3))))
         return logits

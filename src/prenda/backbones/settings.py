@@ -1,4 +1,4 @@
-"""Checks of settings that several backbones share."""
+"""Checks of settings, shared by the backbones."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from typing import Any
 
 
 def counts(setting: str, values: Sequence[Any], *, least: int = 1, empty: bool = False) -> list[int]:
-    """The values as a list, if each is a whole number of at least `least`.
+    """Return the values as a list, if each is a whole number of at least `least`.
 
     Raises:
-        ValueError: Naming the setting and the value.
+        ValueError: If not; the text names the setting and the value.
     """
     listed = list(values) if isinstance(values, Iterable) and not isinstance(values, str) else None
     if listed is None or not (listed or empty) or not all(_whole(value) and value >= least for value in listed):
@@ -22,10 +22,10 @@ def counts(setting: str, values: Sequence[Any], *, least: int = 1, empty: bool =
 
 
 def count(setting: str, value: Any, *, least: int = 1) -> int:
-    """The value, if it is a whole number of at least `least`.
+    """Return the value, if it is a whole number of at least `least`.
 
     Raises:
-        ValueError: Naming the setting and the value.
+        ValueError: If not; the text names the setting and the value.
     """
     if not _whole(value) or value < least:
         raise ValueError(f"{setting} is {value!r}: it must be a whole number of at least {least}.")
@@ -35,10 +35,10 @@ def count(setting: str, value: Any, *, least: int = 1) -> int:
 def stages(
     widths: Sequence[Any], setting: str, values: Sequence[Any], *, least: int = 1
 ) -> tuple[list[int], list[int]]:
-    """The widths and another setting of the stages as lists, if both are whole numbers and as many.
+    """Return the widths and another setting of the stages as lists, if both are whole numbers and equally many.
 
     Raises:
-        ValueError: Naming both settings and their values.
+        ValueError: If not; the text names both settings and their values.
     """
     checked, others = counts("backbone.widths", widths), counts(setting, values, least=least)
     if len(checked) != len(others):
@@ -47,10 +47,10 @@ def stages(
 
 
 def halved(image_shape: tuple[int, int, int], count: int, times: int) -> None:
-    """Checks that images can be halved so many times by so many stages.
+    """Check that images can be halved `times` times.
 
     Raises:
-        ValueError: Naming the setting and the size of the images.
+        ValueError: If not; the text names the setting and the size of the images.
     """
     _, height, width = image_shape
     if min(height, width) < 2**times:
@@ -61,10 +61,10 @@ def halved(image_shape: tuple[int, int, int], count: int, times: int) -> None:
 
 
 def probability(setting: str, value: Any) -> float:
-    """The value, if dropping that part of the units leaves some.
+    """Return the value, if it is a valid dropout probability.
 
     Raises:
-        ValueError: Naming the setting and the value.
+        ValueError: If not; the text names the setting and the value.
     """
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1:
         raise ValueError(f"{setting} is {value!r}: it must be a number, at least 0 and less than 1.")
@@ -72,10 +72,10 @@ def probability(setting: str, value: Any) -> float:
 
 
 def flag(setting: str, value: Any) -> bool:
-    """The value, if it is true or false.
+    """Return the value, if it is true or false.
 
     Raises:
-        ValueError: Naming the setting and the value.
+        ValueError: If not; the text names the setting and the value.
     """
     if not isinstance(value, bool):
         raise ValueError(f"{setting} is {value!r}: it must be true or false.")
@@ -83,10 +83,10 @@ def flag(setting: str, value: Any) -> bool:
 
 
 def choice(setting: str, value: Any, valid: Iterable[str]) -> str:
-    """The value, if it is one of `valid`.
+    """Return the value, if it is one of `valid`.
 
     Raises:
-        ValueError: Naming the setting, the value and the valid ones.
+        ValueError: If not; the text names the setting, the value and the valid values.
     """
     valid = list(valid)
     if value not in valid:

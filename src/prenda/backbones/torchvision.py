@@ -12,7 +12,7 @@ from torchvision import models
 
 from prenda.backbones.settings import choice
 
-# What some of them need so that they take small pictures and give logits alone.
+# Arguments with which some models accept small pictures and return logits alone.
 _NEEDED: dict[str, dict[str, Any]] = {
     "googlenet": {"aux_logits": False, "init_weights": True},
     "inception_v3": {"aux_logits": False, "init_weights": True},
@@ -22,13 +22,13 @@ _NEEDED: dict[str, dict[str, Any]] = {
 class TorchvisionNet(nn.Module):
     """Any of torchvision's classification models by name, untrained.
 
-    The first convolution takes the images' channels, the last layer gives one logit a class.
+    The first convolution takes the images' channels; the last layer returns one logit a class.
 
     Shapes:
         images (B, C, H, W), normalised float32 -> logits (B, num_classes), before softmax.
 
     Raises:
-        ValueError: If there is no such model, or it cannot take images of this size, by the setting's dotted name.
+        ValueError: If there is no such model, or it cannot take images of this size; the text names the setting.
     """
 
     def __init__(
@@ -47,7 +47,7 @@ class TorchvisionNet(nn.Module):
         if model.startswith("vit_"):
             arguments.setdefault("image_size", image_shape[1])
         try:
-            with torch.device("meta"):  # shapes alone: costs nothing, finds what cannot work
+            with torch.device("meta"):  # shapes alone: finds errors at no cost
                 logits = _build(model, image_shape[0], num_classes, arguments).eval()(torch.empty(2, *image_shape))
             assert logits.shape == (2, num_classes)
         except (RuntimeError, ValueError, TypeError, AssertionError) as error:
@@ -60,7 +60,11 @@ class TorchvisionNet(nn.Module):
         self.network = _build(model, image_shape[0], num_classes, arguments)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Shapes: images (B, C, H, W) -> logits (B, num_classes)."""
+        """Return the logits of images.
+
+        Shapes:
+            images (B, C, H, W) -> logits (B, num_classes).
+        """
         logits: Tensor = self.network(images)
         return logits
 

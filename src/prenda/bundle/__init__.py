@@ -1,1 +1,6 @@
-"""Bundles, models on disk: `format` reads and verifies one, `export` writes one."""
+"""Bundles: models on disk, for prediction without PyTorch.
+
+Modules:
+    format: Reading and verifying a bundle; needs the standard library alone.
+    export: Writing a bundle from a trained network.
+"""

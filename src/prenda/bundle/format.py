@@ -1,6 +1,6 @@
-"""A model on disk: its network for any ONNX runtime, its weights, and what one must know to use them.
+"""Format of a bundle, a model on disk: ONNX network, weights, and a description of how to use them.
 
-Reading needs the standard library alone, so that prediction starts in a second; `export` writes, which takes torch.
+Reading needs the standard library alone, so that prediction starts in a second. Writing needs torch; see `export`.
 """
 
 from __future__ import annotations
@@ -19,17 +19,21 @@ DESCRIPTION, NETWORK, WEIGHTS = "model.json", "model.onnx", "weights.safetensors
 
 @dataclass(frozen=True)
 class Bundle:
-    """What `model.json` says, and the folder that it lies in.
+    """Content of `model.json`, and its folder.
 
     Attributes:
-        image_shape: (C, H, W) of what the network takes, as float32 after normalisation.
-        mean: What is subtracted from pixels (0 to 255), a value for each stored channel.
-        std: What they are then divided by.
-        temperature: What logits are divided by before softmax, so that probabilities are as sure as they should be.
-        config: The run's resolved configuration.
+        folder: Folder of the bundle.
+        class_names: Names of the classes, in the order of the logits.
+        image_shape: Shape (C, H, W) of the network's images, float32 after normalisation.
+        mean: Values to subtract from pixels (0 to 255), one for each stored channel.
+        std: Values to divide by after that.
+        temperature: Value to divide logits by before softmax, so that probabilities are calibrated.
+        config: Resolved configuration of the run.
         data: `name` of the data set and its `content_hash`.
-        scores: Of the chosen epoch, by metric name.
-        onnx_difference: The largest between logits of `model.onnx` and of the network, on `onnx_images` real images.
+        scores: Scores of the chosen epoch, by metric name.
+        run_id: Id of the MLflow run; None if there is none.
+        onnx_difference: Largest difference between logits of `model.onnx` and of the network.
+        onnx_images: Number of real images on which that difference was measured.
     """
 
     folder: Path
@@ -47,36 +51,36 @@ class Bundle:
 
     @property
     def network(self) -> Path:
-        """The ONNX file: `images` (B, C, H, W), normalised float32 -> `logits` (B, classes), for any B."""
+        """Path of the ONNX file: `images` (B, C, H, W), normalised float32 -> `logits` (B, classes), for any B."""
         return self.folder / NETWORK
 
     @property
     def weights(self) -> Path:
-        """The backbone's state in safetensors, under the names of its `state_dict`."""
+        """Path of the backbone's weights in safetensors, under the names of its `state_dict`."""
         return self.folder / WEIGHTS
 
 
 def read(folder: Path) -> Bundle:
-    """The bundle in a folder, found whole and unchanged.
+    """Return the bundle in a folder, after verifying its checksums.
 
     Raises:
-        BundleError: If the folder holds none, or a file of it is missing, damaged or of a later format.
+        BundleError: If the folder has no bundle, or a file of it is missing, damaged or of another format.
     """
     path = folder / DESCRIPTION
     try:
-        about = json.loads(path.read_text(encoding="utf-8"))
-        if about["format"] == FORMAT:
-            bundle = _described(folder, about)
-            checksums = {name: str(about["files"][name]) for name in (NETWORK, WEIGHTS)}
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if content["format"] == FORMAT:
+            bundle = _described(folder, content)
+            checksums = {name: str(content["files"][name]) for name in (NETWORK, WEIGHTS)}
     except (FileNotFoundError, NotADirectoryError):
         raise BundleError(
             f"{folder} holds no model ({DESCRIPTION} is not there): name the folder `bundle` of a run that finished."
         ) from None
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError) as error:  # a foreign JSON file may have any content
         raise BundleError(f"{path} is damaged ({_reason(error)}): copy the bundle again from its run.") from error
-    if about["format"] != FORMAT:
+    if content["format"] != FORMAT:
         raise BundleError(
-            f"{path} has format {about['format']!r}, but this version of prenda reads {FORMAT}: use the version that "
+            f"{path} has format {content['format']!r}, but this version of prenda reads {FORMAT}: use the version that "
             "wrote it, or train again."
         )
     for name, expected in checksums.items():
@@ -85,26 +89,26 @@ def read(folder: Path) -> Bundle:
 
 
 def checksum(path: Path) -> str:
-    """SHA-256 of a file, hexadecimal."""
+    """Return the SHA-256 of a file, in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _described(folder: Path, about: dict[str, Any]) -> Bundle:
-    channels, height, width = map(int, about["image_shape"])
+def _described(folder: Path, content: dict[str, Any]) -> Bundle:
+    channels, height, width = map(int, content["image_shape"])
     bundle = Bundle(
         folder=folder,
-        class_names=tuple(map(str, about["class_names"])),
+        class_names=tuple(map(str, content["class_names"])),
         image_shape=(channels, height, width),
-        mean=tuple(map(float, about["pixels"]["mean"])),
-        std=tuple(map(float, about["pixels"]["std"])),
-        temperature=float(about["temperature"]),
-        config=dict(about["config"]),
-        data=dict(about["data"]),
-        scores={name: float(value) for name, value in about["scores"].items()},
-        run_id=about["run_id"],
-        onnx_difference=float(about["onnx"]["largest_difference"]),
-        onnx_images=int(about["onnx"]["images"]),
+        mean=tuple(map(float, content["pixels"]["mean"])),
+        std=tuple(map(float, content["pixels"]["std"])),
+        temperature=float(content["temperature"]),
+        config=dict(content["config"]),
+        data=dict(content["data"]),
+        scores={name: float(value) for name, value in content["scores"].items()},
+        run_id=content["run_id"],
+        onnx_difference=float(content["onnx"]["largest_difference"]),
+        onnx_images=int(content["onnx"]["images"]),
     )
     if not (bundle.temperature > 0 and bundle.std and all(value > 0 for value in bundle.std)):
         raise ValueError(f"temperature {bundle.temperature} and std {list(bundle.std)} must be more than 0")
@@ -118,8 +122,8 @@ def _reason(error: Exception) -> str:
 def _verify(path: Path, expected: str) -> None:
     if not path.is_file():
         raise BundleError(f"{path} is missing: copy the bundle again from its run.")
-    if (found := checksum(path)) != expected:
+    if (actual := checksum(path)) != expected:
         raise BundleError(
-            f"{path} is damaged (SHA-256 {found[:12]}…, written was {expected[:12]}…): copy the bundle again from its "
+            f"{path} is damaged (its SHA-256 is {actual[:12]}…, not {expected[:12]}…): copy the bundle again from its "
             "run."
         )

@@ -1,5 +1,14 @@
-"""Commands of `prenda`: each module adds its parser and turns arguments into calls and an exit code.
+"""Commands of `prenda`; each module adds its parser and turns arguments into calls and an exit code.
 
-`train` (Hydra's part is `train_application`), `resume`, `evaluate`, `compare`, `promote`, `models`, `data` and `ui`;
-`shared` holds what several of them need.
+Modules:
+    train: `prenda train`: one training, or a sweep.
+    train_application: Hydra application behind `prenda train`.
+    resume: `prenda resume`: resume an interrupted run.
+    evaluate: `prenda evaluate`: score a finished run again.
+    compare: `prenda compare`: compare recorded runs.
+    promote: `prenda promote`: make a run's model the champion.
+    models: `prenda models`: list the versions of a registered model.
+    data: `prenda data`: fetch a data set, or draw samples of it.
+    ui: `prenda ui`: serve MLflow's UI.
+    shared: Arguments and exit codes that several commands share.
 """

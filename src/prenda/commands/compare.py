@@ -1,27 +1,36 @@
-"""`prenda compare`: set runs side by side."""
+"""`prenda compare`: compare recorded runs."""
 
 from __future__ import annotations
 
 import argparse
 
 from prenda.commands.shared import Subparsers
-from prenda.system.startup import lasting
+from prenda.system.startup import heavy_imports
 
 
 def add_parser(subparsers: Subparsers) -> None:
     """Add the command to the parser of `prenda`."""
-    parser = subparsers.add_parser("compare", help="set runs side by side; say whether they differ significantly")
-    parser.add_argument("runs", metavar="RUN", nargs="*", help="id, name or own folder of a run; two or more in all")
-    parser.add_argument("--experiment", help="add the finished runs of this experiment")
-    parser.add_argument("--where", metavar="FILTER", help="add the finished runs that match an MLflow filter")
-    parser.add_argument("--data-dir", help="where the data set is now, for pictures (default: where it was)")
-    parser.add_argument("--no-record", action="store_true", help="write files only, no run in MLflow")
+    parser = subparsers.add_parser(
+        "compare",
+        help="compare runs and test whether they differ significantly",
+        description="Compare runs from their recorded predictions on the test images, and test the differences for "
+        "significance. Name at least two runs, or select them with --experiment or --where.",
+    )
+    parser.add_argument("runs", metavar="RUN", nargs="*", help="MLflow id, name or folder of a run")
+    parser.add_argument("--experiment", metavar="NAME", help="add the finished runs of this MLflow experiment")
+    parser.add_argument("--where", metavar="FILTER", help="add the finished runs that match this MLflow filter")
+    parser.add_argument(
+        "--data-dir",
+        metavar="FOLDER",
+        help="folder of the data set, for the pictures of test images (default: the recorded one)",
+    )
+    parser.add_argument("--no-record", action="store_true", help="write files only; record nothing in MLflow")
     parser.set_defaults(run_command=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Compare runs."""
-    with lasting():
+    with heavy_imports():
         from prenda.model_selection.compare import compare
 
     compare(

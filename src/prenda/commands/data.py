@@ -1,4 +1,4 @@
-"""`prenda data`: fetch a data set, or look at it."""
+"""`prenda data`: fetch a data set, or draw samples of it."""
 
 from __future__ import annotations
 
@@ -9,26 +9,32 @@ from prenda.commands.shared import Subparsers
 
 def add_parser(subparsers: Subparsers) -> None:
     """Add the command and its actions to the parser of `prenda`."""
-    parser = subparsers.add_parser("data", help="fetch a data set, or look at it")
+    parser = subparsers.add_parser("data", help="fetch a data set, or draw samples of it")
     actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True)
-    fetch = _add_action(actions, "fetch", "make the files present and verified")
+    fetch = _add_action(
+        actions, "fetch", "fetch the files of a data set, if they are missing, and verify their checksums"
+    )
     fetch.set_defaults(run_command=run_fetch)
-    show = _add_action(actions, "show", "write a picture of random samples of each class")
-    show.add_argument("--samples", type=int, default=12, help="images a class (default: %(default)s)")
-    show.add_argument("--seed", type=int, default=0, help="which random images (default: %(default)s)")
-    show.add_argument("--output", help="PNG to write (default: outputs/NAME.png of the project)")
+    show = _add_action(actions, "show", "draw random samples of each class as a PNG")
+    show.add_argument(
+        "--samples", type=int, default=12, metavar="N", help="samples of each class (default: %(default)s)"
+    )
+    show.add_argument(
+        "--seed", type=int, default=0, metavar="N", help="seed of the random choice (default: %(default)s)"
+    )
+    show.add_argument("--output", metavar="FILE", help="PNG to write (default: outputs/NAME.png in the project)")
     show.set_defaults(run_command=run_show)
 
 
 def _add_action(actions: Subparsers, name: str, text: str) -> argparse.ArgumentParser:
-    action = actions.add_parser(name, help=text, description=text.capitalize() + ".")
-    action.add_argument("name", nargs="?", default="fashion_mnist", help="data set (default: %(default)s)")
-    action.add_argument("--dir", help="folder of data sets (default: data/ of the project)")
+    action = actions.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
+    action.add_argument("name", nargs="?", default="fashion_mnist", help="name of the data set (default: %(default)s)")
+    action.add_argument("--dir", metavar="FOLDER", help="folder of data sets (default: data/ in the project)")
     return action
 
 
 def run_fetch(arguments: argparse.Namespace) -> int:
-    """Fetch a data set and print what is there."""
+    """Fetch a data set and print its sizes."""
     from prenda.report import samples
 
     print(samples.fetch(arguments.name, arguments.dir))

@@ -5,22 +5,32 @@ from __future__ import annotations
 import argparse
 
 from prenda.commands.shared import Subparsers
-from prenda.system.startup import lasting
+from prenda.system.startup import heavy_imports
 
 
 def add_parser(subparsers: Subparsers) -> None:
     """Add the command to the parser of `prenda`."""
-    parser = subparsers.add_parser("evaluate", help="score a finished run again, from its own recorded settings")
-    parser.add_argument("run", metavar="RUN|CHECKPOINT", help="id or name of a run, or the path of a checkpoint")
-    parser.add_argument("--data-dir", help="where the data set is now (default: where it was)")
-    parser.add_argument("--accelerator", choices=["auto", "cpu", "gpu", "mps"], help="device (default: the run's)")
-    parser.add_argument("--any-data", action="store_true", help="score on other images than the run's, too")
+    parser = subparsers.add_parser(
+        "evaluate",
+        help="score a recorded run again",
+        description="Score a recorded run again, with its own settings and on its own images.",
+    )
+    parser.add_argument("run", metavar="RUN|CHECKPOINT", help="MLflow id or name of a run, or the path of a checkpoint")
+    parser.add_argument("--data-dir", metavar="FOLDER", help="folder of the data set (default: the recorded one)")
+    parser.add_argument(
+        "--accelerator",
+        choices=["auto", "cpu", "gpu", "mps"],
+        help="device (default: the recorded one); another device computes in float32",
+    )
+    parser.add_argument(
+        "--any-data", action="store_true", help="accept a data set whose content differs from the recorded one"
+    )
     parser.set_defaults(run_command=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Score a run and show the figures."""
-    with lasting():
+    """Score a run and print the scores."""
+    with heavy_imports():
         from prenda.training.evaluation import evaluate_again
 
     evaluate_again(arguments.run, arguments.data_dir, arguments.accelerator, arguments.any_data)

@@ -9,7 +9,11 @@ from prenda.commands.shared import Subparsers, add_model_argument
 
 def add_parser(subparsers: Subparsers) -> None:
     """Add the command to the parser of `prenda`."""
-    parser = subparsers.add_parser("models", help="list the versions of a registered model")
+    parser = subparsers.add_parser(
+        "models",
+        help="list the versions of a registered model",
+        description="List the versions of a registered model, newest first.",
+    )
     add_model_argument(parser)
     parser.set_defaults(run_command=run)
 

@@ -5,21 +5,28 @@ from __future__ import annotations
 import argparse
 
 from prenda.commands.shared import Subparsers, add_model_argument
-from prenda.system.startup import lasting
+from prenda.system.startup import heavy_imports
 
 
 def add_parser(subparsers: Subparsers) -> None:
     """Add the command to the parser of `prenda`."""
-    parser = subparsers.add_parser("promote", help="register a run's model; champion, if it beats the champion")
-    parser.add_argument("run", metavar="RUN", help="id or name of a run")
-    parser.add_argument("--force", metavar="REASON", help="make it champion whatever the test says; recorded")
+    parser = subparsers.add_parser(
+        "promote",
+        help="register a run's model; make it champion if it is significantly better",
+        description="Register a run's bundle as a version of a model. The alias `champion` moves to it if it is "
+        "significantly better on the test images than the current champion (McNemar, one-sided, p < 0.05).",
+    )
+    parser.add_argument("run", metavar="RUN", help="MLflow id or name of a run")
+    parser.add_argument(
+        "--force", metavar="REASON", help="make it champion whatever the test says; the reason is recorded"
+    )
     add_model_argument(parser)
     parser.set_defaults(run_command=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Promote a run and print the decision."""
-    with lasting():
+    with heavy_imports():
         from prenda.model_selection.promote import promote
 
     print(promote(arguments.run, arguments.model, arguments.force))

@@ -1,23 +1,28 @@
-"""`prenda resume`: continue an interrupted run."""
+"""`prenda resume`: resume an interrupted run."""
 
 from __future__ import annotations
 
 import argparse
 
 from prenda.commands.shared import Subparsers, stoppable
-from prenda.system.startup import lasting
+from prenda.system.startup import heavy_imports
 
 
 def add_parser(subparsers: Subparsers) -> None:
     """Add the command to the parser of `prenda`."""
-    parser = subparsers.add_parser("resume", help="resume an interrupted run, to the result it would have had")
-    parser.add_argument("run", metavar="RUN", help="folder, id or name of the run")
+    parser = subparsers.add_parser(
+        "resume",
+        help="resume an interrupted run",
+        description="Resume an interrupted run from its last complete epoch, in its folder and in its MLflow run. "
+        "The result is bit-identical to an uninterrupted run.",
+    )
+    parser.add_argument("run", metavar="RUN", help="folder of the run, or its MLflow id or name")
     parser.set_defaults(run_command=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Resume a run."""
-    with lasting():
+    with heavy_imports():
         from prenda.training.resume import resume
 
     return stoppable(lambda: resume(arguments.run))

@@ -1,4 +1,4 @@
-"""Pieces that several commands share."""
+"""Arguments and exit codes that several commands share."""
 
 from __future__ import annotations
 
@@ -14,14 +14,16 @@ Subparsers: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 def add_model_argument(parser: argparse.ArgumentParser) -> None:
     """Add `--model`, the name of a registered model."""
-    parser.add_argument("--model", default="prenda", metavar="NAME", help="the model (default: %(default)s)")
+    parser.add_argument(
+        "--model", default="prenda", metavar="NAME", help="name of the registered model (default: %(default)s)"
+    )
 
 
 def stoppable(training: Callable[[], object]) -> int:
     """Run a training or a sweep; return 128 + N where signal N stopped it."""
     try:
         training()
-    except SystemExit as end:  # of a sweep, which has printed why
+    except SystemExit as end:  # from a sweep, which has printed the reason
         return end.code if isinstance(end.code, int) else 1
     except Stopped as stop:
         print(

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
-
-from prenda.config.plain import as_plain, flatten
+from prenda.config import recorded
+from prenda.config.convert import as_plain, flatten
 from prenda.config.schema import TrainConfig
 from prenda.errors import ConfigError
 
@@ -20,18 +20,25 @@ QUOTES = str.maketrans("", "", "'\" ")
 LONGEST_NAME = 100  # characters
 
 
-def check_folder(config: DictConfig, folder: Path) -> None:
-    """Refuses a folder that holds a run of other settings.
+@dataclass(frozen=True)
+class RunDescription:
+    """Name, parameters and tags that a run is recorded under."""
+
+    name: str
+    parameters: Mapping[str, Any]
+    tags: Mapping[str, str]
+
+
+def check_folder(config: TrainConfig, folder: Path) -> None:
+    """Refuse a folder that holds a run of other settings.
 
     Raises:
-        ValueError: Naming the first settings that differ.
+        ConfigError: If settings that decide the result differ; the text names the first of them.
     """
     path = folder / "config.yaml"
     if not path.is_file():
         return
-    kept = OmegaConf.merge(TrainConfig, OmegaConf.load(path))
-    assert isinstance(kept, DictConfig)
-    different = differences(decisive(kept), decisive(config))
+    different = differences(decisive(recorded.load(path)), decisive(config))
     if different:
         raise ConfigError(
             f"{folder} holds a run of other settings ({different}): give another folder, or the settings that it was "
@@ -39,39 +46,53 @@ def check_folder(config: DictConfig, folder: Path) -> None:
         )
 
 
-def differences(there: dict[str, Any], here: dict[str, Any], most: int = 3) -> str:
-    """The first settings that differ, with their values, for an error's text; empty where all are equal."""
-    names = [name for name in sorted(there.keys() | here.keys()) if there.get(name) != here.get(name)]
-    told = [f"{name} {there.get(name)!r} there, {here.get(name)!r} here" for name in names[:most]]
-    return "; ".join([*told, f"{len(names) - most} more"] if len(names) > most else told)
+def differences(earlier: dict[str, Any], current: dict[str, Any], most: int = 3) -> str:
+    """Return the first settings that differ, with both values, for the text of an error; empty if all are equal."""
+    names = [name for name in sorted(earlier.keys() | current.keys()) if earlier.get(name) != current.get(name)]
+    texts = [f"{name}: {earlier.get(name)!r} recorded, {current.get(name)!r} given" for name in names[:most]]
+    return "; ".join([*texts, f"{len(names) - most} more"] if len(names) > most else texts)
 
 
-def fingerprint(config: DictConfig) -> str:
-    """SHA-256 of what decides a run's result: two runs of one fingerprint give the same model."""
-    return sha256(json.dumps(decisive(config), sort_keys=True).encode()).hexdigest()
+def fingerprint(config: TrainConfig, content: str | None = None) -> str:
+    """Return the SHA-256 of the settings that decide a run's result; runs of equal fingerprint give the same model.
+
+    Args:
+        config: Configuration of the run.
+        content: Content hash of a data set whose name does not fix its images; see `prenda.data.datasets`.
+    """
+    return sha256(json.dumps(decisive(config, content), sort_keys=True).encode()).hexdigest()
 
 
-def decisive(config: DictConfig) -> dict[str, Any]:
-    """What decides a run's result, flattened: no folders, record, report, sweep, names, threads, trace."""
-    plain = as_plain(config)
-    for group in ("paths", "tracking", "report", "search", "workers", "choices"):
-        plain.pop(group)
-    plain["data"].pop("dir")
-    for setting in ("threads", "profile"):
-        plain["trainer"].pop(setting)
-    return flatten(plain)
+def decisive(config: TrainConfig, content: str | None = None) -> dict[str, Any]:
+    """Return the flattened settings that decide a run's result: all but those that the schema marks otherwise."""
+    settings = flatten(_decisive_part(config, as_plain(config)))
+    return settings if content is None else settings | {"data.content": content}
 
 
-def target_name(node: DictConfig) -> str:
-    """The short name of what a group builds: the module of a backbone, else the last word of its target."""
-    parts = str(node._target_).split(".")
+def _decisive_part(config: Any, plain: Mapping[str, Any]) -> dict[str, Any]:
+    part = {}
+    for field in fields(config):
+        value = getattr(config, field.name)
+        if not field.metadata.get("decisive", True) or (field.metadata.get("later") and value == _default(field)):
+            continue
+        part[field.name] = _decisive_part(value, plain[field.name]) if is_dataclass(value) else plain[field.name]
+    return part
+
+
+def _default(setting: Field[Any]) -> Any:
+    return setting.default if setting.default_factory is MISSING else setting.default_factory()
+
+
+def target_name(group: Mapping[str, Any]) -> str:
+    """Return the short name of a group's target: the module of a backbone, else the last part of the target."""
+    parts = str(group["_target_"]).split(".")
     return parts[2] if parts[:2] == ["prenda", "backbones"] else parts[-1].lower()
 
 
-def make_run_name(config: DictConfig, overrides: Sequence[str]) -> str:
-    """What tells a run from others: its experiment, or backbone and data, then what was overridden, then the seed.
+def make_run_name(config: TrainConfig, overrides: Sequence[str]) -> str:
+    """Return a run's name: its experiment, or backbone and data, then the overrides, then the seed.
 
-    Where it is recorded and what is reported makes no difference to the model, and is left out.
+    Overrides of tracking, report and device are left out, as they do not change the model.
     """
     parts = [config.choices.get("experiment") or f"{config.choices['backbone']}-{config.data.name}"]
     named = {"experiment", "seed"} if "experiment" in config.choices else {"backbone", "data", "seed"}
@@ -81,29 +102,35 @@ def make_run_name(config: DictConfig, overrides: Sequence[str]) -> str:
         if unnamed or setting in named or setting == "data.dir":
             continue
         parts.append(f"{setting.rpartition('.')[2]}={value}".translate(QUOTES))
-    whole = "-".join(parts)
-    cut = whole if len(whole) <= LONGEST_NAME else whole[:LONGEST_NAME].rpartition("-")[0]  # no half a number
-    return f"{cut}-seed{config.seed}"
+    full = "-".join(parts)
+    short = full if len(full) <= LONGEST_NAME else full[:LONGEST_NAME].rpartition("-")[0]  # cuts no number in two
+    return f"{short}-seed{config.seed}"
 
 
-def run_name(config: DictConfig) -> str:
-    """`tracking.run_name`, else backbone, data and seed."""
+def run_name(config: TrainConfig) -> str:
+    """Return `tracking.run_name`; if it is not set, backbone, data and seed."""
     return config.tracking.run_name or f"{backbone_name(config)}-{config.data.name}-seed{config.seed}"
 
 
-def backbone_name(config: DictConfig) -> str:
-    """The file of conf/backbone that was chosen, else the short name of the target."""
+def backbone_name(config: TrainConfig) -> str:
+    """Return the chosen file of conf/backbone; if there is none, the short name of the target."""
     return config.choices.get("backbone") or target_name(config.backbone)
 
 
-def parameters(config: DictConfig) -> dict[str, Any]:
-    """What MLflow compares runs by: the choice of each group, and the flattened settings under their dotted names.
+def parameters(config: TrainConfig) -> dict[str, Any]:
+    """Return the parameters of a run in MLflow: the choice of each group, and the settings by their dotted names.
 
-    Folders, the record itself, the sweep and targets (which the choices stand for) are left to `config.yaml`.
+    Folders, tracking, the sweep and targets (which the choices name) are in `config.yaml` alone.
     """
     plain = as_plain(config)
     chosen = {group: choice for group, choice in plain.pop("choices").items() if not group.startswith("search")}
     choices: dict[str, Any] = {"backbone": backbone_name(config), "data": config.data.name, **chosen}
-    left = ("paths", "tracking", "search", "workers")
-    settings = flatten({group: value for group, value in plain.items() if group not in left})
+    omitted = ("paths", "tracking", "search", "workers")
+    settings = flatten({group: value for group, value in plain.items() if group not in omitted})
     return choices | {name: value for name, value in settings.items() if not name.rpartition(".")[2].startswith("_")}
+
+
+def describe_run(config: TrainConfig) -> RunDescription:
+    """Return the name, the parameters and the tags that a run is recorded under."""
+    tags = {"backbone": backbone_name(config), "data": config.data.name, "seed": str(config.seed)}
+    return RunDescription(run_name(config), parameters(config), tags)

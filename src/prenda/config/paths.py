@@ -1,4 +1,4 @@
-"""Folders: of the package, of its configuration, and the one that holds data and results."""
+"""Folders of the package, of its configuration, and of data and results."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).parents[1]
 REPOSITORY = PACKAGE.parents[1]
-# A wheel carries conf/ inside the package; a checkout has it at the top, where people look for it.
+# A wheel has conf/ inside the package; a checkout has it at the top.
 CONFIG_DIR = REPOSITORY / "conf" if (REPOSITORY / "conf" / "train.yaml").is_file() else PACKAGE / "conf"
 
 
 def home() -> Path:
-    """The folder that holds data/, outputs/ and mlruns/: $PRENDA_HOME, else the checkout, else the current folder."""
+    """Return the folder of data/, outputs/ and mlruns/: $PRENDA_HOME, else the checkout, else the current folder."""
     if "PRENDA_HOME" in os.environ:
         return Path(os.environ["PRENDA_HOME"]).expanduser().resolve()
     return REPOSITORY if CONFIG_DIR.parent == REPOSITORY else Path.cwd()

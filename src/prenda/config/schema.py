@@ -1,15 +1,73 @@
-"""Typed schema of the configuration."""
+"""Typed schema of the configuration: one frozen dataclass for each group; ranges of settings stand beside the fields.
+
+Hydra composes onto `composition_schema()`; `prenda.config.convert.typed` turns the result into a `TrainConfig`, once.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, is_dataclass
 from enum import Enum
+from math import inf
 from typing import Any
 
-from hydra.core.config_store import ConfigStore
-from omegaconf import MISSING, OmegaConf
+from omegaconf import MISSING, DictConfig, OmegaConf
 
-from prenda.config.paths import home
+
+@dataclass(frozen=True)
+class Range:
+    """Range of a number: from `low` to `high`; an open end is excluded."""
+
+    low: float = -inf
+    high: float = inf
+    open_low: bool = False
+    open_high: bool = False
+
+    def __contains__(self, value: object) -> bool:
+        if not isinstance(value, int | float) or isinstance(value, bool):
+            return False
+        above = self.low < value if self.open_low else self.low <= value
+        below = value < self.high if self.open_high else value <= self.high
+        return above and below
+
+    def __str__(self) -> str:
+        low = f"more than {self.low}" if self.open_low else f"at least {self.low}"
+        high = f" and less than {self.high}" if self.open_high else f" and at most {self.high}"
+        return low + (high if self.high != inf else "")
+
+
+AT_LEAST_1 = Range(low=1)
+NOT_NEGATIVE = Range(low=0)
+POSITIVE = Range(low=0, open_low=True)
+PROBABILITY = Range(low=0, high=1)
+SEED = Range(low=0, high=2**32 - 1)
+PIXELS = Range(low=0, high=4096)
+
+
+def setting(
+    default: Any,
+    *,
+    valid: Range | tuple[Any, ...] | None = None,
+    decisive: bool = True,
+    later: bool = False,
+) -> Any:
+    """Declare a setting.
+
+    Args:
+        default: Default value; a list or dictionary is copied for each configuration.
+        valid: Range, or values to choose from. None checks the type alone.
+        decisive: Whether it decides a run's result and so belongs to the fingerprint.
+        later: Whether it was added after runs had been recorded. The fingerprint then includes it only if it differs
+            from its default, so that the fingerprints of earlier runs and sweeps stay the same.
+    """
+    metadata = {"valid": valid, "decisive": decisive, "later": later}
+    if isinstance(default, list | dict):
+        return field(default_factory=lambda: type(default)(default), metadata=metadata)
+    return field(default=default, metadata=metadata)
+
+
+def group(cls: type, *, decisive: bool = True) -> Any:
+    """Declare a group of settings; `decisive` has the same meaning as in `setting`."""
+    return field(default_factory=cls, metadata={"decisive": decisive})
 
 
 class Normalize(Enum):
@@ -27,7 +85,7 @@ class TrackingKind(Enum):
 
 
 class ReportLevel(Enum):
-    """What a run writes beside its scores, tables and predictions.
+    """Files that a run writes beside its scores, tables and predictions.
 
     `full`: training images scored too, every picture, and `report.html`; `light`: confusion matrices; `none`: nothing.
     """
@@ -37,9 +95,9 @@ class ReportLevel(Enum):
     none = "none"
 
 
-@dataclass
+@dataclass(frozen=True)
 class PathsConfig:
-    """Folders, absolute, so that the one a command is started in does not matter."""
+    """Folders, absolute, so that the current folder of a command does not matter."""
 
     home: str = "${prenda.home:}"
     data: str = "${paths.home}/data"
@@ -47,52 +105,55 @@ class PathsConfig:
     mlruns: str = "${paths.home}/mlruns"
 
 
-@dataclass
+@dataclass(frozen=True)
 class DataConfig:
-    """Where images come from, their shape, and how they are split."""
+    """Source of the images, their shape, and how they are split."""
 
     name: str = MISSING
-    dir: str = "${paths.data}"
-    image_size: int | None = None  # pixels a side; null keeps the data set's own
-    channels: int = 1  # 1 grey, 3 the grey repeated as colour
+    dir: str = setting("${paths.data}", decisive=False)
+    image_size: int | None = setting(None, valid=Range(low=1, high=4096))  # pixels a side; null: the data set's own
+    channels: int = setting(1, valid=(1, 3))  # 1 grey, 3 the grey repeated as colour
     classes: list[str] | None = None  # names to keep, in this order; null keeps all
-    val_size: int = 5000  # images cut from the official training images
-    split_seed: int = 0
-    limit_train: int | None = None  # training images left after the cut; null keeps all
+    val_size: int = setting(5000, valid=AT_LEAST_1)  # images cut from the official training images
+    split_seed: int = setting(0, valid=SEED)
+    limit_train: int | None = setting(None, valid=AT_LEAST_1)  # training images left after the split; null keeps all
     normalize: Normalize = Normalize.standard
-    flip: float = 0.0  # how often `augment` mirrors these images; 0 where that makes another class of them
-    batch_size: int = 128  # images a step, over all processes together
-    eval_batch_size: int = 250
+    # Probability with which `augment` mirrors these images; 0 where mirroring changes the class.
+    flip: float = setting(0.0, valid=PROBABILITY)
+    batch_size: int = setting(128, valid=AT_LEAST_1)  # images a step, over all processes together
+    eval_batch_size: int = setting(250, valid=AT_LEAST_1)
 
 
-@dataclass
+@dataclass(frozen=True)
 class AugmentConfig:
-    """What happens to each image of a training batch."""
+    """Augmentation of each image of a training batch."""
 
-    flip: float = 0.0  # probability of a left-right mirror
-    shift: int = 0  # largest move in pixels, each direction
-    erase: float = 0.0  # probability that a rectangle is blanked
-    erase_area: float = 0.15  # largest part of the picture that a rectangle takes
+    flip: float = setting(0.0, valid=PROBABILITY)  # probability of a left-right mirror
+    shift: int = setting(0, valid=PIXELS)  # largest move in pixels, each direction
+    erase: float = setting(0.0, valid=PROBABILITY)  # probability that a rectangle is blanked
+    # Largest part of the picture that a rectangle takes.
+    erase_area: float = setting(0.15, valid=Range(low=0, high=1, open_low=True))
 
 
-@dataclass
+@dataclass(frozen=True)
 class TrainerConfig:
-    """Device, precision and length of training: what becomes Lightning's Trainer."""
+    """Device, precision and length of training: settings of Lightning's Trainer."""
 
-    accelerator: str = "auto"  # auto, cpu, gpu or mps
+    accelerator: str = setting("auto", valid=("auto", "cpu", "gpu", "mps"))
     devices: int = 1  # processes on this machine; -1 is every GPU
-    precision: str = "32"  # 32, bf16-mixed or 16-mixed
-    epochs: int = 12
+    precision: str = setting("32", valid=("32", "bf16-mixed", "16-mixed"))
+    epochs: int = setting(12, valid=AT_LEAST_1)
     compile: bool = False
     channels_last: bool = True
     sync_batchnorm: bool = False
     deterministic: bool = False  # on a GPU; a CPU run repeats to the bit anyway
-    gradient_clip: float | None = None  # largest norm of all gradients together
-    threads: int | None = None  # of a process; null divides the cores
-    profile: int = 0  # last training steps of the first epoch to record as a trace; 0 records none
+    gradient_clip: float | None = setting(None, valid=POSITIVE)  # largest norm of all gradients together
+    threads: int | None = setting(None, valid=AT_LEAST_1, decisive=False)  # of a process; null divides the cores
+    # Last training steps of the first epoch to record as a trace; 0 records none.
+    profile: int = setting(0, valid=NOT_NEGATIVE, decisive=False)
 
 
-@dataclass
+@dataclass(frozen=True)
 class TrackingConfig:
     """Where runs are recorded."""
 
@@ -101,70 +162,79 @@ class TrackingConfig:
     artifacts: str | None = None  # null: where the server says
     experiment: str = "prenda"
     run_name: str | None = None  # null: backbone, data, the overrides that matter, seed
-    command: str = "prenda train"  # what was typed; filled in when a run starts
+    command: str = "prenda train"  # as it was typed; filled in when a run starts
     system_metrics: bool = True
     parent: str | None = None  # MLflow run of the sweep that this one belongs to; filled in by it
 
 
-@dataclass
+@dataclass(frozen=True)
 class ReportConfig:
-    """What a run shows of itself at its end, and while it trains."""
+    """Report of a run, at its end and while it trains."""
 
     level: ReportLevel = ReportLevel.full
-    every_n_epochs: int = 0  # between two confusion matrices of validation while training; 0 makes none
+    # Epochs between two confusion matrices of validation while training; 0 makes none.
+    every_n_epochs: int = setting(0, valid=NOT_NEGATIVE)
 
 
-@dataclass
+@dataclass(frozen=True)
 class SearchConfig:
-    """What a sweep (`prenda train -m`) tries, for how long, and where it keeps count.
+    """Space, length and study of a sweep (`prenda train -m`).
 
     Expressions are Hydra's: `choice(a, b)`, `range(1, 4)`, `interval(0, 1)`, `tag(log, interval(1e-4, 1e-1))`.
     """
 
     name: str | None = None  # of its folder in outputs/sweeps; null: from the command
-    space: dict[str, Any] = field(default_factory=dict)  # expressions by setting
-    when: dict[str, dict[str, Any]] = field(default_factory=dict)  # more of them, under conditions like `backbone=cnn`
-    variables: dict[str, Any] = field(default_factory=dict)  # names that expressions may choose and settings refer to
-    objectives: list[str] = field(default_factory=lambda: ["val/accuracy"])  # figures of a run; several give a front
-    n_trials: int | None = None  # in all, however often it is interrupted; null: every combination of a grid
-    hours: float | None = None  # of running, likewise in all; no trial starts after them
-    max_failures: int | None = 5  # failed trials after which no more are started; null: never
+    space: dict[str, Any] = setting({})  # expressions by setting
+    when: dict[str, dict[str, Any]] = setting({})  # more of them, under conditions like `backbone=cnn`
+    variables: dict[str, Any] = setting({})  # names that expressions may choose and settings refer to
+    objectives: list[str] = setting(["val/accuracy"])  # metrics of a run; several give a Pareto front
+    n_trials: int | None = setting(None, valid=AT_LEAST_1)  # in all, over every start; null: the whole grid
+    hours: float | None = setting(None, valid=POSITIVE)  # of running, over every start; no trial starts after them
+    max_failures: int | None = setting(5, valid=AT_LEAST_1)  # failed trials after which no more start; null: never
     retry_failed: bool = False  # start failed trials once more
-    retries: int = 0  # how often a trial whose process was lost goes on by itself before it counts as failed
-    storage: str | None = None  # database of the count; null: a file in the sweep's folder
+    retries: int = setting(0, valid=NOT_NEGATIVE)  # restarts of a trial whose process was lost, before it has failed
+    storage: str | None = None  # database of the study; null: a file in the sweep's folder
     sampler: dict[str, Any] | None = None  # of Optuna; null: every combination
     pruner: dict[str, Any] | None = None  # of Optuna; null: every trial trains to its end
 
 
-@dataclass
+@dataclass(frozen=True)
 class TrainConfig:
-    """One run, whole. `backbone`, `optimizer` and `scheduler` are checked by what they build."""
+    """Configuration of one run.
 
-    paths: PathsConfig = field(default_factory=PathsConfig)
-    data: DataConfig = field(default_factory=DataConfig)
-    augment: AugmentConfig = field(default_factory=AugmentConfig)
-    backbone: dict[str, Any] = field(default_factory=dict)
-    optimizer: dict[str, Any] = field(default_factory=dict)
-    scheduler: dict[str, Any] = field(default_factory=dict)
-    trainer: TrainerConfig = field(default_factory=TrainerConfig)
-    report: ReportConfig = field(default_factory=ReportConfig)
-    tracking: TrackingConfig = field(default_factory=TrackingConfig)
-    search: SearchConfig = field(default_factory=SearchConfig)
-    workers: int = 1  # trials of a sweep that run at a time
-    choices: dict[str, str] = field(default_factory=dict)  # the file of each group of conf/; filled in likewise
-    seed: int = 0
-    label_smoothing: float = 0.0
-    ema: float | None = None  # decay of the weights' moving average; null trains without one
+    `backbone`, `optimizer`, `scheduler` and `callbacks` stay mappings: they are checked by the targets that they build.
+    """
+
+    paths: PathsConfig = group(PathsConfig, decisive=False)
+    data: DataConfig = group(DataConfig)
+    augment: AugmentConfig = group(AugmentConfig)
+    backbone: dict[str, Any] = setting({})
+    optimizer: dict[str, Any] = setting({})
+    scheduler: dict[str, Any] = setting({})
+    trainer: TrainerConfig = group(TrainerConfig)
+    callbacks: dict[str, Any] = setting({}, later=True)  # Lightning callbacks, each a target under a name of its own
+    report: ReportConfig = group(ReportConfig, decisive=False)
+    tracking: TrackingConfig = group(TrackingConfig, decisive=False)
+    search: SearchConfig = group(SearchConfig, decisive=False)
+    workers: int = setting(1, valid=Range(low=1, high=10_000), decisive=False)  # trials of a sweep at a time
+    # The file of each group of conf/; filled in when a run starts.
+    choices: dict[str, str] = setting({}, decisive=False)
+    seed: int = setting(0, valid=SEED)
+    label_smoothing: float = setting(0.0, valid=Range(low=0, high=1, open_high=True))
+    # Decay of the weights' moving average; null trains without one.
+    ema: float | None = setting(None, valid=Range(low=0, high=1, open_low=True, open_high=True))
     mirrored_scoring: bool = False  # score the mean of a picture's logits and of its mirror image's
-    shifted_scoring: int = 0  # and of the picture moved by so many pixels, down to the right and up to the left
+    shifted_scoring: int = setting(0, valid=PIXELS)  # and of the picture moved by so many pixels, in two directions
 
 
-def register() -> None:
-    """Makes the schema and the `prenda.home` resolver known to Hydra; safe to call again."""
-    OmegaConf.register_resolver("prenda.home", lambda: str(home()), replace=True)
-    # For a search that chooses how many layers there are, and how wide.
-    OmegaConf.register_resolver("prenda.repeat", lambda width, depth: [width] * depth, replace=True)
-    OmegaConf.register_resolver(
-        "prenda.double", lambda width, depth: [width * 2**stage for stage in range(depth)], replace=True
-    )
-    ConfigStore.instance().store(name="train_schema", node=TrainConfig, replace=True)
+def composition_schema() -> DictConfig:
+    """Return the schema as a node that Hydra and OmegaConf can merge onto.
+
+    OmegaConf makes nodes of frozen dataclasses read-only; this one can be written.
+    """
+    schema = OmegaConf.structured(TrainConfig)
+    assert isinstance(schema, DictConfig)
+    groups = [schema[each.name] for each in fields(TrainConfig) if is_dataclass(each.default_factory)]
+    for node in (schema, *groups):
+        OmegaConf.set_readonly(node, None)
+    return schema

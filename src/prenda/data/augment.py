@@ -1,4 +1,4 @@
-"""What happens to the images of a training batch, each image by its own draw."""
+"""Augmentation of training batches; each image has its own random draws."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Augment:
-    """Mirrors, moves and blanks; background (0) fills what is uncovered.
+    """Random mirrors, shifts and blanked rectangles; background (0) fills uncovered pixels.
 
-    Works on raw pixels, before normalisation, where a batch is a quarter of the size.
+    It works on raw pixels, before normalisation, where a batch takes a quarter of the memory.
 
     Attributes:
         flip: Probability of a left-right mirror.
@@ -27,7 +27,11 @@ class Augment:
     erase_area: float = 0.15
 
     def __call__(self, images: Tensor) -> Tensor:
-        """Shapes: images (B, C, H, W), uint8 -> the same. Draws from the device's global generator."""
+        """Augment a batch, with draws from the device's global generator.
+
+        Shapes:
+            images (B, C, H, W), uint8 -> the same.
+        """
         if self.flip:
             images = mirror(images, self.flip)
         if self.shift:
@@ -38,13 +42,13 @@ class Augment:
 
 
 def mirror(images: Tensor, probability: float) -> Tensor:
-    """Mirrors each image left to right with a probability."""
+    """Mirror each image left to right with a probability."""
     chosen = torch.rand(len(images), 1, 1, 1, device=images.device) < probability
     return torch.where(chosen, images.flip(-1), images)
 
 
 def move(images: Tensor, pixels: int) -> Tensor:
-    """Moves each image by up to `pixels` in both directions."""
+    """Shift each image by up to `pixels` in both directions."""
     count, _, height, width = images.shape
     device = images.device
     padded = torch.nn.functional.pad(images, [pixels] * 4)
@@ -56,9 +60,9 @@ def move(images: Tensor, pixels: int) -> Tensor:
 
 
 def blank(images: Tensor, probability: float, largest_area: float) -> Tensor:
-    """Sets a rectangle of each image to background with a probability.
+    """Set a rectangle of each image to background with a probability.
 
-    Its area is uniform up to `largest_area` of the picture and its sides differ by up to a factor of three.
+    The area is uniform up to `largest_area` of the picture; the sides differ by up to a factor of three.
     """
     count, _, height, width = images.shape
     device = images.device

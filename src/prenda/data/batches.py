@@ -1,4 +1,4 @@
-"""Whole batches from images that lie in memory."""
+"""Data loaders that index whole batches of images in memory."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 
 class InMemory(Dataset[Batch]):
-    """Images and labels that are indexed a batch at a time, on the device they lie on.
+    """Images and labels that are indexed a batch at a time, on their device.
 
     Shapes:
         images (N, C, H, W), uint8; labels (N,), int64.
@@ -28,16 +28,20 @@ class InMemory(Dataset[Batch]):
         return len(self.labels)
 
     def __getitem__(self, index: Tensor) -> Batch:
-        """Shapes: index (B,), int64 -> images (B, C, H, W), labels (B,)."""
-        # images[index] takes eighteen times as long on the CPU.
+        """Return the images and labels of a batch.
+
+        Shapes:
+            index (B,), int64 -> images (B, C, H, W), labels (B,).
+        """
+        # On the CPU, images[index] takes eighteen times as long.
         return self.images.index_select(0, index), self.labels.index_select(0, index)
 
 
 class ShuffledBatches(Sampler[Tensor]):
-    """Indices of one process's batches, (B,) each, in an order that seed and epoch alone decide.
+    """Indices of one process's batches, (B,) each, in an order that depends on seed and epoch alone.
 
-    Process r of n takes every n-th image of the same order; the first images fill up an order that n does not divide,
-    so that all take the same number of steps.
+    Process r of n takes every n-th image of the same order. If n does not divide the number of images, the first ones
+    are repeated, so that all processes take the same number of steps.
     """
 
     def __init__(self, count: int, batch_size: int, seed: int, replicas: int, rank: int, device: torch.device) -> None:
@@ -45,7 +49,7 @@ class ShuffledBatches(Sampler[Tensor]):
         self.replicas, self.rank, self.device = replicas, rank, device
 
     def set_epoch(self, epoch: int) -> None:
-        """Lightning tells it before each."""
+        """Set the epoch; Lightning calls this before each epoch."""
         self.epoch = epoch
 
     def __iter__(self) -> Iterator[Tensor]:
@@ -58,9 +62,9 @@ class ShuffledBatches(Sampler[Tensor]):
 
 
 def training_batches(dataset: InMemory, batch_size: int, seed: int, replicas: int, rank: int) -> DataLoader[Batch]:
-    """Batches in an order that `seed` and the epoch alone decide; Lightning tells the sampler the epoch.
+    """Return shuffled batches, in an order that depends on `seed` and the epoch alone.
 
-    One process or several see the same images in the same step: each takes its part of the same global batch of
+    A step sees the same images with any number of processes: each process takes its part of the same global batch of
     `batch_size` images.
     """
     device = dataset.labels.device
@@ -68,18 +72,18 @@ def training_batches(dataset: InMemory, batch_size: int, seed: int, replicas: in
 
 
 def scoring_batches(dataset: InMemory, batch_size: int, replicas: int = 1, rank: int = 0) -> DataLoader[Batch]:
-    """Batches in the data set's own order, each image exactly once over all processes.
+    """Return batches in the data set's order, with each image exactly once over all processes.
 
-    torch's DistributedSampler repeats images to make the parts equal, which would count them twice in a score.
+    torch's DistributedSampler repeats images to make the parts equal, and a score would count them twice.
     """
     part = torch.arange(rank, len(dataset), replicas, device=dataset.labels.device)
     return _loader(dataset, torch.split(part, batch_size) if len(part) else ())
 
 
 def _loader(dataset: InMemory, batches: Sampler[Tensor] | Sequence[Tensor]) -> DataLoader[Batch]:
-    """A loader with a generator of its own: each pass draws a seed, which would otherwise come out of the network's."""
-    return DataLoader(dataset, batch_size=None, sampler=batches, collate_fn=_as_it_is, generator=torch.Generator())
+    """Return a loader with its own generator: each pass draws a seed, which must not come from the global one."""
+    return DataLoader(dataset, batch_size=None, sampler=batches, collate_fn=_unchanged, generator=torch.Generator())
 
 
-def _as_it_is(batch: T) -> T:
+def _unchanged(batch: T) -> T:
     return batch

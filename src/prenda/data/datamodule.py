@@ -1,11 +1,11 @@
-"""The LightningDataModule: one for every data set."""
+"""LightningDataModule for every data set: splits, normalisation and batches."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import pytorch_lightning as pl
 import torch
@@ -13,9 +13,10 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 from torch.utils.data import DataLoader
 
-from prenda.data import sources
+from prenda.config.schema import AugmentConfig, DataConfig
 from prenda.data.augment import Augment
 from prenda.data.batches import Batch, InMemory, scoring_batches, training_batches
+from prenda.data.datasets import find
 from prenda.errors import DataError
 
 Split = Literal["train", "val", "test"]
@@ -23,13 +24,14 @@ Split = Literal["train", "val", "test"]
 
 @dataclass(frozen=True)
 class Selection:
-    """Which images a run uses, and how they are cut.
+    """Selection of a run's images, and their split into train and validation.
 
     Attributes:
         classes: Names to keep, in the order of the new labels; None keeps all.
-        val_size: Images cut from the official training images for validation.
-        split_seed: What alone decides the cut.
-        limit_train: Training images left after the cut; None keeps all. Smaller ones are parts of larger ones.
+        val_size: Number of official training images that are used for validation.
+        split_seed: Seed of the split.
+        limit_train: Number of training images to keep after the split; None keeps all. A smaller selection is part of
+            every larger one.
     """
 
     classes: Sequence[str] | None = None
@@ -45,10 +47,10 @@ class ImageDataModule(pl.LightningDataModule):
         A batch is images (B, C, H, W), float32, normalised, and labels (B,), int64.
 
     Attributes:
-        predicted: The part that `Trainer.predict` gets, each image once, in order and unaugmented.
+        predicted: The split that `Trainer.predict` gets, each image once, in order and without augmentation.
 
     Raises:
-        DataError: If the data set, a class or a size cannot be had; the message names the setting.
+        DataError: If the data set, a class or a size is not available; the text names the setting.
     """
 
     def __init__(
@@ -67,12 +69,12 @@ class ImageDataModule(pl.LightningDataModule):
         channels_last: bool = False,
     ) -> None:
         super().__init__()
-        self.data_name, self.data_dir = name, data_dir
+        self.data_name, self.data_dir, self._data_set = name, data_dir, find(name)
         self.selection = selection or Selection()
         self.image_size, self.channels, self.normalize = image_size, channels, normalize
         self.batch_size, self.eval_batch_size = batch_size, eval_batch_size
         self.augment, self.seed, self.channels_last = augment or Augment(), seed, channels_last
-        self.class_names = _chosen_classes(sources.class_names(name), self.selection.classes)
+        self.class_names = _chosen_classes(self._data_set.class_names, self.selection.classes)
         self.content_hash = ""
         self.predicted: Split = "test"
         self._splits: dict[Split, InMemory] = {}
@@ -80,20 +82,20 @@ class ImageDataModule(pl.LightningDataModule):
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
-        """(C, H, W) of what the network sees; known after `setup`."""
+        """Shape (C, H, W) of the network's images; known after `setup`."""
         _, height, width = self._splits["train"].images.shape[1:]
         return self.channels, height, width
 
     def prepare_data(self) -> None:
-        """Fetches and verifies the files; nothing is done when they are there, or in memory already."""
+        """Fetch and verify missing files, unless the images are in memory already."""
         if not self._splits:  # Lightning calls this before each of its loops
-            sources.fetch(self.data_name, self.data_dir)
+            self._data_set.fetch(self.data_dir)
 
     def setup(self, stage: str | None = None) -> None:
-        """Cuts the official training images into train and validation; leaves test whole.
+        """Split the official training images into train and validation; keep the test images complete.
 
-        The cut depends on data.split_seed alone, so runs that differ in seed, backbone or device are scored on the
-        same images. With a trainer, the images move to its device, once.
+        The split depends on data.split_seed alone, so runs that differ in seed, backbone or device are scored on the
+        same images. With a trainer, the images move to its device once.
         """
         if not self._splits:
             self._load()
@@ -101,7 +103,7 @@ class ImageDataModule(pl.LightningDataModule):
             self._move_to(self.trainer.strategy.root_device)
 
     def split(self, split: Split) -> InMemory:
-        """The images and labels of one part, in their fixed order."""
+        """Return the images and labels of one split, in their fixed order."""
         return self._splits[split]
 
     def train_dataloader(self) -> DataLoader[Batch]:
@@ -118,25 +120,29 @@ class ImageDataModule(pl.LightningDataModule):
         return scoring_batches(self._splits[self.predicted], self.eval_batch_size, *self._place())
 
     def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
-        """Leaves the batch: the images are there already."""
+        """Return the batch unchanged: the images are on the device already."""
         return batch
 
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
-        """Augments (in training) and normalises a whole batch, on its device."""
+        """Augment (in training) and normalise a batch, on its device."""
         images, labels = batch
         if self.trainer is not None and self.trainer.training:
             images = self.augment(images)
         return self.normalized(images), labels
 
     def normalized(self, images: Tensor) -> Tensor:
-        """Shapes: images (B, C or 1, H, W), uint8 -> (B, C, H, W), float32, as the network wants them."""
+        """Return normalised images for the network.
+
+        Shapes:
+            images (B, C or 1, H, W), uint8 -> (B, C, H, W), float32.
+        """
         images = images.float().sub_(self._mean).mul_(self._scale)
         if images.shape[1] != self.channels:
             images = images.expand(-1, self.channels, -1, -1)
         return images.contiguous(memory_format=torch.channels_last) if self.channels_last else images
 
     def statistics(self) -> dict[str, list[float]]:
-        """Mean and deviation that pixels (0 to 255) are normalised with, a value for each stored channel."""
+        """Return mean and standard deviation of normalisation, for pixels from 0 to 255, a value a stored channel."""
         return {"mean": self._mean.flatten().tolist(), "std": self._deviation.flatten().tolist()}
 
     def _place(self) -> tuple[int, int]:
@@ -145,15 +151,21 @@ class ImageDataModule(pl.LightningDataModule):
         return self.trainer.world_size, self.trainer.global_rank
 
     def _load(self) -> None:
-        whole = sources.load(self.data_name, self.data_dir)
-        self.content_hash = whole.content_hash
-        labels = [whole.class_names.index(name) for name in self.class_names]
-        images, targets = _keep(whole.train_images, whole.train_labels, labels)
-        train, val = _cut(targets, self.selection)
+        loaded = self._data_set.load(self.data_dir)
+        stored = loaded.train_images.shape[1]
+        if stored not in (1, self.channels):
+            raise DataError(
+                f"data.channels is {self.channels}, but the images of {self.data_name} have {stored}: give "
+                f"data.channels={stored}."
+            )
+        self.content_hash = loaded.content_hash
+        labels = [loaded.class_names.index(name) for name in self.class_names]
+        images, targets = _keep(loaded.train_images, loaded.train_labels, labels)
+        train, val = _split_indices(targets, self.selection)
         parts: dict[Split, Batch] = {
             "train": (images[train], targets[train]),
             "val": (images[val], targets[val]),
-            "test": _keep(whole.test_images, whole.test_labels, labels),
+            "test": _keep(loaded.test_images, loaded.test_labels, labels),
         }
         size = self.image_size
         self._splits = {split: InMemory(_resized(part[0], size), part[1]) for split, part in parts.items()}
@@ -166,23 +178,22 @@ class ImageDataModule(pl.LightningDataModule):
         self._mean, self._scale = self._mean.to(device), self._scale.to(device)
 
 
-def from_config(config: Any) -> ImageDataModule:
-    """The datamodule that a run's configuration describes (`data`, `augment`, `seed`, `trainer.channels_last`)."""
-    data = config.data
+def from_config(
+    data: DataConfig, augment: AugmentConfig | None = None, *, seed: int = 0, channels_last: bool = False
+) -> ImageDataModule:
+    """Return the datamodule that `data` and `augment` of a configuration describe."""
     return ImageDataModule(
         data.name,
         Path(data.dir).expanduser(),
-        selection=Selection(
-            None if data.classes is None else list(data.classes), data.val_size, data.split_seed, data.limit_train
-        ),
+        selection=Selection(data.classes, data.val_size, data.split_seed, data.limit_train),
         image_size=data.image_size,
         channels=data.channels,
         normalize=data.normalize.value,
         batch_size=data.batch_size,
         eval_batch_size=data.eval_batch_size,
-        augment=Augment(**config.augment),
-        seed=config.seed,
-        channels_last=config.trainer.channels_last,
+        augment=None if augment is None else Augment(**asdict(augment)),
+        seed=seed,
+        channels_last=channels_last,
     )
 
 
@@ -196,7 +207,7 @@ def _chosen_classes(known: tuple[str, ...], wanted: Sequence[str] | None) -> tup
 
 
 def _keep(images: Tensor, labels: Tensor, kept: list[int]) -> Batch:
-    """The images of the kept classes, in their order, with labels that count from 0."""
+    """Return the images of the kept classes, in their order, with labels that count from 0."""
     if kept == list(range(int(labels.max()) + 1)):
         return images, labels
     new = torch.full((int(labels.max()) + 1,), -1)
@@ -205,27 +216,27 @@ def _keep(images: Tensor, labels: Tensor, kept: list[int]) -> Batch:
     return images[chosen], new[labels[chosen]]
 
 
-def _cut(labels: Tensor, selection: Selection) -> Batch:
-    """Indices of train and validation, sorted; validation holds as many of each class as train does, in proportion."""
+def _split_indices(labels: Tensor, selection: Selection) -> Batch:
+    """Return the indices of train and validation, sorted; both have the same proportions of classes."""
     total, val_size, limit = len(labels), selection.val_size, selection.limit_train
     if val_size >= total:
         raise DataError(
-            f"data.val_size is {val_size}, but there are {total} training images in all: cut fewer for validation."
+            f"data.val_size is {val_size}, but there are {total} training images in all: use fewer for validation."
         )
     generator = torch.Generator().manual_seed(selection.split_seed)
     order = torch.randperm(total, generator=generator)
     val = _stratified(order, labels, val_size)
-    left = order[~torch.isin(order, val)]
-    if limit is not None and limit > len(left):
+    remaining = order[~torch.isin(order, val)]
+    if limit is not None and limit > len(remaining):
         raise DataError(
-            f"data.limit_train is {limit}, but {len(left)} training images are left after the cut: "
+            f"data.limit_train is {limit}, but {len(remaining)} training images remain after the split: "
             "give at most that many, or null for all."
         )
-    return left[:limit].sort().values, val.sort().values
+    return remaining[:limit].sort().values, val.sort().values
 
 
 def _stratified(order: Tensor, labels: Tensor, size: int) -> Tensor:
-    """The first images of each class in `order`, in proportion to the classes, `size` in all."""
+    """Return the first images of each class in `order`, `size` in all, in the proportions of the classes."""
     counts = torch.bincount(labels)
     exact = counts * size / len(labels)
     share = exact.floor().long()
@@ -241,9 +252,9 @@ def _resized(images: Tensor, size: int | None) -> Tensor:
 
 
 def _statistics(images: Tensor, normalize: Literal["standard", "unit"]) -> Batch:
-    """Mean and deviation to normalise with, (C, 1, 1), in units of raw pixels.
+    """Return mean and standard deviation of normalisation, (C, 1, 1), in units of raw pixels.
 
-    Counted from a histogram in double precision, so that they are the same to the bit on every machine.
+    They are computed from a histogram in double precision, so they are bit-identical on every machine.
     """
     channels = images.shape[1]
     if normalize == "unit":
@@ -252,5 +263,5 @@ def _statistics(images: Tensor, normalize: Literal["standard", "unit"]) -> Batch
     counts = torch.stack([torch.bincount(images[:, c].flatten(), minlength=256) for c in range(channels)]).double()
     weight = counts / counts.sum(1, keepdim=True)
     mean = (weight * value).sum(1)
-    deviation = ((weight * value**2).sum(1) - mean**2).sqrt().clamp(min=1.0)  # a blank data set stays finite
+    deviation = ((weight * value**2).sum(1) - mean**2).sqrt().clamp(min=1.0)  # images of one value stay finite
     return mean.float()[:, None, None], deviation.float()[:, None, None]

@@ -1,1 +1,6 @@
-"""Choosing among recorded runs: `compare` tests their differences, `promote` decides on the champion."""
+"""Model selection among recorded runs.
+
+Modules:
+    compare: Comparison of runs, with tests of statistical significance.
+    promote: Promotion of a run's model to champion.
+"""

@@ -1,49 +1,50 @@
-"""Sets recorded runs side by side, from their kept predictions, and asks whether they differ by more than luck."""
+"""Comparison of recorded runs by their stored predictions, with tests of statistical significance."""
 
 from __future__ import annotations
 
 import itertools
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
 from prenda.config.identity import parameters, run_name
 from prenda.config.paths import home
+from prenda.config.recorded import load as load_config
 from prenda.config.schema import TrainConfig
 from prenda.data.datamodule import from_config as data_from_config
 from prenda.errors import UserError
 from prenda.report.comparison import page as comparison_page
-from prenda.report.comparison.results import COMPARED, Compared, Comparison, Group, Pair, show
+from prenda.report.comparison.results import ComparedRun, Comparison, Group, Pair, show
 from prenda.report.figures import Images
-from prenda.report.tables import read_predictions
+from prenda.report.tables import UNREADABLE, read_predictions
 from prenda.report.terminal import relative
+from prenda.scoring.metrics import HEADLINE
 from prenda.scoring.scores import Scores, score
 from prenda.scoring.significance import cochran_q, holm, mcnemar, mean_interval, welch_interval
-from prenda.tracking.comparisons import Found, gather, record
+from prenda.tracking.comparisons import ComparableRun, gather, record
 from prenda.tracking.store import local_store
 
 
 @dataclass(frozen=True)
-class Tested:
-    """What a run kept of its test.
+class ScoredRun:
+    """A recorded run with its scores on the test images.
 
     Attributes:
-        name: The run's.
-        place: Its id in MLflow, or its folder.
-        settings: Its flattened configuration.
-        content_hash: Of its data set, where that is recorded.
+        name: Name of the run.
+        place: MLflow id or folder of the run.
+        settings: Flattened configuration of the run.
+        content_hash: Hash of the data set; None if it was not recorded.
     """
 
     name: str
     place: str
-    config: DictConfig
+    config: TrainConfig
     settings: dict[str, Any]
     content_hash: str | None
     class_names: tuple[str, ...]
@@ -51,7 +52,7 @@ class Tested:
 
     @property
     def data(self) -> str:
-        """The test images, as an error tells them."""
+        """The test images, as error messages describe them."""
         content = "" if self.content_hash is None else f", content {self.content_hash[:12]}…"
         images, classes = len(self.scores.labels), len(self.class_names)
         return f"{self.config.data.name} ({images:,} test images of {classes} classes{content})"
@@ -65,27 +66,27 @@ def compare(
     data_dir: str | None = None,
     recorded: bool = True,
 ) -> Path:
-    """Compares runs on their test images: in the terminal, in a folder of its own and as a run in MLflow.
+    """Compare runs on their test images; print, write and record the result.
 
     Args:
-        names: Ids or names of runs in this project's store, or runs' own folders. The first is what others differ from.
-        experiment: Adds the finished runs of this experiment.
-        where: Adds the finished runs that match this MLflow filter, within the experiment if one is given.
-        data_dir: Where the data set is now, for pictures; None looks in the first run's recorded folder.
-        recorded: Whether MLflow gets a run about the comparison.
+        names: Ids or names of runs in this project's store, or folders of runs. The first run is the reference.
+        experiment: Add the finished runs of this experiment.
+        where: Add the finished runs that match this MLflow filter, within the experiment if one is given.
+        data_dir: Current folder of the data set, for pictures; None uses the folder that the first run recorded.
+        recorded: Whether to record the comparison as a run in MLflow.
 
     Returns:
-        The folder.
+        The folder of the comparison.
 
     Raises:
-        ValueError: If a run cannot be found or kept no predictions, if there are fewer than two, or if they were
+        UserError: If a run cannot be found or has no predictions, if there are fewer than two runs, or if they were
             tested on different images.
     """
     uri = local_store()
     with tempfile.TemporaryDirectory() as scratch:
         tested = [_read(found) for found in gather(uri, names, experiment, where, Path(scratch))]
     _check_same_images(tested)
-    comparison = weigh(tested)
+    comparison = compare_on_same_images(tested)
     images, missing = _images(tested[0], data_dir)
     folder = home() / "outputs" / "compare" / f"{datetime.now():%Y-%m-%d/%H-%M-%S-%f}"
     comparison_page.write(folder, comparison, images, missing)
@@ -104,9 +105,9 @@ def compare(
     return folder
 
 
-def weigh(tested: Sequence[Tested]) -> Comparison:
-    """Tests the differences of runs on the same images."""
-    runs = [Compared(_letter(i), run.name, run.place, run.settings, run.scores) for i, run in enumerate(tested)]
+def compare_on_same_images(tested: Sequence[ScoredRun]) -> Comparison:
+    """Test the differences between runs on the same images."""
+    runs = [ComparedRun(_letter(i), run.name, run.place, run.settings, run.scores) for i, run in enumerate(tested)]
     combinations = list(itertools.combinations(runs, 2))
     tests = [mcnemar(first.right, second.right) for first, second in combinations]
     p_values = holm([test.p_value for test in tests])
@@ -121,25 +122,27 @@ def weigh(tested: Sequence[Tested]) -> Comparison:
     return Comparison(tested[0].class_names, runs, pairs, cochran, groups, gap)
 
 
-def _read(found: Found) -> Tested:
-    """Scores a run from its predictions; they are clipped at the smallest float, so that its loss stays finite."""
+def _read(found: ComparableRun) -> ScoredRun:
+    """Score a run from its predictions, clipped at the smallest float so that its loss stays finite."""
     if not found.predictions.is_file():
         raise UserError(f"{found.place} holds no predictions/test.npz: give the folder of a run that was scored.")
+    if not found.config.is_file():
+        raise UserError(f"{found.place} holds no config.yaml: give the folder of a run that was scored.")
+    config = load_config(found.config)
+    name, settings = found.name or run_name(config), parameters(config)
     try:
-        config: Any = OmegaConf.merge(TrainConfig, OmegaConf.load(found.config))
-        name, settings = found.name or run_name(config), parameters(config)
         probabilities, labels, names = read_predictions(found.predictions)
-    except Exception as error:  # a foreign file can fail anywhere
+    except UNREADABLE as error:
         reason = str(error).partition("\n")[0]
         raise UserError(
-            f"config.yaml or predictions/test.npz of {found.place} cannot be read ({reason}): give a run that is whole."
+            f"predictions/test.npz of {found.place} cannot be read ({reason}): give a run with an intact file."
         ) from error
     logits = np.log(np.clip(probabilities, np.finfo(np.float32).tiny, None))
-    return Tested(name, found.place, config, settings, found.content_hash, names, score(logits, labels, names))
+    return ScoredRun(name, found.place, config, settings, found.content_hash, names, score(logits, labels, names))
 
 
-def _check_same_images(tested: Sequence[Tested]) -> None:
-    """Content is compared where both runs recorded it: a run's own folder does not."""
+def _check_same_images(tested: Sequence[ScoredRun]) -> None:
+    """Raise UserError for different test images; content hashes count only if both runs recorded them."""
     for other in tested[1:]:
         for first in tested:
             known = first.content_hash is not None and other.content_hash is not None
@@ -154,28 +157,31 @@ def _check_same_images(tested: Sequence[Tested]) -> None:
                 )
 
 
-def _images(tested: Tested, data_dir: str | None) -> tuple[Images | None, str]:
-    """The test images as the data set has them, or why there are none. Nothing is downloaded."""
+def _images(tested: ScoredRun, data_dir: str | None) -> tuple[Images | None, str]:
+    """Return the test images, or None and the reason. Nothing is downloaded."""
     try:
-        config = tested.config.copy()
-        config.data.dir = data_dir or config.data.dir
-        config.data.image_size, config.data.limit_train = None, 1  # only the test images matter, and as they came
-        data = data_from_config(config)
+        recorded = tested.config.data
+        # Only the test images matter, at their original size.
+        data_config = replace(recorded, dir=data_dir or recorded.dir, image_size=None, limit_train=1)
+        data = data_from_config(data_config)
         data.setup()
     except (UserError, OSError) as error:
-        return None, f"{error} With prenda compare, it is --data-dir that takes a folder."
+        return None, f"{error} In prenda compare, --data-dir sets this folder."
     test = data.split("test")
     if not np.array_equal(test.labels.numpy(), tested.scores.labels) or tested.content_hash not in (
         None,
         data.content_hash,
     ):
-        return None, f"{config.data.dir} holds other images than the runs were tested on: give --data-dir theirs."
+        return (
+            None,
+            f"{data_config.dir} holds other images than the runs were tested on: give their folder with --data-dir.",
+        )
     return test.images.numpy(), ""
 
 
-def _groups(runs: Sequence[Compared]) -> list[Group]:
-    """Runs whose settings are equal apart from the seed, and from what makes no difference to the model."""
-    members: dict[str, list[Compared]] = {}
+def _groups(runs: Sequence[ComparedRun]) -> list[Group]:
+    """Group runs with equal settings, apart from the seed and settings that do not affect the model."""
+    members: dict[str, list[ComparedRun]] = {}
     for run in runs:
         settings = {
             name: value
@@ -187,18 +193,18 @@ def _groups(runs: Sequence[Compared]) -> list[Group]:
         Group(
             group,
             len(_by_seed(group, "accuracy")),
-            {name: mean_interval(_by_seed(group, name)) for name in COMPARED},
+            {metric.name: mean_interval(_by_seed(group, metric.name)) for metric in HEADLINE},
         )
         for group in members.values()
     ]
 
 
-def _by_seed(runs: Sequence[Compared], name: str) -> list[float]:
-    """A metric of each seed. The same seed again gives the same model, which is no second measurement."""
+def _by_seed(runs: Sequence[ComparedRun], name: str) -> list[float]:
+    """Return one value a seed: a repeated seed gives the same model and is no second measurement."""
     return list({run.settings["seed"]: run.scores.metrics[name] for run in runs}.values())
 
 
 def _letter(place: int) -> str:
-    """A to Z, then A1, B1, …"""
+    """Return A to Z, then A1, B1 and so on."""
     cycle, letter = divmod(place, 26)
     return chr(ord("A") + letter) + (str(cycle) if cycle else "")

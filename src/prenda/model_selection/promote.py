@@ -1,4 +1,4 @@
-"""Decides which run's model is the champion: a better one takes the place, a luckier one does not."""
+"""Promotion of a run's model to champion, if it is significantly better than the current one."""
 
 from __future__ import annotations
 
@@ -17,9 +17,10 @@ from rich.table import Table
 
 from prenda.errors import UserError
 from prenda.report.card import card
-from prenda.report.tables import read_predictions
+from prenda.report.tables import UNREADABLE, read_predictions
+from prenda.scoring.metrics import HEADLINE, Metric
 from prenda.scoring.significance import McNemar, mcnemar
-from prenda.tracking.registry import CHAMPION, Recorded, Registry, Version
+from prenda.tracking.registry import CHAMPION, RecordedModel, Registry, Version
 from prenda.tracking.store import local_store
 
 SIGNIFICANCE = 0.05
@@ -27,9 +28,9 @@ SIGNIFICANCE = 0.05
 
 @dataclass(frozen=True)
 class _Tested:
-    """A run's model and what it answered on the test images: which are right (N,), and the true classes (N,)."""
+    """A run's model with its result on the test images: which are right, (N,), and the true classes, (N,)."""
 
-    model: Recorded
+    model: RecordedModel
     right: NDArray[np.bool_]
     labels: NDArray[np.int64]
 
@@ -42,29 +43,29 @@ class _Decision:
 
 
 def promote(run: str, model: str = "prenda", force: str | None = None) -> str:
-    """Registers a run's bundle, and moves the alias `champion` to it if it beats the champion by more than luck.
+    """Register a run's bundle, and move the alias `champion` to it if it is significantly better than the champion.
 
-    Both answer the same test images; McNemar's exact test, one-sided, must give p < 0.05. What was decided stands in
-    the version's tags, and under `prenda.history.TIME` for good.
+    The test is McNemar's on the same test images, exact and one-sided, with p < 0.05. The version's tags record the
+    decision; `prenda.history.TIME` keeps every decision.
 
     Args:
-        run: Id or name.
+        run: Id or name of the run.
         model: Name of the registered model.
-        force: Why the alias is moved whatever the test says; None leaves it to the test.
+        force: Reason to move the alias whatever the test says; None leaves the decision to the test.
 
     Returns:
-        What was decided and why, for a person.
+        The decision and its reason, as a sentence.
 
     Raises:
-        ValueError: If the run was not scored, its bundle is damaged, or the champion's images are others.
+        UserError: If the run was not scored, its bundle is damaged, or the champion was tested on other images.
     """
     _check_name(model)
     if force is not None and not force.strip():
         raise UserError(f"--force is {force!r}: give the reason, which is recorded with the version.")
     registry = Registry(local_store())
-    with tempfile.TemporaryDirectory() as scratch, registry.one_at_a_time():
+    with tempfile.TemporaryDirectory() as scratch, registry.promotion_lock():
         _complete(registry, run, Path(scratch))
-        entrant = _tested(registry.recorded(run, Path(scratch) / "entrant"))
+        entrant = _tested(registry.model_of_run(run, Path(scratch) / "entrant"))
         versions = registry.versions(model)
         champion = next((version for version in versions if CHAMPION in version.aliases), None)
         if champion is not None and champion.run_id == entrant.model.run_id:
@@ -74,12 +75,12 @@ def promote(run: str, model: str = "prenda", force: str | None = None) -> str:
         version = own or _register(registry, entrant.model, model)
         registry.tag(model, version.number, _tags(decision, champion, force))
         if decision.outcome != "kept out":
-            registry.crown(model, version.number)
+            registry.set_champion(model, version.number)
     return _told(decision, _title(version, model), None if champion is None else _title(champion, model), force)
 
 
 def show_models(model: str = "prenda") -> None:
-    """Prints the versions of a registered model, the newest first."""
+    """Print the versions of a registered model, the newest first."""
     _check_name(model)
     registry = Registry(local_store())
     versions = registry.versions(model)
@@ -88,37 +89,44 @@ def show_models(model: str = "prenda") -> None:
         return
     out = Console()
     if not out.is_terminal:
-        out.width = 160  # a file or a pipe has no edge to fold at
-    table = Table("Version", "Alias", "Run", "Backbone", "Data", "Accuracy", "F1", "Registered", "Decision")
+        out.width = 160  # a file or a pipe has no width
+    figures = [metric.title[0].upper() + metric.title[1:] for metric in HEADLINE]
+    table = Table("Version", "Alias", "Run", "Backbone", "Data", *figures, "Registered", "Decision")
     for column in table.columns:
         column.overflow = "fold"
-    names = ("run", "backbone", "data", "test/accuracy", "test/f1")
     for version in versions:
-        facts = [escape(version.tags.get(f"prenda.{name}", "–")) for name in names]
+        facts = [escape(version.tags.get(f"prenda.{name}", "–")) for name in ("run", "backbone", "data")]
+        facts += [_tested_text(version, metric) for metric in HEADLINE]
         decision = version.tags.get("prenda.decision", "–")
         when = version.registered.strftime("%Y-%m-%d %H:%M")
         table.add_row(str(version.number), ", ".join(version.aliases), *facts, when, decision)
     out.print(table)
 
 
+def _tested_text(version: Version, metric: Metric) -> str:
+    """Return a test score from the version's tags; – if the version has none."""
+    tag = version.tags.get(f"prenda.test/{metric.name}")
+    return "–" if tag is None else metric.text(float(tag))
+
+
 def _complete(registry: Registry, run: str, scratch: Path) -> None:
-    """Makes the bundle that a run of a sweep left out, from its checkpoint."""
-    found = registry.unbundled(run, scratch)
+    """Make the bundle of a sweep's run, which has none, from its checkpoint."""
+    found = registry.scores_without_bundle(run, scratch)
     if found is None:
         return
     from prenda.training import (
         bundling,  # torch, which a promotion does without otherwise
         checkpoints,
     )
-    from prenda.training.evaluation import restored
+    from prenda.training.evaluation import load_run
 
     run_id, scores = found
     if "temperature" not in scores:
         raise UserError(f"{run!r} was recorded before runs had bundles: train it again.")
-    with restored(run_id) as back:
+    with load_run(run_id) as back:
         back.classifier.load_state_dict(checkpoints.read(back.checkpoint)["state_dict"])
         bundling.write_run(scratch / "bundle", back.classifier, back.data, scores, run_id)
-    registry.complete(run_id, scratch / "bundle")
+    registry.add_bundle(run_id, scratch / "bundle")
 
 
 def _check_name(model: str) -> None:
@@ -126,10 +134,10 @@ def _check_name(model: str) -> None:
         raise UserError(f"--model is {model!r}: give a name without / : @ and '.")
 
 
-def _tested(model: Recorded) -> _Tested:
+def _tested(model: RecordedModel) -> _Tested:
     try:
         probabilities, labels, _ = read_predictions(model.predictions)
-    except Exception as error:  # numpy, zipfile and zlib each have their own
+    except UNREADABLE as error:
         raise UserError(
             f"predictions/test.npz of run {model.run_name!r} is damaged ({error}): train the run again."
         ) from error
@@ -142,7 +150,7 @@ def _decide(
     if champion is None:
         return _Decision("first", "there was no champion to beat")
     try:
-        test = _test(_tested(registry.recorded(champion.run_id, scratch)), entrant)
+        test = _test(_tested(registry.model_of_run(champion.run_id, scratch)), entrant)
     except UserError as error:
         if force is None:
             raise UserError(
@@ -150,23 +158,24 @@ def _decide(
                 "its own; --force REASON moves the alias without a test."
             ) from error
         return _Decision("forced", f"there was no test: {error}")
+    significant = test.p_value < SIGNIFICANCE
     because = (
         f"of {len(entrant.labels):,} test images it has {test.only_second:,} right that version {champion.number} has "
-        f"wrong, and {test.only_first:,} the other way round; luck does as well with p = {test.p_value:.2g} (McNemar's "
-        f"test, one-sided; less than {SIGNIFICANCE} is no luck)"
+        f"wrong, and {test.only_first:,} the other way round: {'statistically' if significant else 'not'} significant "
+        f"(McNemar, exact, one-sided, p = {test.p_value:.2g}; the limit is {SIGNIFICANCE})"
     )
-    if test.p_value < SIGNIFICANCE:
+    if significant:
         return _Decision("better", because, test)
     return _Decision("kept out" if force is None else "forced", because, test)
 
 
 def _test(champion: _Tested, entrant: _Tested) -> McNemar:
-    """Raises: ValueError: If the two were not tested on the same images."""
+    """Test whether the entrant is better; raise UserError if both were not tested on the same images."""
     first, second = champion.model.bundle, entrant.model.bundle
-    theirs, ours = (f"{one.data['name']} {one.data['content_hash'][:12]}…" for one in (first, second))
+    theirs, ours = (f"{model.data['name']} {model.data['content_hash'][:12]}…" for model in (first, second))
     if first.data["content_hash"] != second.data["content_hash"]:
         raise UserError(
-            f"The run was tested on {ours}, the champion on {theirs}: only scores on the same data compare."
+            f"The run was tested on {ours}, the champion on {theirs}: only scores on the same data can be compared."
         )
     if first.class_names != second.class_names or not np.array_equal(champion.labels, entrant.labels):
         raise UserError(
@@ -177,11 +186,12 @@ def _test(champion: _Tested, entrant: _Tested) -> McNemar:
     return mcnemar(champion.right, entrant.right, "greater")
 
 
-def _register(registry: Registry, recorded: Recorded, model: str) -> Version:
+def _register(registry: Registry, recorded: RecordedModel, model: str) -> Version:
     scores = recorded.bundle.scores
     rows = json.loads(recorded.classes.read_text(encoding="utf-8"))
     facts = {"run": recorded.run_name, "backbone": recorded.backbone, "data": recorded.bundle.data["name"]}
-    facts |= {name: f"{scores[name]:.4f}" for name in ("test/accuracy", "test/f1") if name in scores}
+    names = [f"test/{metric.name}" for metric in HEADLINE]
+    facts |= {name: f"{scores[name]:.4f}" for name in names if name in scores}
     tags = {f"prenda.{name}": value for name, value in facts.items()}
     text = card(recorded.bundle, rows, recorded.run_name)
     return registry.register(model, recorded.run_id, recorded.model_id, text, tags)
@@ -204,14 +214,14 @@ def _tags(decision: _Decision, champion: Version | None, force: str | None) -> d
 
 
 def _told(decision: _Decision, entrant: str, champion: str | None, force: str | None) -> str:
-    told = {
+    outcome = {
         "first": f"{entrant} is the champion",
         "better": f"{entrant} is the champion now, in place of {champion}",
         "forced": f"{entrant} is the champion now, in place of {champion}, forced ({force})",
         "kept out": f"{entrant} is registered, but not champion, which stays {champion}",
     }[decision.outcome]
     hint = " --force REASON makes it champion all the same." if decision.outcome == "kept out" else ""
-    return f"{told}: {decision.because.rstrip('.')}.{hint}"
+    return f"{outcome}: {decision.because.rstrip('.')}.{hint}"
 
 
 def _title(version: Version, model: str) -> str:

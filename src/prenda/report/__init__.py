@@ -1,4 +1,13 @@
-"""What is written of predictions: `scores` are figures, `calibration` is about confidence, `figures` are pictures.
+"""Reports of runs, sweeps and comparisons, in the terminal and as files.
 
-`tables` keeps them as files, `run` writes a whole run's report, `page` gathers it in one HTML file.
+Modules:
+    run: Report of one run.
+    sweep: Report of a sweep.
+    comparison: Report of a comparison of runs.
+    figures: Pictures of scores and predictions.
+    tables: Tables as files, and predictions as npz files.
+    page: Reports as one HTML file.
+    card: Model card in Markdown.
+    samples: Sample pictures of a data set.
+    terminal: Terminal output of a run.
 """

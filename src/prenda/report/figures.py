@@ -1,6 +1,6 @@
-"""Pictures of figures and predictions.
+"""Pictures of scores and predictions.
 
-Shades differ in lightness and lines in style, so that every kind of colour vision tells them apart.
+Shades differ in lightness and lines in style, so that they stay distinct for every kind of colour vision.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from numpy.typing import NDArray
 from prenda.scoring.calibration import BINS, Reliability
 from prenda.scoring.scores import Row
 
-BLUE, ORANGE = "#0072b2", "#d55e00"  # apart for every kind of colour vision (Okabe and Ito)
+BLUE, ORANGE = "#0072b2", "#d55e00"  # distinct for every kind of colour vision (Okabe and Ito)
 Images = NDArray[np.uint8]
 
 
 def save(figure: Figure, path: Path) -> None:
-    """Writes a PNG, with its folder."""
+    """Write a PNG, and make its folder."""
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=100)
 
@@ -29,7 +29,7 @@ def save(figure: Figure, path: Path) -> None:
 def confusion_figure(
     matrix: NDArray[np.int64], class_names: Sequence[str], title: str, *, percent: bool = False
 ) -> Figure:
-    """Counts, or percentages of the true class, in the cells; each row's shares as the shade in both.
+    """Draw a confusion matrix of counts or of percentages of the true class; shades are shares of each row.
 
     Shapes:
         matrix (N, N), counts; rows are the true classes, columns the predicted ones.
@@ -49,7 +49,7 @@ def confusion_figure(
 def confusion_difference_figure(
     first: NDArray[np.int64], second: NDArray[np.int64], class_names: Sequence[str], title: str
 ) -> Figure:
-    """Images that the second has more (orange) or fewer (purple) in each cell.
+    """Draw the difference of two confusion matrices: orange cells hold more images in the second, purple fewer.
 
     Shapes:
         first, second (N, N), counts of the same images; rows are the true classes, columns the predicted ones.
@@ -67,29 +67,29 @@ def confusion_difference_figure(
 
 
 def reliability_figure(before: Reliability, after: Reliability, temperature: float, title: str) -> Figure:
-    """Accuracy over confidence, before and after temperature scaling, over how many images there are at each."""
+    """Draw accuracy over confidence, before and after temperature scaling, above the number of images in each bin."""
     figure = Figure(figsize=(6, 7))
     figure.subplots_adjust(left=0.13, right=0.96, top=0.92, bottom=0.09, hspace=0.08)
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
-    upper.plot([0, 1], [0, 1], color="grey", linestyle=":", label="as sure as it is right")
+    upper.plot([0, 1], [0, 1], color="grey", linestyle=":", label="confidence equals accuracy")
     sets = (
         (before, ORANGE, "s", f"as trained, ECE {before.error:.3f}"),
         (after, BLUE, "o", f"at temperature {temperature:.2f}, ECE {after.error:.3f}"),
     )
     width = 1 / BINS
-    places = np.arange(BINS) * width
+    left_edges = np.arange(BINS) * width
     for shift, (bins, colour, marker, label) in enumerate(sets):
         full = bins.count > 0
         upper.plot(bins.confidence[full], bins.accuracy[full], color=colour, marker=marker, label=label)
-        lower.bar(places + width * (0.27 + 0.46 * shift), bins.count, 0.44 * width, color=colour)
-    upper.set(ylabel="Right", title=title, xlim=(0, 1), ylim=(0, 1.02))
+        lower.bar(left_edges + width * (0.27 + 0.46 * shift), bins.count, 0.44 * width, color=colour)
+    upper.set(ylabel="Accuracy", title=title, xlim=(0, 1), ylim=(0, 1.02))
     upper.legend(loc="upper left")
     lower.set(ylabel="Images", xlabel="Confidence", yscale="symlog")
     return figure
 
 
 def curves_figure(history: Mapping[str, Mapping[int, float]], best_epoch: int, title: str) -> Figure:
-    """Loss, accuracy and learning rate over the epochs; the chosen epoch is marked."""
+    """Draw loss, accuracy and learning rate over the epochs, with the chosen epoch marked."""
     figure = Figure(figsize=(7, 9))
     figure.subplots_adjust(left=0.13, right=0.96, top=0.94, bottom=0.06, hspace=0.12)
     panels = figure.subplots(3, 1, sharex=True, height_ratios=(3, 3, 1.5))
@@ -97,7 +97,7 @@ def curves_figure(history: Mapping[str, Mapping[int, float]], best_epoch: int, t
         for split, colour, style in (("train", ORANGE, "--"), ("val", BLUE, "-")):
             points = history.get(f"{split}/{name}", {})
             if points:
-                label = {"train": "training, as it went", "val": "validation"}[split]
+                label = {"train": "training, during the epoch", "val": "validation"}[split]
                 axes.plot(list(points), list(points.values()), color=colour, linestyle=style, marker=".", label=label)
         axes.axvline(best_epoch, color="grey", linestyle=":", label=f"chosen: epoch {best_epoch}")
         axes.set_ylabel({"lr": "Learning rate"}.get(name, name.capitalize()))
@@ -109,7 +109,7 @@ def curves_figure(history: Mapping[str, Mapping[int, float]], best_epoch: int, t
 
 
 def gallery_figure(images: Images, captions: Sequence[str], title: str) -> Figure:
-    """Images with a caption each, four in a row.
+    """Draw images with a caption each, four in a row.
 
     Shapes:
         images (N, C, H, W), uint8, 0 is background.
@@ -129,7 +129,7 @@ def gallery_figure(images: Images, captions: Sequence[str], title: str) -> Figur
 
 
 def pairs_figure(pairs: Sequence[Row], title: str) -> Figure:
-    """Bars of the most confused pairs, as `confused_pairs` counts them."""
+    """Draw bars of the most confused pairs, as `confused_pairs` counts them."""
     figure = Figure(figsize=(8, 1.2 + 0.4 * max(len(pairs), 1)))
     figure.subplots_adjust(left=0.36, right=0.93, top=1 - 0.5 / (1.2 + 0.4 * max(len(pairs), 1)), bottom=0.14)
     axes = figure.add_subplot()
@@ -139,28 +139,28 @@ def pairs_figure(pairs: Sequence[Row], title: str) -> Figure:
     axes.set_yticks(range(len(pairs)), names)
     axes.invert_yaxis()
     axes.margins(x=0.25)
-    axes.set(xlabel="Images (part of the true class)", title=title)
+    axes.set(xlabel="Images (share of the true class)", title=title)
     return figure
 
 
 def first_layer_figure(weights: NDArray[np.float32], title: str) -> Figure:
-    """What each filter or unit of the first layer looks for: orange where it wants light, purple where dark.
+    """Draw the weights of the first layer: orange is positive, purple is negative.
 
-    Filters over colours are shown as colours, each from its own smallest weight to its largest.
+    Filters over colours are drawn as colours, each scaled from its smallest weight to its largest.
 
     Shapes:
-        weights (N, C, h, w); at most 64 are shown.
+        weights (N, C, h, w); at most 64 are drawn.
     """
-    shown = weights[:64]
-    columns = 8 if len(shown) > 8 else max(1, len(shown))
-    rows = -(-len(shown) // columns)
+    drawn = weights[:64]
+    columns = 8 if len(drawn) > 8 else max(1, len(drawn))
+    rows = -(-len(drawn) // columns)
     figure = Figure(figsize=(columns, rows + 0.5))
     figure.suptitle(title, fontsize=10)
     figure.subplots_adjust(left=0.01, right=0.99, top=rows / (rows + 0.5), bottom=0.01, wspace=0.08, hspace=0.08)
     grid = figure.subplots(rows, columns, squeeze=False).flatten()
     for axes in grid:
         axes.axis("off")
-    for axes, weight in zip(grid, shown, strict=False):
+    for axes, weight in zip(grid, drawn, strict=False):
         if len(weight) == 3:
             low, high = weight.min(), weight.max()
             axes.imshow(((weight - low) / max(high - low, 1e-12)).transpose(1, 2, 0))
@@ -171,10 +171,10 @@ def first_layer_figure(weights: NDArray[np.float32], title: str) -> Figure:
 
 
 def samples_figure(images: NDArray[np.uint8], class_names: Sequence[str], title: str) -> Figure:
-    """Rows of sample images, a row for each class.
+    """Draw sample images, a row for each class.
 
     Shapes:
-        images (N, samples, H, W), uint8, 0 is background.
+        images (N, samples, C, H, W), uint8, 0 is background.
     """
     classes, samples = images.shape[:2]
     figure = Figure(figsize=(1.6 + 0.62 * samples, 0.5 + 0.62 * classes), layout="constrained")
@@ -183,7 +183,7 @@ def samples_figure(images: NDArray[np.uint8], class_names: Sequence[str], title:
     for row, name in enumerate(class_names):
         for column in range(samples):
             axes = grid[row, column]
-            axes.imshow(images[row, column], cmap="gray_r", vmin=0, vmax=255)
+            _show(axes, images[row, column])
             axes.set(xticks=[], yticks=[])
             axes.spines[:].set_visible(False)
         grid[row, 0].set_ylabel(name, rotation=0, ha="right", va="center")
@@ -191,7 +191,7 @@ def samples_figure(images: NDArray[np.uint8], class_names: Sequence[str], title:
 
 
 def _square(class_names: Sequence[str], title: str) -> tuple[Figure, Axes]:
-    """Axes of a matrix over classes, with the margins that the longest name needs."""
+    """Return axes of a matrix over classes, with margins for the longest name."""
     count, longest = len(class_names), max(map(len, class_names))
     cells, names = max(0.62 * count, 3.0), 0.25 + 0.085 * longest  # inches
     width, height = names + 0.45 + cells + 0.15, 0.45 + cells + 0.8 * names + 0.45
@@ -205,7 +205,7 @@ def _square(class_names: Sequence[str], title: str) -> tuple[Figure, Axes]:
 
 
 def _show(axes: Axes, image: Images) -> None:
-    """A grey image dark on light, as in print; a colour image as it is."""
+    """Draw a grey image dark on light, as in print; a colour image unchanged."""
     if len(image) == 3:
         axes.imshow(image.transpose(1, 2, 0))
     else:

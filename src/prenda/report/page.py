@@ -1,4 +1,4 @@
-"""Reports as one HTML file that opens offline, pictures inside."""
+"""Reports as one HTML file with embedded pictures, which opens offline."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Table:
-    """Cells as they are shown; the first column names the row."""
+    """Table of formatted cells; the first column names the row."""
 
     columns: Sequence[str]
     rows: Sequence[Sequence[str]]
@@ -18,7 +18,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Section:
-    """A part of a report: what it says, a command, tables, pictures (paths of PNG files), two in a row if asked."""
+    """Section of a report: text, a command, tables, and pictures (paths of PNG files), optionally two in a row."""
 
     heading: str
     text: str = ""
@@ -29,8 +29,8 @@ class Section:
 
 
 def write_page(path: Path, title: str, summary: str, sections: Sequence[Section]) -> None:
-    """Writes the page; the pictures must be there."""
-    from jinja2 import Environment, FileSystemLoader  # for the last step of a full report
+    """Write the page; the pictures must exist."""
+    from jinja2 import Environment, FileSystemLoader  # only the last step of a full report needs it
 
     environment = Environment(loader=FileSystemLoader(Path(__file__).parent), autoescape=True)
     template = environment.get_template("page.html")

@@ -1,27 +1,54 @@
-"""Figures as files that other programs read."""
+"""Tables as CSV, JSON and Markdown, and predictions as npz files."""
 
 from __future__ import annotations
 
 import csv
+import html
 import json
-from collections.abc import Sequence
+import zipfile
+import zlib
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from prenda.report.page import Table
+from prenda.scoring.metrics import Metric
 from prenda.scoring.scores import Row
 
 
+def score_table(metrics: Iterable[Metric], scores: Mapping[str, Mapping[str, float]]) -> Table:
+    """Return a table with a row for each metric and a column for each part of the data.
+
+    Args:
+        metrics: Metrics in the order of the rows.
+        scores: Values by part of the data and name of the metric.
+    """
+    rows = [(m.name, *(m.text(values[m.name]) for values in scores.values())) for m in metrics]
+    return Table(("", *scores), rows)
+
+
+def markdown_text(text: str) -> str:
+    """Escape text for Markdown: one line, no HTML, and no `|` that ends a cell."""
+    return html.escape(" ".join(text.split()), quote=False).replace("|", r"\|")
+
+
+def markdown_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Return a Markdown table with escaped cells."""
+    lines = [f"| {' | '.join(map(markdown_text, cells))} |" for cells in (columns, *rows)]
+    return "\n".join([lines[0], "|---" * len(columns) + "|", *lines[1:]])
+
+
 def write_json(content: Any, path: Path) -> None:
-    """Writes JSON, with its folder."""
+    """Write JSON, and make its folder."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def write_rows(rows: Sequence[Row], stem: Path) -> None:
-    """Writes rows of equal columns as `stem`.csv and `stem`.json."""
+    """Write rows of equal columns as `stem`.csv and `stem`.json."""
     write_json(list(rows), stem.with_suffix(".json"))
     with stem.with_suffix(".csv").open("w", newline="", encoding="utf-8") as file:
         table = csv.DictWriter(file, list(rows[0]) if rows else [])
@@ -30,7 +57,7 @@ def write_rows(rows: Sequence[Row], stem: Path) -> None:
 
 
 def write_confusion(matrix: NDArray[np.int64], class_names: Sequence[str], path: Path) -> None:
-    """Writes a confusion matrix as JSON.
+    """Write a confusion matrix as JSON.
 
     Shapes:
         matrix (N, N), counts; rows are the true classes, columns the predicted ones.
@@ -43,9 +70,9 @@ def write_confusion(matrix: NDArray[np.int64], class_names: Sequence[str], path:
 def write_predictions(
     probabilities: NDArray[np.float32], labels: NDArray[np.int64], class_names: Sequence[str], path: Path
 ) -> None:
-    """Keeps predictions as a compressed npz of plain arrays: `probabilities`, `labels`, `class_names`.
+    """Write predictions as a compressed npz of plain arrays: `probabilities`, `labels`, `class_names`.
 
-    A row's number is the image's place in the data set, so that runs on the same images can be compared row by row.
+    Rows are in the order of the data set, so that runs on the same images can be compared row by row.
 
     Shapes:
         probabilities (N, classes), after softmax; labels (N,).
@@ -54,14 +81,18 @@ def write_predictions(
     np.savez_compressed(path, probabilities=probabilities, labels=labels, class_names=np.array(class_names))
 
 
+# Errors of numpy, zipfile and zlib that `read_predictions` raises for a damaged file or another kind of file.
+UNREADABLE = (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile, zlib.error)
+
+
 def read_predictions(path: Path) -> tuple[NDArray[np.float32], NDArray[np.int64], tuple[str, ...]]:
-    """Probabilities, labels and class names, as `write_predictions` kept them. Runs no code of the file."""
-    with path.open("rb") as file, np.load(file, allow_pickle=False) as kept:  # numpy alone leaves a bad file open
-        return kept["probabilities"], kept["labels"], tuple(map(str, kept["class_names"]))
+    """Return probabilities, labels and class names from a file of `write_predictions`; execute no code from it."""
+    with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:  # numpy alone leaves a bad file open
+        return arrays["probabilities"], arrays["labels"], tuple(map(str, arrays["class_names"]))
 
 
 def read_history(path: Path) -> dict[str, dict[int, float]]:
-    """The figures of each epoch, by name, from the run's `metrics.csv`."""
+    """Return the values of each epoch, by metric, from a run's `metrics.csv`."""
     history: dict[str, dict[int, float]] = {}
     with path.open(newline="", encoding="utf-8") as file:
         for row in csv.DictReader(file):

@@ -1,4 +1,4 @@
-"""What a run shows in the terminal: its settings, its network and its scores."""
+"""Terminal output of a run: its settings, its network and its scores."""
 
 from __future__ import annotations
 
@@ -14,11 +14,12 @@ from rich.markup import escape
 from rich.table import Table
 from rich.tree import Tree
 
-SHOWN = ("accuracy", "f1", "precision", "recall", "loss", "ece")  # of each part, what fits a narrow terminal
+from prenda.report.tables import score_table
+from prenda.scoring.metrics import SUMMARY
 
 
 def show_config(console: Console, config: Mapping[str, Any], title: str) -> None:
-    """The resolved configuration as a tree."""
+    """Print the resolved configuration as a tree."""
 
     def grow(tree: Tree, node: Mapping[str, Any]) -> Tree:
         for key, value in node.items():
@@ -32,7 +33,7 @@ def show_config(console: Console, config: Mapping[str, Any], title: str) -> None
 
 
 def show_network(console: Console, classifier: pl.LightningModule, image_shape: tuple[int, int, int]) -> None:
-    """Each layer's output shape, parameters and their size."""
+    """Print each layer's output shape, parameters and their size."""
     classifier.example_input_array = torch.zeros(2, *image_shape)
     summary = ModelSummary(classifier, max_depth=-1)
     table = Table("Layer", "Type", "Output (B, …)", title="Network", title_justify="left")
@@ -42,7 +43,7 @@ def show_network(console: Console, classifier: pl.LightningModule, image_shape: 
     for name, kind, shape, parameters in layers:
         layer = classifier.get_submodule(name)
         if not name.startswith("backbone") or any(True for _ in layer.children()):
-            continue  # containers repeat what their layers say
+            continue  # containers repeat their layers
         size = sum(weight.nbytes for weight in layer.parameters()) / 1024
         output = ", ".join(map(str, shape[1:])) if isinstance(shape, list) else "not called"
         table.add_row(name.removeprefix("backbone."), kind, output, f"{parameters:,}", f"{size:,.1f}")
@@ -56,16 +57,19 @@ def show_network(console: Console, classifier: pl.LightningModule, image_shape: 
 def show_result(
     console: Console, title: str, scores: Mapping[str, Mapping[str, float]], places: Mapping[str, str]
 ) -> None:
-    """The closing table: scores of each split, then where everything is."""
+    """Print the scores of each split, then the places of all files."""
     console.print(f"\n{title}", highlight=False, markup=False)
-    table = Table("", *SHOWN)
-    for split, values in scores.items():
-        table.add_row(split, *(f"{values[name]:.4f}" for name in SHOWN))
+    content = score_table(SUMMARY, scores)
+    table = Table()
+    for index, column in enumerate(content.columns):
+        table.add_column(column, justify="right" if index else "left")
+    for row in content.rows:
+        table.add_row(*row)
     console.print(table)
     for name, place in places.items():
         console.print(f"{name:<17} {place}", soft_wrap=True, highlight=False, markup=False)
 
 
 def relative(path: Path) -> str:
-    """The path as one would type it here."""
+    """Return the path relative to the current folder, if it lies inside."""
     return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)

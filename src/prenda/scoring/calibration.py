@@ -1,4 +1,4 @@
-"""Whether a network's confidence can be trusted, and the temperature that mends it."""
+"""Calibration of a network's confidence: temperature scaling, reliability, Brier score and likelihood."""
 
 from __future__ import annotations
 
@@ -7,16 +7,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
-from scipy.special import log_softmax
 
-Logits = NDArray[np.float32]
-Labels = NDArray[np.int64]
+from prenda.scoring.predictions import Predictions
+
 BINS = 15  # of confidence, all equally wide, as in Guo and others (arXiv 1706.04599)
 
 
 @dataclass(frozen=True)
 class Reliability:
-    """Images in bins of confidence, the probability of the predicted class.
+    """Reliability diagram: images in bins of confidence, the probability of the predicted class.
 
     Shapes:
         count, confidence, accuracy (BINS,): images in a bin, their mean confidence, the part that is right; NaN where
@@ -34,51 +33,37 @@ class Reliability:
         return float(np.average(gap, weights=self.count))
 
 
-def fit_temperature(logits: Logits, labels: Labels) -> float:
-    """The number that logits are divided by for the smallest negative log-likelihood (Guo and others, section 4.2).
+def fit_temperature(predictions: Predictions) -> float:
+    """Return the temperature of the smallest negative log-likelihood (Guo and others, section 4.2).
 
-    It changes no prediction. More than 1 means that the network is too sure. Sought between 0.05 and 20: where every
-    image is right, the likelihood would grow without end.
-
-    Shapes:
-        logits (N, classes); labels (N,).
+    Logits are divided by it, which changes no predicted class. More than 1 means that the network is overconfident.
+    The search is bounded to 0.05 to 20, because the likelihood has no maximum if every image is right.
     """
-    found = minimize_scalar(
-        lambda log_t: negative_log_likelihood(logits / np.exp(log_t), labels),
+    optimum = minimize_scalar(
+        lambda log_t: negative_log_likelihood(predictions.at_temperature(np.exp(log_t))),
         bounds=(np.log(0.05), np.log(20)),
         method="bounded",
     )
-    return float(np.exp(found.x))
+    return float(np.exp(optimum.x))
 
 
-def calibration_metrics(logits: Logits, labels: Labels, temperature: float = 1.0) -> dict[str, float]:
-    """Negative log-likelihood as `loss`, Brier score and expected calibration error of logits at a temperature.
+def negative_log_likelihood(predictions: Predictions) -> float:
+    """Return the mean negative log-likelihood over the images, natural logarithm."""
+    labels = predictions.labels
+    return float(-predictions.log_probabilities[np.arange(len(labels)), labels].mean())
 
-    The Brier score is the squared distance of the probabilities from the truth, summed over the classes (0 to 2).
-    """
-    scaled = logits / temperature
-    probabilities = np.exp(log_softmax(scaled.astype(np.float64), axis=1))
+
+def brier_score(predictions: Predictions) -> float:
+    """Return the mean over the images of the squared error of the probabilities, summed over the classes (0 to 2)."""
+    probabilities, labels = np.exp(predictions.log_probabilities), predictions.labels
     squares = (probabilities**2).sum(1) - 2 * probabilities[np.arange(len(labels)), labels] + 1
-    return {
-        "loss": negative_log_likelihood(scaled, labels),
-        "brier": float(squares.mean()),
-        "ece": reliability(scaled, labels).error,
-    }
+    return float(squares.mean())
 
 
-def negative_log_likelihood(logits: Logits, labels: Labels) -> float:
-    """Mean over the images, natural logarithm."""
-    return float(-log_softmax(logits.astype(np.float64), axis=1)[np.arange(len(labels)), labels].mean())
-
-
-def reliability(logits: Logits, labels: Labels) -> Reliability:
-    """Sorts images into bins by confidence.
-
-    Shapes:
-        logits (N, classes); labels (N,).
-    """
-    confidence = np.exp(log_softmax(logits.astype(np.float64), axis=1).max(1))
-    right = logits.argmax(1) == labels
+def reliability(predictions: Predictions) -> Reliability:
+    """Return the reliability diagram of predictions."""
+    confidence = np.exp(predictions.log_probabilities.max(1))
+    right = predictions.predicted == predictions.labels
     bins = np.minimum((confidence * BINS).astype(int), BINS - 1)
     count = np.bincount(bins, minlength=BINS)
     full = np.where(count == 0, np.nan, count)

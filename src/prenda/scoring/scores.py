@@ -1,4 +1,4 @@
-"""Figures from predictions."""
+"""Scores of predictions: metrics, scores by class, confused pairs and overfitting."""
 
 from __future__ import annotations
 
@@ -7,86 +7,50 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import softmax
 
-from prenda.scoring.calibration import Labels, Logits, calibration_metrics
+from prenda.scoring.metrics import accuracy, by_class, macro, measure, weighted
+from prenda.scoring.predictions import Labels, Logits, Predictions
 
 Row = dict[str, str | float]
 
 
 @dataclass(frozen=True)
-class Scores:
-    """What a network is worth on one part of the data.
+class Scores(Predictions):
+    """Predictions on one part of the data, in the order of the data set, with their scores.
 
     Attributes:
-        logits: (N, classes), in the data set's own order.
-        labels: (N,), the true classes.
-        confusion: (classes, classes), counts; rows are the true classes, columns the predicted ones.
         classes: A row for each class, then `accuracy`, `macro avg` and `weighted avg`.
-        metrics: loss (negative log-likelihood), accuracy, top2_accuracy, f1, precision and recall as means over the
-            classes, the same as weighted_… by the classes' sizes, brier and ece.
+        metrics: Every metric of `prenda.scoring.metrics` by its name.
     """
 
-    logits: Logits
-    labels: Labels
-    confusion: NDArray[np.int64]
     classes: list[Row]
     metrics: dict[str, float]
 
-    @property
-    def predicted(self) -> Labels:
-        """(N,), the most probable classes."""
-        values: Labels = self.logits.argmax(1)
-        return values
-
-    @property
-    def probabilities(self) -> NDArray[np.float32]:
-        """(N, classes)."""
-        values: NDArray[np.float32] = softmax(self.logits, axis=1)
-        return values
-
 
 def score(logits: Logits, labels: Labels, class_names: Sequence[str]) -> Scores:
-    """Counts what can be said of predictions.
+    """Compute every metric and the scores by class.
 
     Shapes:
         logits (N, classes); labels (N,).
     """
-    confusion = np.zeros((len(class_names), len(class_names)), np.int64)
-    np.add.at(confusion, (labels, logits.argmax(1)), 1)
-    classes = class_scores(confusion, class_names)
-    accuracy, macro, weighted = classes[-3:]
-    higher = (logits > logits[np.arange(len(labels)), labels][:, None]).sum(1)  # classes above the true one
-    metrics = {
-        "accuracy": float(accuracy["f1-score"]),
-        "top2_accuracy": float((higher < 2).mean()),
-        "f1": float(macro["f1-score"]),
-        "precision": float(macro["precision"]),
-        "recall": float(macro["recall"]),
-        "weighted_f1": float(weighted["f1-score"]),
-        "weighted_precision": float(weighted["precision"]),
-        "weighted_recall": float(weighted["recall"]),
-    }
-    return Scores(logits, labels, confusion, classes, metrics | calibration_metrics(logits, labels))
+    predictions = Predictions.of(logits, labels)
+    classes = class_scores(predictions.confusion, class_names)
+    return Scores(logits, labels, predictions.confusion, classes, measure(predictions))
 
 
 def class_scores(matrix: NDArray[np.int64], class_names: Sequence[str]) -> list[Row]:
-    """A row for each class, then accuracy and two means, with the columns of scikit-learn's `classification_report`.
+    """Return a row for each class, then accuracy and two means, as scikit-learn's `classification_report` does.
 
     A class that was never predicted has precision 0. `accuracy` stands in all three columns.
 
     Shapes:
         matrix (N, N), counts; rows are the true classes, columns the predicted ones.
     """
-    right, support, predicted = np.diag(matrix), matrix.sum(1), matrix.sum(0)
-    precision, recall = right / np.maximum(predicted, 1), right / np.maximum(support, 1)
-    f1 = 2 * right / np.maximum(support + predicted, 1)
-    columns = np.stack([precision, recall, f1], axis=1)  # (N, 3)
-    accuracy, total = right.sum() / max(int(support.sum()), 1), int(support.sum())
-    rows = [(name, *values, int(count)) for name, values, count in zip(class_names, columns, support, strict=True)]
-    rows.append(("accuracy", accuracy, accuracy, accuracy, total))
-    rows.append(("macro avg", *columns.mean(0), total))
-    rows.append(("weighted avg", *np.average(columns, axis=0, weights=support), total))
+    support, total, right = matrix.sum(1), int(matrix.sum()), accuracy(matrix)
+    rows = [(name, *values, int(n)) for name, values, n in zip(class_names, by_class(matrix), support, strict=True)]
+    rows.append(("accuracy", right, right, right, total))
+    rows.append(("macro avg", *macro(matrix), total))
+    rows.append(("weighted avg", *weighted(matrix), total))
     return [
         {"class": name, "precision": float(p), "recall": float(r), "f1-score": float(f), "support": count}
         for name, p, r, f, count in rows
@@ -94,7 +58,7 @@ def class_scores(matrix: NDArray[np.int64], class_names: Sequence[str]) -> list[
 
 
 def confused_pairs(matrix: NDArray[np.int64], class_names: Sequence[str], most: int = 10) -> list[Row]:
-    """The pairs of classes that are taken for each other most often: true, predicted, images, part of the true class.
+    """Return the most confused pairs: true class, predicted class, images, and share of the true class.
 
     Shapes:
         matrix (N, N), counts; rows are the true classes, columns the predicted ones.
@@ -115,10 +79,10 @@ def confused_pairs(matrix: NDArray[np.int64], class_names: Sequence[str], most: 
 
 
 def overfitting(train: Scores, test: Scores) -> str:
-    """One sentence that says whether the network knows its training images better than new ones.
+    """Return one sentence on the gap between training and test accuracy.
 
-    The gap in accuracy is told with its 95% interval (normal approximation of two independent proportions). It
-    `overfits` where the interval lies above 2 points, `slightly` where it lies above 0.
+    The gap has a 95% interval (normal approximation of two independent proportions). The network `overfits` if the
+    interval lies above 2 points, and `overfits slightly` if it lies above 0.
     """
     gap = train.metrics["accuracy"] - test.metrics["accuracy"]
     variances = (s.metrics["accuracy"] * (1 - s.metrics["accuracy"]) / len(s.labels) for s in (train, test))

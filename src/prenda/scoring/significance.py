@@ -1,4 +1,4 @@
-"""Whether a difference between classifiers is more than luck."""
+"""Tests of statistical significance for differences between classifiers."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class McNemar:
     Attributes:
         only_first: Images that the first classifier has right and the second wrong.
         only_second: The reverse.
-        p_value: How probable so uneven a division is, or a more uneven one, if neither were better.
+        p_value: Probability of a division at least this uneven if neither classifier were better.
     """
 
     only_first: int
@@ -29,7 +29,7 @@ class McNemar:
 def mcnemar(
     first: NDArray[np.bool_], second: NDArray[np.bool_], alternative: Literal["two-sided", "greater"] = "two-sided"
 ) -> McNemar:
-    """Compares two classifiers by the images that one has right and the other wrong (McNemar 1947; the exact form).
+    """Compare two classifiers on the images that exactly one of them has right (McNemar 1947, exact form).
 
     Args:
         first: Which images the first has right, (N,).
@@ -43,7 +43,7 @@ def mcnemar(
 
 
 def cochran_q(right: NDArray[np.bool_]) -> tuple[float, float]:
-    """Q and its p-value: whether several classifiers differ at all on the same images (Cochran 1950).
+    """Return Q and the p-value of Cochran's test that several classifiers are equally accurate (Cochran 1950).
 
     Shapes:
         right (N, classifiers), which images each has right.
@@ -59,7 +59,7 @@ def cochran_q(right: NDArray[np.bool_]) -> tuple[float, float]:
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """The p-values of several tests, raised so that one false alarm among all of them stays as rare (Holm 1979)."""
+    """Return p-values corrected for multiple tests, which bounds the family-wise error rate (Holm 1979)."""
     order = np.argsort(p_values)
     factors = np.arange(len(p_values), 0, -1)
     raised = np.minimum(np.maximum.accumulate(np.asarray(p_values)[order] * factors), 1.0)
@@ -69,7 +69,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def mean_interval(values: Sequence[float], confidence: float = 0.95) -> tuple[float, float]:
-    """Mean and half the width of its interval, from Student's t; the half width of a single value is infinite."""
+    """Return the mean and the half width of its Student interval; of a single value, the half width is infinite."""
     mean = float(np.mean(values))
     if len(values) < 2:
         return mean, float("inf")
@@ -78,9 +78,9 @@ def mean_interval(values: Sequence[float], confidence: float = 0.95) -> tuple[fl
 
 
 def welch_interval(first: Sequence[float], second: Sequence[float], confidence: float = 0.95) -> tuple[float, float]:
-    """Difference of two means, second less first, and half the width of its interval (Welch 1947).
+    """Return the difference of two means, second less first, and the half width of its interval (Welch 1947).
 
-    By hand, because scipy's warns where all values are equal.
+    Not scipy's function, which warns if all values are equal.
     """
     difference = float(np.mean(second) - np.mean(first))
     errors = [float(np.var(values, ddof=1)) / len(values) for values in (first, second)]

@@ -1,1 +1,18 @@
-"""Sweeps: what to try, where trials run, and a count that survives whatever happens. Optuna chooses, Hydra composes."""
+"""Hyperparameter sweeps: search space, launchers, and a resumable Optuna study of trials composed by Hydra.
+
+Modules:
+    sweeper: Hydra's `-m` for `hydra/sweeper=prenda`.
+    sweep: A sweep from its command to its report.
+    plan: Space, configurations and name of a sweep.
+    space: Search space, in Hydra's override grammar.
+    composition: Configurations as Hydra composes them.
+    study: Optuna study of a sweep, in a database.
+    driver: Loop that starts trials and records how they ended.
+    launchers: Launchers of trials.
+    job: Description of a trial for a launcher.
+    trial: One trial, in a process of its own.
+    pruning: Pruning of trials by their scores at an epoch.
+    outcome: How a trial ended, read from its folder.
+    progress: Terminal output of a sweep.
+    results: MLflow record, report and best trial of a sweep.
+"""

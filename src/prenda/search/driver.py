@@ -1,4 +1,4 @@
-"""Runs a sweep: starts trials, judges how they ended, and keeps a count that survives this process."""
+"""Sweep driver: starts trials, reads their outcomes, and records them in a resumable study."""
 
 from __future__ import annotations
 
@@ -8,41 +8,40 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 from filelock import FileLock, Timeout
-from omegaconf import DictConfig, OmegaConf
 from optuna.study import Study
 from optuna.trial import FrozenTrial, Trial, TrialState
 
-from prenda.config.identity import make_run_name
-from prenda.config.plain import as_plain
-from prenda.config.schema import TrainConfig
+from prenda.config.convert import as_plain, typed
+from prenda.config.identity import describe_run, fingerprint, make_run_name
+from prenda.config.schema import SearchConfig, TrainConfig
 from prenda.errors import ConfigError, UserError
 from prenda.search.job import LOG, Job, TrialAddress
 from prenda.search.launchers.base import Ended, TrialLauncher
-from prenda.search.outcome import Outcome, judge
-from prenda.search.plan import Plan, identify, told
+from prenda.search.outcome import Outcome, read_outcome
+from prenda.search.plan import Plan, content_of, trial_overrides
 from prenda.search.progress import SweepProgress, duration
-from prenda.search.space import shown, text
+from prenda.search.space import display_values, text
 from prenda.search.study import open_study
-from prenda.system.atomic_write import write_whole
-from prenda.system.signals import held
+from prenda.system.atomic_write import write_atomically
+from prenda.system.signals import stop_deferred
 from prenda.tracking.runs import Run, record_failure, status
 
-TICK = 1.0  # seconds between two looks, where nothing happens
+TICK = 1.0  # seconds to wait for the end of a trial
 STUDY = ".study"  # in a sweep's folder: the study's name in its database
 
 
 @dataclass
 class Sweep:
-    """One sweep, from its start or from where it was left.
+    """One sweep, new or resumed.
 
     Attributes:
-        hopeless: Whether it gave up after `search.max_failures`.
+        gave_up: Whether the sweep stopped after `search.max_failures` failed trials.
     """
 
     plan: Plan
@@ -50,11 +49,11 @@ class Sweep:
     folder: Path
     study: Study
     record: Run
-    hopeless: bool = False
+    gave_up: bool = False
     _running: dict[int, _Started] = field(default_factory=dict)  # by number
-    _done: dict[str, FrozenTrial] = field(default_factory=dict)  # finished and pruned ones by fingerprint
-    _twins: dict[str, list[Trial]] = field(default_factory=dict)  # of running ones, by fingerprint
-    _waiting: list[Trial] = field(default_factory=list)  # interrupted ones, to go on with
+    _done: dict[str, FrozenTrial] = field(default_factory=dict)  # finished and pruned trials by fingerprint
+    _duplicates: dict[str, list[Trial]] = field(default_factory=dict)  # of running trials, by fingerprint
+    _waiting: list[Trial] = field(default_factory=list)  # interrupted trials, to resume
     _started: int = 0
     _counts: Counter[str] = field(default_factory=Counter)
     _seconds: list[float] = field(default_factory=list)
@@ -64,13 +63,13 @@ class Sweep:
         retried = {trial.user_attrs.get("retry_of") for trial in trials} - {None}
         for trial in trials:
             if trial.number not in retried:
-                self._take_up(trial)
-        self.total = self._queue_grid(trials) if self.plan.config.search.sampler is None else self._n_trials
+                self._count_earlier_trial(trial)
+        self.total = self._queue_grid(trials) if self.plan.search.sampler is None else self._n_trials
         self._spent = float(self.study.user_attrs.get("seconds", 0))
         self._since = time.monotonic()
 
     def run(self) -> None:
-        """Runs what is left. Ended from outside, it leaves its trials to be gone on with."""
+        """Run the remaining trials. After an interruption, running trials stay open in the study and can be resumed."""
         progress = SweepProgress(self.total, self.ended)
         try:
             while True:
@@ -79,7 +78,7 @@ class Sweep:
                 if not self._running:
                     return
                 ended = self.launcher.ended(TICK)
-                with held():
+                with stop_deferred():
                     for end in ended:
                         self._conclude(end, progress)
                     self._show(progress)
@@ -93,20 +92,20 @@ class Sweep:
 
     @property
     def counts(self) -> dict[str, int]:
-        """How many trials ended how."""
+        """Number of trials in each state, and of those left to run."""
         states = {state: self._counts[state] for state in ("finished", "pruned", "failed", "skipped")}
         return states | {"left": max(0, (self.total or 0) - self.ended)}
 
     @property
     def _n_trials(self) -> int | None:
-        found: int | None = self.plan.config.search.n_trials
-        return found
+        n_trials: int | None = self.plan.search.n_trials
+        return n_trials
 
-    def _take_up(self, trial: FrozenTrial) -> None:
-        """Counts a trial of an earlier start of this sweep."""
-        if trial.state is TrialState.FAIL and self.plan.config.search.retry_failed:
-            marks = {"retry_of": trial.number, "folder": trial.user_attrs.get("folder")}
-            self.study.enqueue_trial(trial.params, user_attrs=marks)
+    def _count_earlier_trial(self, trial: FrozenTrial) -> None:
+        """Count a trial of an earlier start of this sweep; queue it again if it failed and is to be retried."""
+        if trial.state is TrialState.FAIL and self.plan.search.retry_failed:
+            attributes = {"retry_of": trial.number, "folder": trial.user_attrs.get("folder")}
+            self.study.enqueue_trial(trial.params, user_attrs=attributes)
         elif trial.state is TrialState.RUNNING:
             self._started += 1
             self._waiting.append(Trial(self.study, trial._trial_id))
@@ -120,7 +119,7 @@ class Sweep:
             self._done.setdefault(trial.user_attrs["fingerprint"], trial)
 
     def _queue_grid(self, trials: list[FrozenTrial]) -> int:
-        """Puts every combination in the study's queue that is not there yet; says how many there are to run."""
+        """Queue every combination that the study does not hold yet; return the number of trials to run."""
         queued = {_fixed(trial.system_attrs.get("fixed_params", {})) for trial in trials}
         grid = list(self.plan.space.grid())
         for chosen in grid:
@@ -129,21 +128,21 @@ class Sweep:
         return min(len(grid), self._n_trials or len(grid))
 
     def _start_next(self, progress: SweepProgress) -> bool:
-        """Starts the next trial; whether there was one."""
-        with held():
+        """Start the next trial; return whether there was one."""
+        with stop_deferred():
             trial = self._next()
             if trial is not None:
                 self._start(trial, progress)
         return trial is not None
 
     def _next(self) -> Trial | None:
-        """The next trial to start, if there is to be one."""
+        """Return the next trial to start, or None if no more trials are to start."""
         if self._waiting:
             return self._waiting.pop(0)
-        search = self.plan.config.search
-        self.hopeless = search.max_failures is not None and self._counts["failed"] >= search.max_failures
-        over = search.hours is not None and self._spent + time.monotonic() - self._since >= search.hours * 3600
-        if self.hopeless or over or (self.total is not None and self._started >= self.total):
+        search = self.plan.search
+        self.gave_up = search.max_failures is not None and self._counts["failed"] >= search.max_failures
+        out_of_time = search.hours is not None and self._spent + time.monotonic() - self._since >= search.hours * 3600
+        if self.gave_up or out_of_time or (self.total is not None and self._started >= self.total):
             return None
         self._started += 1
         return self.study.ask()
@@ -155,91 +154,95 @@ class Sweep:
         except UserError as error:
             self._tell(trial, Outcome("failed", note=str(error)), None, progress)
             return
-        mark = identify(config)
-        trial.set_user_attr("fingerprint", mark)
-        running = {started.mark for started in self._running.values()}
-        if mark in self._done:
-            self._skip(trial, self._done[mark], progress)
-        elif mark in running:
-            self._twins.setdefault(mark, []).append(trial)
+        trial_fingerprint = fingerprint(config, content_of(config.data))
+        trial.set_user_attr("fingerprint", trial_fingerprint)
+        running = {started.fingerprint for started in self._running.values()}
+        if trial_fingerprint in self._done:
+            self._skip(trial, self._done[trial_fingerprint], progress)
+        elif trial_fingerprint in running:
+            self._duplicates.setdefault(trial_fingerprint, []).append(trial)
         else:
-            started = _Started(trial, mark, self._job(trial, config, mark, chosen))
-            if status(started.job.folder) not in ("FINISHED", "PRUNED"):  # else it ended while nobody counted
+            started = _Started(trial, trial_fingerprint, self._job(trial, config, trial_fingerprint, chosen))
+            if status(started.job.folder) not in ("FINISHED", "PRUNED"):  # else it ended while no driver ran
                 self._running[trial.number] = started
                 self.launcher.start(started.job)
             else:
-                self._tell(trial, judge(started.job.folder, list(self.plan.config.search.objectives)), None, progress)
+                outcome = read_outcome(started.job.folder, list(self.plan.search.objectives))
+                self._tell(trial, outcome, None, progress)
 
-    def _job(self, trial: Trial, config: DictConfig, mark: str, chosen: dict[str, Any]) -> Job:
-        inside = trial.user_attrs.get("folder") or f"trials/{trial.number:04d}-{mark[:8]}"
-        trial.set_user_attr("folder", inside)
-        common, own = told(self.plan, config, chosen)
-        config.tracking.parent = self.record.id
-        config.tracking.command = shlex.join(["prenda", "train", *common, *own])
-        config.tracking.run_name = f"{trial.number:03d}-{make_run_name(config, own)}"
-        if config.trainer.threads is None:
-            config.trainer.threads = max(1, self.launcher.cores // max(1, config.trainer.devices))
-        pruner = self.plan.config.search.pruner
+    def _job(self, trial: Trial, config: TrainConfig, trial_fingerprint: str, chosen: dict[str, Any]) -> Job:
+        trial_folder = trial.user_attrs.get("folder") or f"trials/{trial.number:04d}-{trial_fingerprint[:8]}"
+        trial.set_user_attr("folder", trial_folder)
+        common, own = trial_overrides(self.plan, config, chosen)
+        tracking = replace(
+            config.tracking,
+            parent=self.record.id,
+            command=shlex.join(["prenda", "train", *common, *own]),
+            run_name=f"{trial.number:03d}-{make_run_name(config, own)}",
+        )
+        threads = config.trainer.threads or max(1, self.launcher.cores // max(1, config.trainer.devices))
+        config = replace(config, tracking=tracking, trainer=replace(config.trainer, threads=threads))
+        pruner = self.plan.search.pruner
         address = None
         if pruner is not None:
-            settings: Any = OmegaConf.to_container(pruner, resolve=True)
-            address = TrialAddress(_storage(self.plan, self.folder), self.study.study_name, trial._trial_id, settings)
-        metric = self.plan.config.search.objectives[0]
+            address = TrialAddress(
+                _storage(self.plan.search, self.folder), self.study.study_name, trial._trial_id, pruner
+            )
+        metric = self.plan.search.objectives[0]
         plain = as_plain(config)
-        del plain["search"], plain["workers"]  # a trial is a run like any other, and passwords stay here
-        return Job(trial.number, self.folder / inside, plain, metric, address)
+        del plain["search"], plain["workers"]  # a trial's configuration is a run's, without the database password
+        return Job(trial.number, self.folder / trial_folder, plain, metric, address)
 
     def _conclude(self, end: Ended, progress: SweepProgress) -> None:
         started = self._running.pop(end.number)
-        outcome = judge(started.job.folder, list(self.plan.config.search.objectives), end.lost)
+        outcome = read_outcome(started.job.folder, list(self.plan.search.objectives), end.lost)
         if outcome.lost:
-            if started.tries <= self.plan.config.search.retries:
-                progress.say(f"trial {end.number} goes on: {outcome.note}")
-                self._running[end.number] = started.again()
+            if started.tries <= self.plan.search.retries:
+                progress.say(f"trial {end.number} resumes: {outcome.note}")
+                self._running[end.number] = started.next_try()
                 self.launcher.start(started.job)
                 return
             self._record_lost(started.job, outcome.note, progress)
         self._tell(started.trial, outcome, time.monotonic() - started.since, progress)
-        for twin in self._twins.pop(started.mark, []):
-            self._skip(twin, self._done.get(started.mark), progress, outcome)
+        for duplicate in self._duplicates.pop(started.fingerprint, []):
+            self._skip(duplicate, self._done.get(started.fingerprint), progress, outcome)
 
     def _record_lost(self, job: Job, note: str, progress: SweepProgress) -> None:
-        config = OmegaConf.merge(TrainConfig, job.config)
-        assert isinstance(config, DictConfig)
+        config = typed(job.config)
         try:
-            record_failure(config, job.folder, RuntimeError(note))
+            record_failure(config.tracking, describe_run(config), job.folder, RuntimeError(note))
         except Exception as error:  # each kind of store has its own
             progress.say(f"trial {job.number}: its failure could not be recorded ({error})")
 
     def _tell(self, trial: Trial, outcome: Outcome, seconds: float | None, progress: SweepProgress) -> None:
-        """Counts how a trial ended, and says so."""
+        """Record the outcome of a trial in the study and print it."""
         if outcome.note:
             trial.set_user_attr("note", outcome.note)
         if seconds is not None:
             trial.set_user_attr("seconds", seconds)
             self._seconds.append(seconds)
         states = {"pruned": TrialState.PRUNED, "failed": TrialState.FAIL}
-        counted = (
+        recorded = (
             self.study.tell(trial, outcome.values)
             if outcome.state == "finished"
             else self.study.tell(trial, state=states[outcome.state])
         )
-        self._count(counted)
+        self._count(recorded)
         log = self.folder / str(trial.user_attrs.get("folder")) / LOG
         where = f"; see {log}" if outcome.state == "failed" and log.is_file() else ""
         note = f"  {outcome.note}{where}" if outcome.note else ""
         values = "  ".join(f"{value:.4g}" for value in outcome.values)
-        chosen = " ".join(f"{setting}={text(value)}" for setting, value in shown(trial.params).items())
-        took = f"  {duration(seconds)}" if seconds is not None else ""
-        progress.say(f"trial {trial.number:<3} {outcome.state:<8}  {values or '–':<8}{took}  {chosen}{note}")
+        chosen = " ".join(f"{setting}={text(value)}" for setting, value in display_values(trial.params).items())
+        elapsed = f"  {duration(seconds)}" if seconds is not None else ""
+        progress.say(f"trial {trial.number:<3} {outcome.state:<8}  {values or '–':<8}{elapsed}  {chosen}{note}")
         if outcome.state == "finished":
             self._log_best(progress)
 
     def _skip(
         self, trial: Trial, same: FrozenTrial | None, progress: SweepProgress, outcome: Outcome | None = None
     ) -> None:
-        """Gives a trial the result of the one with the same settings."""
-        if same is None:  # which failed
+        """Give a trial the result of the trial with the same settings."""
+        if same is None:  # the trial with the same settings failed
             assert outcome is not None
             self._tell(trial, outcome, None, progress)
             return
@@ -251,40 +254,41 @@ class Sweep:
         progress.say(f"trial {trial.number:<3} skipped   the same settings as trial {same.number}")
 
     def _log_best(self, progress: SweepProgress) -> None:
-        name, best = self.plan.config.search.objectives[0], best_trials(self.study)
+        name, best = self.plan.search.objectives[0], best_trials(self.study)
+        metrics = {f"best/{name}": best[0].values[0]}
         try:
-            self.record.log_metrics({f"best/{name}": best[0].values[0]}, step=self.ended)
-        except Exception as error:  # each kind of store has its own; the trials' own records are what counts
+            self.record.log_metrics(metrics, step=self.ended)
+        except Exception as error:  # each kind of store has its own; the trials' records are not affected
             progress.say(f"the best score so far could not be recorded ({error})")
 
     def _show(self, progress: SweepProgress) -> None:
         best = best_trials(self.study) if progress.is_live else []
         score = f"{best[0].values[0]:.4f} (trial {best[0].number})" if best else "–"
-        left = None
+        seconds_left = None
         if self._seconds and self.total is not None:
             mean = sum(self._seconds) / len(self._seconds)
-            left = mean * max(0, self.total - self.ended) / self.launcher.workers
-        progress.update(self.ended, self.total, len(self._running), score, left)
+            seconds_left = mean * max(0, self.total - self.ended) / self.launcher.workers
+        progress.update(self.ended, self.total, len(self._running), score, seconds_left)
 
 
 @dataclass
 class _Started:
     trial: Trial
-    mark: str
+    fingerprint: str
     job: Job
     tries: int = 1
     since: float = field(default_factory=time.monotonic)
 
-    def again(self) -> _Started:
-        return _Started(self.trial, self.mark, self.job, self.tries + 1, self.since)
+    def next_try(self) -> _Started:
+        return _Started(self.trial, self.fingerprint, self.job, self.tries + 1, self.since)
 
 
 @contextmanager
-def alone(folder: Path) -> Iterator[None]:
-    """Keeps other drivers from the sweep's folder.
+def driver_lock(folder: Path) -> Iterator[None]:
+    """Lock the sweep's folder against other drivers.
 
     Raises:
-        ValueError: If one is at work there.
+        ConfigError: If another process holds the lock.
     """
     folder.mkdir(parents=True, exist_ok=True)
     lock = folder / ".driver"
@@ -296,26 +300,26 @@ def alone(folder: Path) -> Iterator[None]:
             f"Another process runs the sweep in {folder}: wait for it, or start another sweep with search.name=…"
         ) from error
     finally:
-        if [path.name for path in folder.iterdir()] == [lock.name]:  # nothing came of it
+        if [path.name for path in folder.iterdir()] == [lock.name]:  # the sweep wrote nothing
             lock.unlink()
             folder.rmdir()
 
 
-def take_count(plan: Plan, folder: Path) -> Study:
-    """The study of the folder's sweep.
+def open_sweep_study(plan: Plan, folder: Path) -> Study:
+    """Return the study of the folder's sweep, new or as an earlier start left it.
 
     Raises:
-        ValueError: If its database does not answer, or sampler or pruner cannot be made.
+        ConfigError: If its database does not answer, or the sampler or pruner cannot be built.
     """
-    kept = folder / STUDY
-    name = kept.read_text(encoding="utf-8") if kept.is_file() else f"{plan.name}-{uuid4().hex[:6]}"
-    study = open_study(plan.config, _storage(plan, folder), name)
-    write_whole(kept, name)
+    path = folder / STUDY
+    name = path.read_text(encoding="utf-8") if path.is_file() else f"{plan.name}-{uuid4().hex[:6]}"
+    study = open_study(plan.search, _storage(plan.search, folder), name)
+    write_atomically(path, name)
     return study
 
 
 def state_of(trial: FrozenTrial) -> str:
-    """A trial's state in the words of a sweep."""
+    """Return a trial's state as the sweep shows it: finished, pruned, failed, skipped or interrupted."""
     if "same_as" in trial.user_attrs:
         return "skipped"
     states = {TrialState.COMPLETE: "finished", TrialState.PRUNED: "pruned", TrialState.FAIL: "failed"}
@@ -323,15 +327,15 @@ def state_of(trial: FrozenTrial) -> str:
 
 
 def best_trials(study: Study) -> list[FrozenTrial]:
-    """The best finished trial, the first of equals, or the Pareto front, by the first objective."""
+    """Return the best finished trial, the first of equals, or the Pareto front sorted by the first objective."""
     finished = [trial for trial in study.best_trials if "same_as" not in trial.user_attrs]
     sign = -1 if study.directions[0].name == "MAXIMIZE" else 1
     finished.sort(key=lambda trial: (sign * trial.values[0], trial.number))
     return finished if len(study.directions) > 1 else finished[:1]
 
 
-def _storage(plan: Plan, folder: Path) -> str:
-    return plan.config.search.storage or f"sqlite:///{folder / 'study.db'}"
+def _storage(search: SearchConfig, folder: Path) -> str:
+    return search.storage or f"sqlite:///{folder / 'study.db'}"
 
 
 def _fixed(chosen: dict[str, Any]) -> str:

@@ -36,3 +36,16 @@ class Job:
     config: dict[str, Any]
     metric: str = "val/accuracy"
     address: TrialAddress | None = None
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What is wrong with a configuration that was tried without training.
+
+    Attributes:
+        text: In words for the user, or the last line of the traceback.
+        traceback: Of an error that the user cannot correct; empty where it is a matter of settings or of the machine.
+    """
+
+    text: str
+    traceback: str = ""

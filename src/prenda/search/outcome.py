@@ -1,4 +1,4 @@
-"""How a trial ended, as its folder tells."""
+"""Outcome of a trial, read from its folder."""
 
 from __future__ import annotations
 
@@ -8,19 +8,23 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from prenda.scoring.metrics import METRICS
 from prenda.tracking.runs import PRUNED, status
 
-LARGER_IS_BETTER = ("val/accuracy", "val/top2_accuracy", "val/f1", "val/precision", "val/recall")
-SMALLER_IS_BETTER = ("val/loss", "val/brier", "val/ece", "parameters", "latency/seconds")
-OBJECTIVES = LARGER_IS_BETTER + SMALLER_IS_BETTER
+EACH_EPOCH = {f"val/{metric.name}": metric.larger_is_better for metric in METRICS}
+AT_THE_END = {"parameters": False, "latency/seconds": False}
+OBJECTIVES = EACH_EPOCH | AT_THE_END  # by name: whether larger is better
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """finished, pruned or failed; the value of each objective where it finished; why, where it did not.
+    """Outcome of a trial.
 
     Attributes:
-        lost: Whether the process ended without a word.
+        state: finished, pruned or failed.
+        values: One for each objective of a finished trial.
+        note: Why the trial did not finish.
+        lost: Whether the process ended without recording a result.
     """
 
     state: str
@@ -29,13 +33,13 @@ class Outcome:
     lost: bool = False
 
 
-def judge(folder: Path, objectives: Sequence[str], lost: str | None = None) -> Outcome:
-    """Looks at what the trial left.
+def read_outcome(folder: Path, objectives: Sequence[str], lost: str | None = None) -> Outcome:
+    """Read the outcome from the status and scores in the trial's folder.
 
     Args:
-        folder: The trial's.
-        objectives: Some of `OBJECTIVES`.
-        lost: How its process ended, where it did not end by itself.
+        folder: Folder of the trial.
+        objectives: Names from `OBJECTIVES`.
+        lost: How the process ended, if it did not end by itself.
     """
     match status(folder):
         case "FINISHED":
@@ -45,7 +49,7 @@ def judge(folder: Path, objectives: Sequence[str], lost: str | None = None) -> O
         case "FAILED":
             return Outcome("failed", note=_last_line(folder / "error.txt"))
         case "KILLED":
-            return Outcome("failed", note="it was told to stop")
+            return Outcome("failed", note="it was stopped by a signal")
     return Outcome("failed", note=lost or "its process ended without a result", lost=True)
 
 
@@ -53,10 +57,10 @@ def _finished(folder: Path, objectives: Sequence[str]) -> Outcome:
     scores = json.loads((folder / "scores.json").read_text(encoding="utf-8"))
     values = [float(scores[f"best/{name}" if name.startswith("val/") else name]) for name in objectives]
     if not all(map(math.isfinite, values)):
-        return Outcome("failed", note=f"{', '.join(objectives)} came out as {values}")
+        return Outcome("failed", note=f"not every objective is finite: {', '.join(objectives)} = {values}")
     return Outcome("finished", values)
 
 
 def _last_line(path: Path) -> str:
     lines = path.read_text(encoding="utf-8").strip().splitlines() if path.is_file() else []
-    return lines[-1] if lines else "no traceback was kept"
+    return lines[-1] if lines else "no traceback was recorded"

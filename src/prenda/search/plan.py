@@ -1,4 +1,4 @@
-"""What a sweep is going to do: its space, the configurations that its trials start from, and its name."""
+"""Plan of a sweep: its search space, the base configurations of its trials, and its name."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import re
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -13,18 +14,23 @@ from typing import Any
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
+from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from prenda.config.identity import decisive, differences, fingerprint
-from prenda.config.schema import TrainConfig
+from prenda.config.convert import as_plain, typed
+from prenda.config.hydra_errors import explained
+from prenda.config.identity import decisive, differences
+from prenda.config.schema import DataConfig, SearchConfig, TrackingConfig, TrainConfig
+from prenda.data.datasets import content_identity
 from prenda.errors import ConfigError
+from prenda.search.composition import chosen_files, without_hydra
 from prenda.search.space import VARIABLES, Parameter, Space, Value, parse, text
-from prenda.system.atomic_write import write_whole
+from prenda.system.atomic_write import write_atomically
 from prenda.system.redaction import without_passwords
 
-KEPT = "sweep.yaml"  # in a sweep's folder: what it was started with
-# How long, where and how closely watched: the same sweep goes on when these change.
+KEPT = "sweep.yaml"  # in a sweep's folder: the plan of its first start
+# Limits, places and tracking: a sweep can be resumed with other values of these.
 FREE = {"workers", "search.n_trials", "search.hours", "search.max_failures", "search.retry_failed", "search.retries"}
 FREE_GROUPS = {"hydra", "tracking", "paths"}
 
@@ -35,26 +41,28 @@ class Plan:
 
     Attributes:
         name: From `search.name`, or from the command.
-        command: What was typed.
-        overrides: What all of its runs have in common, as it was typed.
-        config: The composed configuration without what is chosen.
-        groups: The settings of the space that choose a file of conf/.
-        bases: The configuration of each combination of those, unresolved: nothing is composed after the start.
+        command: The command line, without passwords.
+        overrides: The typed overrides that all trials share.
+        search: The settings of the sweep itself.
+        tracking: Where the trials are recorded.
+        groups: The settings of the search space that choose a file of conf/.
+        bases: The unresolved configuration of each combination of groups: nothing is composed after the start.
     """
 
     name: str
     command: str
     overrides: Sequence[str]
-    config: DictConfig
+    search: SearchConfig
+    tracking: TrackingConfig
     space: Space
     groups: frozenset[str]
     bases: Mapping[str, DictConfig]
 
-    def configuration(self, chosen: Mapping[str, Value]) -> DictConfig:
-        """The configuration of a trial, resolved.
+    def configuration(self, chosen: Mapping[str, Value]) -> TrainConfig:
+        """Return the resolved configuration of a trial.
 
         Raises:
-            ValueError: If a setting is not there, or takes no such value.
+            ConfigError: If a setting does not exist, or does not accept the value.
         """
         config = self.bases[_key(chosen, self.groups)].copy()
         for setting, value in self.space.settings(chosen).items():
@@ -63,124 +71,131 @@ class Plan:
             try:
                 OmegaConf.update(config, setting.lstrip("+"), value, force_add=setting.startswith("+"))
             except OmegaConfBaseException as error:
-                raise ConfigError(
-                    f"{setting} cannot be {value!r} ({str(error).splitlines()[0]}): `prenda train --cfg job` shows the "
-                    f"settings that are there; a new one is added by +{setting.lstrip('+')}."
-                ) from error
-        resolved = OmegaConf.create(OmegaConf.to_container(config, resolve=True, enum_to_str=False))
-        assert isinstance(resolved, DictConfig)
-        return resolved
+                raise explained(error, [f"{setting}={value}"]) from error
+        try:
+            return typed(config)
+        except OmegaConfBaseException as error:
+            raise explained(error, self.overrides) from error
 
     def record(self) -> dict[str, Any]:
-        """What decides the sweep, to be kept in its folder."""
+        """Return what identifies the sweep, to be written to its folder."""
         return {
             "name": self.name,
             "command": self.command,
             "space": self.space.describe(),
-            "objectives": list(self.config.search.objectives),
-            "settings": {key: decisive(_schema(base)) for key, base in self.bases.items()},
+            "objectives": list(self.search.objectives),
+            "settings": {key: _decisive(typed(base)) for key, base in self.bases.items()},
         }
 
 
 def make_plan(config: DictConfig, loader: ConfigLoader, arguments: Sequence[str]) -> Plan:
-    """Reads the space from `search` and from what was typed, and composes every base.
+    """Read the search space from `search` and the command line, and compose every base configuration.
 
     Raises:
-        ValueError: If an expression, a condition or a setting cannot be read.
-        HydraException: If something cannot be composed.
+        ConfigError: If an expression, a condition or a setting cannot be read.
     """
     parsed = OverridesParser.create(loader).parse_overrides(list(arguments))
-    overrides = {each.get_key_element(): each for each in parsed}
+    overrides = {override.get_key_element(): override for override in parsed}
     search = OmegaConf.to_container(config.search, resolve=False)
     assert isinstance(search, dict)
-    given = [each for each in overrides.values() if not each.is_sweep_override()]
+    fixed_overrides = [override for override in overrides.values() if not override.is_sweep_override()]
     parameters = parse(search["space"], search["when"], list(overrides.values()), grid=search["sampler"] is None)
     parameters = [parameter for parameter in parameters if _is_used(parameter, parameters, config)]
-    space = Space(parameters, _known(config, given, parameters))
+    space = Space(parameters, _known(config, fixed_overrides, parameters))
     groups = frozenset(
         parameter.setting
         for parameter in parameters
         if parameter.distribution is not None and loader.get_group_options(parameter.setting)
     )
-    fixed = [each.input_line or "" for each in given]
+    fixed = [override.input_line or "" for override in fixed_overrides]
     bases: dict[str, DictConfig] = {}
     for chosen in space.bases(set(groups)):
         key = _key(chosen, groups)
         bases[key] = _composed(
             config, loader, [*fixed, *(f"{group}={chosen[group]}" for group in groups if group in chosen)]
         )
+    base = typed(without_hydra(config))
+    # Not by iterating, which would resolve a typed `${…}` and fail where its target does not exist.
+    typed_overrides: Any = OmegaConf.to_container(config.hydra.overrides.task, resolve=False)
     return Plan(
-        name=config.search.name or _name(config, list(overrides.values())),
-        command=without_passwords(shlex.join(["prenda", "train", "-m", *config.hydra.overrides.task])),
-        overrides=[each for each in fixed if each in config.hydra.overrides.task],
-        config=config,
+        name=base.search.name or _name(config, list(overrides.values())),
+        command=without_passwords(shlex.join(["prenda", "train", "-m", *typed_overrides])),
+        overrides=[override for override in fixed if override in typed_overrides],
+        search=base.search,
+        tracking=base.tracking,
         space=space,
         groups=groups,
         bases=bases,
     )
 
 
-def keep(plan: Plan, folder: Path) -> None:
-    """Writes the plan to the sweep's folder, or compares it with the one that is there.
+def record_plan(plan: Plan, folder: Path) -> None:
+    """Write the plan to the sweep's folder, or compare it with the recorded plan.
 
     Raises:
-        ValueError: If the folder's sweep had another space or other settings, with what differs.
+        ConfigError: If the folder's sweep has another search space or other settings, with the differences.
     """
     path = folder / KEPT
     record = plan.record()
     if not path.is_file():
         folder.mkdir(parents=True, exist_ok=True)
-        write_whole(path, OmegaConf.to_yaml(OmegaConf.create(record)))
+        write_atomically(path, OmegaConf.to_yaml(OmegaConf.create(record)))
         return
-    kept: Any = OmegaConf.to_container(OmegaConf.load(path))
-    here: Any = OmegaConf.to_container(OmegaConf.create(record))
-    different = differences(_comparable(kept), _comparable(here))
+    recorded: Any = OmegaConf.to_container(OmegaConf.load(path))
+    current: Any = OmegaConf.to_container(OmegaConf.create(record))
+    different = differences(_comparable(recorded), _comparable(current))
     if different:
         raise ConfigError(
-            f"{folder} holds a sweep of another space or other settings ({different}): restore them to go on with it, "
-            "or start another with search.name=…"
+            f"{folder} holds a sweep of another search space or other settings ({different}): restore them "
+            "to resume it, or start another with search.name=…"
         )
 
 
-def told(plan: Plan, config: DictConfig, chosen: Mapping[str, Value]) -> tuple[list[str], list[str]]:
-    """The overrides by which `prenda train` would run the trial: those of all trials, and its own."""
+def trial_overrides(plan: Plan, config: TrainConfig, chosen: Mapping[str, Value]) -> tuple[list[str], list[str]]:
+    """Return the overrides with which `prenda train` runs the trial: those that all trials share, and its own."""
     settings = plan.space.settings(chosen).items()
     own = [
         f"{setting}={text(_value(config, setting) if _interpolated(value) else value)}"
         for setting, value in settings
         if not setting.startswith("search.")
     ]
-    return [each for each in plan.overrides if not each.startswith(("search", "workers"))], own
+    shared = [override for override in plan.overrides if not override.startswith(("search", "workers"))]
+    return shared, own
 
 
-def identify(config: DictConfig) -> str:
-    """The fingerprint of a trial's configuration."""
-    return fingerprint(_schema(config))
+def content_of(data: DataConfig) -> str | None:
+    """Return the fingerprint of images that the data set's name does not determine; cached for the process."""
+    return _content(data.name, data.dir)
 
 
-def _value(config: DictConfig, setting: str) -> Any:
-    value = OmegaConf.select(config, setting.lstrip("+"))
-    return OmegaConf.to_container(value) if OmegaConf.is_config(value) else value
+@cache
+def _content(name: str, folder: str) -> str | None:
+    return content_identity(name, Path(folder).expanduser())
+
+
+def _decisive(config: TrainConfig) -> dict[str, Any]:
+    return decisive(config, content_of(config.data))
+
+
+def _value(config: TrainConfig, setting: str) -> Any:
+    value: Any = as_plain(config)
+    for key in setting.lstrip("+").split("."):
+        value = value[key]
+    return value
 
 
 def _interpolated(value: Any) -> bool:
     return isinstance(value, str) and value.startswith("${")
 
 
-def _schema(config: DictConfig) -> DictConfig:
-    typed = OmegaConf.merge(TrainConfig, config)
-    assert isinstance(typed, DictConfig)
-    return typed
-
-
 def _composed(config: DictConfig, loader: ConfigLoader, overrides: list[str]) -> DictConfig:
-    composed = loader.load_sweep_config(config, overrides)
-    choices = composed.hydra.runtime.choices
-    OmegaConf.set_struct(composed, False)
-    del composed["hydra"]
-    OmegaConf.set_struct(composed, True)
-    composed.choices = {group: choice for group, choice in choices.items() if choice and "hydra" not in group}
-    return composed
+    try:
+        composed = loader.load_sweep_config(config, overrides)
+    except HydraException as error:
+        raise explained(error, overrides) from error
+    base = without_hydra(composed)
+    base.choices = chosen_files(composed.hydra.runtime.choices)
+    return base
 
 
 def _key(chosen: Mapping[str, Value], groups: frozenset[str]) -> str:
@@ -188,29 +203,29 @@ def _key(chosen: Mapping[str, Value], groups: frozenset[str]) -> str:
 
 
 def _is_used(parameter: Parameter, parameters: Sequence[Parameter], config: DictConfig) -> bool:
-    """Whether a variable is referred to; what refers to it may have been given on the command line instead."""
+    """Whether any setting refers to a variable; the command line may have replaced the setting that did."""
     if not parameter.setting.startswith(VARIABLES):
         return True
-    settings = {name: config._get_node(name) for name in config if name not in ("hydra", "search")}
-    written = [str(each.given) for each in parameters] + [OmegaConf.to_yaml(OmegaConf.create(settings))]
+    settings = OmegaConf.masked_copy(config, [str(name) for name in config if name not in ("hydra", "search")])
+    written = [str(other.given) for other in parameters] + [OmegaConf.to_yaml(settings)]
     return any(re.search(rf"{re.escape(parameter.setting)}\b", text) for text in written)
 
 
-def _known(config: DictConfig, given: Sequence[Override], parameters: Sequence[Parameter]) -> dict[str, str]:
-    """Of settings that conditions look at, the values that are not chosen."""
-    asked = {parameter.when[0] for parameter in parameters if parameter.when is not None}
+def _known(config: DictConfig, fixed_overrides: Sequence[Override], parameters: Sequence[Parameter]) -> dict[str, str]:
+    """Return the fixed values of the settings that conditions refer to."""
+    conditions = {parameter.when[0] for parameter in parameters if parameter.when is not None}
     choices = config.hydra.runtime.choices
-    known = {setting: choices.get(setting) or OmegaConf.select(config, setting) for setting in asked}
-    typed = {each.get_key_element(): each.value() for each in given}
+    known = {setting: choices.get(setting) or OmegaConf.select(config, setting) for setting in conditions}
+    typed = {override.get_key_element(): override.value() for override in fixed_overrides}
     return {setting: text(typed.get(setting, value)) for setting, value in known.items() if value is not None}
 
 
 def _name(config: DictConfig, overrides: Sequence[Override]) -> str:
-    """Readable, then a digest of everything typed that decides which trials there are."""
+    """Return a readable part, then a digest of the typed overrides that determine the trials."""
     typed = sorted(
-        f"{each.get_key_element()}={each.get_value_string() if each.input_line and '=' in each.input_line else ''}"
-        for each in overrides
-        if each.key_or_group not in FREE and each.key_or_group.replace("/", ".").partition(".")[0] not in FREE_GROUPS
+        f"{one.get_key_element()}={one.get_value_string() if one.input_line and '=' in one.input_line else ''}"
+        for one in overrides
+        if one.key_or_group not in FREE and one.key_or_group.replace("/", ".").partition(".")[0] not in FREE_GROUPS
     )
     digest = sha256("\n".join(typed).encode()).hexdigest()[:8]
     choices = config.hydra.runtime.choices
@@ -219,7 +234,7 @@ def _name(config: DictConfig, overrides: Sequence[Override]) -> str:
 
 
 def _comparable(record: Mapping[str, Any]) -> dict[str, Any]:
-    """The record's parts by dotted name; where all bases agree, a setting is told once."""
+    """Return the record's parts by dotted name; a setting on which all bases agree appears once."""
     flat = {f"space {setting}": line for setting, line in record["space"].items()}
     flat["objectives"] = record["objectives"]
     bases = record["settings"]

@@ -1,4 +1,4 @@
-"""What a sweep shows while it runs, and at its end."""
+"""Terminal output of a sweep: progress bar, a line for each trial, closing table."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from rich.table import Table
 
 
 class SweepProgress:
-    """One live line for the sweep, and a line for each trial that ends; without a terminal only those."""
+    """Progress bar of the sweep, and a line for each trial that ends; without a terminal, only the lines."""
 
     def __init__(self, total: int | None, done: int, console: Console | None = None) -> None:
         self._console = console or Console()
@@ -36,7 +36,7 @@ class SweepProgress:
         return self._bar is not None
 
     def say(self, line: str) -> None:
-        """A line that stays."""
+        """Print a line above the progress bar."""
         self._console.print(line, highlight=False, markup=False, soft_wrap=True)
 
     def update(self, done: int, total: int | None, running: int, best: str, seconds_left: float | None) -> None:
@@ -58,7 +58,7 @@ class SweepProgress:
 
 
 def duration(seconds: float) -> str:
-    """Seconds as people say them."""
+    """Seconds as text in s, min or h."""
     if seconds < 60:
         return f"{seconds:.0f} s"
     minutes, hours = seconds / 60, seconds / 3600
@@ -66,7 +66,7 @@ def duration(seconds: float) -> str:
 
 
 def show_end(counts: Mapping[str, int], best: Sequence[str], places: Mapping[str, str]) -> None:
-    """The closing table: how many trials ended how, the best, and where everything is."""
+    """Print the number of trials in each state, the best trials, and where the results are."""
     console = Console()
     table = Table(*counts)
     table.add_row(*(str(count) for count in counts.values()))

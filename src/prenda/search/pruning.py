@@ -7,14 +7,13 @@ from pathlib import Path
 
 import optuna
 import pytorch_lightning as pl
-from omegaconf import OmegaConf
 from optuna.exceptions import StorageInternalError
 from pytorch_lightning.callbacks import Callback
 
 from prenda.config.instantiate import build
 from prenda.search.job import TrialAddress
 from prenda.search.study import open_storage
-from prenda.system.atomic_write import write_whole
+from prenda.system.atomic_write import write_atomically
 from prenda.tracking.runs import PRUNED
 
 
@@ -34,20 +33,20 @@ class Pruning(Callback):
             return
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         storage = open_storage(self.address.storage)
-        pruner = build(OmegaConf.create({"pruner": self.address.pruner}), "pruner")
+        pruner = build(self.address.pruner, "search.pruner")
         study = optuna.load_study(study_name=self.address.study, storage=storage, pruner=pruner)
         self._trial = optuna.trial.Trial(study, self.address.trial_id)
         self._reported = set(storage.get_trial(self.address.trial_id).intermediate_values)
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Called once an epoch, when its figures have been logged."""
+        """Report the epoch's score once its metrics have been logged."""
         epoch = trainer.current_epoch + 1
         score = float(trainer.callback_metrics[self.metric])
         if trainer.strategy.broadcast(self._given_up(score, epoch, trainer.max_epochs or 0)):
             if trainer.is_global_zero:
                 pruner = self.address.pruner["_target_"].rpartition(".")[2]
                 told = f"epoch {epoch}: {self.metric} {score:.4f} is not enough for the {pruner}"
-                write_whole(self.folder / PRUNED, told)
+                write_atomically(self.folder / PRUNED, told)
             trainer.should_stop = True
 
     def _given_up(self, score: float, epoch: int, epochs: int) -> bool:

@@ -1,43 +1,46 @@
-"""What a sweep leaves: its record in MLflow, tables, pictures and a page, and the best trial as an experiment."""
+"""Results of a sweep: MLflow record, tables, figures, HTML report, and the best trial as an experiment file."""
 
 from __future__ import annotations
 
 import sys
 import warnings
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import optuna
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import OmegaConf
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
+from prenda.config.convert import as_plain
 from prenda.config.identity import parameters
+from prenda.config.recorded import load
+from prenda.config.schema import TrainConfig
 from prenda.report.sweep.report import Swept, SweptTrial, markdown, write_sweep
 from prenda.report.tables import read_history
 from prenda.search.driver import Sweep, best_trials, state_of
 from prenda.search.plan import KEPT, Plan
 from prenda.search.progress import show_end
-from prenda.search.space import VARIABLES, shown
+from prenda.search.space import VARIABLES, display_values
 from prenda.search.study import directions
 from prenda.tracking.runs import Run
 from prenda.tracking.sweeps import close_sweep, open_sweep
 
-SUMMARY = "summary"  # in a sweep's folder: what is kept of it in MLflow too
-REPEATED = ("data", "augment", "backbone", "optimizer", "scheduler", "trainer")  # groups of an experiment
-LEAST_TRIALS = 6  # finished ones, before the parameters' importance is told
+SUMMARY = "summary"  # in a sweep's folder: the files that MLflow keeps too
+LEAST_TRIALS = 6  # finished ones that the importance of parameters needs
 
 
 def open_record(plan: Plan, folder: Path) -> Run:
-    """The sweep's run in MLflow: its space, and the settings that its trials have in common."""
+    """Open the sweep's MLflow run with its search space and the settings that all trials share."""
     space = {f"space/{setting}": line for setting, line in plan.space.describe().items()}
     chosen = set(plan.space.describe())
     common = {name: value for name, value in parameters(_first(plan)).items() if name not in chosen}
-    return open_sweep(plan.config, folder / SUMMARY, plan.name, plan.command, common | space)
+    return open_sweep(plan.tracking, folder / SUMMARY, plan.name, plan.command, common | space)
 
 
 def finish(sweep: Sweep, stopped: bool) -> None:
-    """Writes and shows what came out. A store that does not answer any more costs the record, nothing else."""
+    """Write and print the results. If the tracking store does not answer, only the MLflow record is incomplete."""
     folder = sweep.folder / SUMMARY
     swept = gather(sweep.plan, sweep.study, sweep.folder)
     write_sweep(folder, swept)
@@ -46,21 +49,23 @@ def finish(sweep: Sweep, stopped: bool) -> None:
     for place, trial in enumerate(best):
         name = "best_trial" if place == 0 else f"best_trial_{trial.number}"  # conf/experiment/ has a `best` of its own
         write_experiment(sweep, trial, folder / "experiment" / f"{name}.yaml")
+    description = markdown(swept)
+    tags = {f"best/{name}": str(value) for name, value in display_values(best[0].params).items()} if best else {}
     try:
-        sweep.record.log_description(markdown(swept))
-        if best:
-            sweep.record.log_tags({f"best/{name}": str(value) for name, value in shown(best[0].params).items()})
-        close_sweep(sweep.record, "KILLED" if stopped else "FAILED" if sweep.hopeless else "FINISHED")
+        sweep.record.log_description(description)
+        if tags:
+            sweep.record.log_tags(tags)
+        close_sweep(sweep.record, "KILLED" if stopped else "FAILED" if sweep.gave_up else "FINISHED")
     except Exception as error:  # each kind of store has its own
-        print(f"prenda: the sweep's record is not whole: {error}", file=sys.stderr)
+        print(f"prenda: the sweep's MLflow record is incomplete: {error}", file=sys.stderr)
     _show(sweep, swept, best, folder)
 
 
 def gather(plan: Plan, study: Study, folder: Path) -> Swept:
-    """The sweep as its report takes it."""
+    """Collect the study's trials for the report."""
     trials = [trial for trial in study.get_trials(deepcopy=False) if trial.state is not TrialState.WAITING]
     retried = {trial.user_attrs.get("retry_of") for trial in trials}
-    objectives = list(plan.config.search.objectives)
+    objectives = list(plan.search.objectives)
     return Swept(
         name=plan.name,
         command=plan.command,
@@ -73,29 +78,27 @@ def gather(plan: Plan, study: Study, folder: Path) -> Swept:
 
 
 def write_experiment(sweep: Sweep, trial: FrozenTrial, path: Path) -> None:
-    """Keeps a trial's settings, whole, as a file of conf/experiment that gives the same run again."""
-    config = OmegaConf.load(sweep.folder / trial.user_attrs["folder"] / "config.yaml")
-    assert isinstance(config, DictConfig)
-    choices = {group: choice for group, choice in config.choices.items() if group in REPEATED}
-    whole_run = ("seed", "label_smoothing", "ema", "mirrored_scoring", "shifted_scoring")
-    settings = {name: config[name] for name in (*REPEATED, *whole_run)}
-    body: dict[str, Any] = {
-        "defaults": [{f"override /{group}": choice} for group, choice in choices.items()],
-        **settings,
-    }
-    del body["data"]["dir"]  # of this machine
-    scores = ", ".join(f"{n} {v:.6g}" for n, v in zip(sweep.plan.config.search.objectives, trial.values, strict=True))
+    """Write all settings of a trial as a conf/experiment file that reproduces its run."""
+    config = load(sweep.folder / trial.user_attrs["folder"] / "config.yaml")
+    plain = as_plain(config)
+    decisive = {setting.name for setting in fields(config) if setting.metadata.get("decisive", True)}
+    defaults = [{f"override /{group}": choice} for group, choice in config.choices.items() if group in decisive]
+    body: dict[str, Any] = {"defaults": defaults, **{name: plain[name] for name in plain if name in decisive}}
+    del body["data"]["dir"]  # differs between machines
+    scores = ", ".join(
+        f"{name} {value:.6g}" for name, value in zip(sweep.plan.search.objectives, trial.values, strict=True)
+    )
     head = (
         "# @package _global_\n"
-        f"# Trial {trial.number} of the sweep {sweep.plan.name}: {scores}. To the bit on the same machine:\n"
+        f"# Trial {trial.number} of the sweep {sweep.plan.name}: {scores}. Bit-identical on the same machine:\n"
         f"#\n#   prenda train --config-dir {path.parents[1]} experiment={path.stem}\n"
     )
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(head + OmegaConf.to_yaml(OmegaConf.create(body)), encoding="utf-8")
 
 
-def _first(plan: Plan) -> DictConfig:
-    """The configuration of one trial, whichever."""
+def _first(plan: Plan) -> TrainConfig:
+    """Return the configuration of some trial."""
     return plan.configuration(next(plan.space.probes(set(plan.groups))))
 
 
@@ -106,7 +109,7 @@ def _swept(trial: FrozenTrial, folder: Path, objective: str) -> SweptTrial:
     return SweptTrial(
         number=trial.number,
         state=state_of(trial),
-        parameters=shown(trial.params),
+        parameters=display_values(trial.params),
         values=list(trial.values) if trial.state is TrialState.COMPLETE else [],
         curve=curves.get(objective, {}),
         seconds=trial.user_attrs.get("seconds"),
@@ -115,7 +118,7 @@ def _swept(trial: FrozenTrial, folder: Path, objective: str) -> SweptTrial:
 
 
 def _importance(study: Study) -> dict[str, float]:
-    """What each parameter is worth for the first objective; empty where too few trials tell."""
+    """Return the importance of each parameter for the first objective; empty after too few finished trials."""
     finished = [trial for trial in study.trials if trial.state is TrialState.COMPLETE]
     if len(finished) < LEAST_TRIALS:
         return {}
@@ -123,21 +126,21 @@ def _importance(study: Study) -> dict[str, float]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            told = optuna.importance.get_param_importances(study, target=target)
-    except (ValueError, RuntimeError, ZeroDivisionError):  # all scores alike, or nothing that all trials share
+            importances = optuna.importance.get_param_importances(study, target=target)
+    except (ValueError, RuntimeError, ZeroDivisionError):  # all scores are equal, or no parameter is in all trials
         return {}
-    return {setting.removeprefix(VARIABLES): share for setting, share in told.items()}
+    return {setting.removeprefix(VARIABLES): share for setting, share in importances.items()}
 
 
 def _show(sweep: Sweep, swept: Swept, best: list[FrozenTrial], folder: Path) -> None:
     lines = []
     for trial in best:
         scores = "  ".join(f"{name} {value:.6g}" for name, value in zip(swept.objectives, trial.values, strict=True))
-        chosen = " ".join(f"{setting}={value}" for setting, value in shown(trial.params).items())
+        chosen = " ".join(f"{setting}={value}" for setting, value in display_values(trial.params).items())
         lines.append(f"Best: trial {trial.number}  {scores}  {chosen}")
     places = {"Sweep": str(folder / "sweep.html")}
     if best:
         places["Again"] = f"prenda train --config-dir {folder} experiment=best_trial"
     if sweep.record.id is not None:
-        places["MLflow run"] = f"{sweep.record.id} in {sweep.plan.config.tracking.uri}"
+        places["MLflow run"] = f"{sweep.record.id} in {sweep.plan.tracking.uri}"
     show_end(sweep.counts, lines, places)

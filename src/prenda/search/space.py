@@ -43,7 +43,7 @@ class Parameter:
         return self.when is None or chosen.get(self.when[0]) in self.when[1]
 
     def draw(self, trial: Trial) -> Value:
-        """What the trial's sampler gives; the same again where it has given one."""
+        """Return the value that the trial's sampler draws; the same value again if it has drawn one."""
         match self.distribution:
             case CategoricalDistribution(choices=choices):
                 drawn: Value = trial.suggest_categorical(self.setting, choices)
@@ -58,7 +58,7 @@ class Parameter:
         """Every value of a discrete parameter.
 
         Raises:
-            ValueError: If there is no end to them.
+            ConfigError: If there is no end to them.
         """
         distribution = self.distribution
         if isinstance(distribution, CategoricalDistribution):
@@ -70,7 +70,7 @@ class Parameter:
             return [round(distribution.low + place * distribution.step, 12) for place in range(count)]
         raise ConfigError(
             f"{self.setting} is an interval, which a grid cannot list: give values, such as {self.setting}=1,2 or "
-            "range(…), or a search that draws from it, such as search/sampler=tpe."
+            "range(…), or a search that draws from it, such as +search/sampler=tpe search.n_trials=20."
         )
 
     def extremes(self) -> list[Value]:
@@ -107,7 +107,7 @@ class Space:
     known: Mapping[str, str] = field(default_factory=dict)
 
     def choose(self, trial: Trial) -> dict[str, Value]:
-        """What the trial's sampler draws, by setting. A trial that was interrupted meanwhile gives what it had."""
+        """Return the values that the trial's sampler draws, by setting. An interrupted trial keeps its values."""
         drawn: dict[str, Value] = {}
         for parameter in self._applying(drawn):
             if parameter.distribution is not None:
@@ -118,7 +118,7 @@ class Space:
         """Every combination.
 
         Raises:
-            ValueError: If a parameter is an interval.
+            ConfigError: If a parameter is an interval.
         """
 
         def extend(chosen: dict[str, Value], rest: Sequence[Parameter]) -> Iterator[dict[str, Value]]:
@@ -157,13 +157,13 @@ class Space:
         return Space(parameters, self.known).grid()
 
     def settings(self, chosen: Mapping[str, Value]) -> dict[str, Any]:
-        """The values to set: what was chosen, with what is given where its condition holds."""
+        """Return the values to set: what was chosen, with what is given where its condition holds."""
         seen = self._seen(chosen)
         given = {p.setting: p.given for p in self.parameters if p.distribution is None and p.applies(seen)}
         return {setting: _meant(value) for setting, value in chosen.items()} | given
 
     def describe(self) -> dict[str, str]:
-        """The space by setting, for its record."""
+        """Return the space by setting, for its record."""
         lines: dict[str, str] = {}
         for parameter in self.parameters:
             before = f"{lines[parameter.setting]}; " if parameter.setting in lines else ""
@@ -174,21 +174,21 @@ class Space:
         return {**self.known, **{setting: text(value) for setting, value in chosen.items()}}
 
     def _applying(self, chosen: Mapping[str, Value]) -> Iterator[Parameter]:
-        """The parameters whose condition holds, looked at one by one while `chosen` grows."""
+        """Return the parameters whose condition holds, looked at one by one while `chosen` grows."""
         for parameter in self.parameters:
             if parameter.applies(self._seen(chosen)):
                 yield parameter
 
 
 def text(value: Any) -> str:
-    """A value as it is typed."""
+    """Return a value as it is typed."""
     return str(Transformer.str(value))
 
 
 def parse(
     written: Mapping[str, Any], conditional: Mapping[str, Mapping[str, Any]], arguments: Sequence[Override], grid: bool
 ) -> list[Parameter]:
-    """The parameters that a search's YAML and the command line write; the command line wins.
+    """Return the parameters that a search's YAML and the command line write; the command line wins.
 
     Args:
         written: `search.space`: expressions by setting.
@@ -197,7 +197,7 @@ def parse(
         grid: Keep what can be listed as a list, so that every value has its place.
 
     Raises:
-        ValueError: If an expression or a condition cannot be read, or cannot be drawn from.
+        ConfigError: If an expression or a condition cannot be read, or cannot be drawn from.
     """
     typed = {override.get_key_element(): override for override in arguments}
     parameters = [
@@ -244,7 +244,7 @@ def _parameter(
         return Parameter(setting, None, override.value(), when)
     try:
         return Parameter(setting, _distribution(override, grid), when=when)
-    except (ValueError, HydraException) as error:
+    except (ValueError, HydraException) as error:  # Optuna's for ends that cannot be, Hydra's for the expression
         raise ConfigError(
             f"{setting} in {place} is {override.get_value_string()}, which cannot be drawn from ({error}): give a "
             "lower end below the higher one, and for tag(log, …) both above 0."
@@ -274,24 +274,24 @@ def _distribution(override: Override, grid: bool) -> BaseDistribution:
 
 
 def _label(value: Any) -> Value:
-    """A value as Optuna keeps it: plain ones as they are, a list or dictionary as its text."""
+    """Return a value as Optuna keeps it: plain ones as they are, a list or dictionary as its text."""
     if isinstance(value, QuotedString):
         return value.text
     return value if value is None or isinstance(value, str | int | float | bool) else text(value)
 
 
-def shown(drawn: Mapping[str, Value]) -> dict[str, Value]:
-    """What was drawn, as it is used and shown: numbers to six digits, variables by their own names."""
+def display_values(drawn: Mapping[str, Value]) -> dict[str, Value]:
+    """Return drawn values as they are used and shown: numbers to six digits, variables by their own names."""
     return {setting.removeprefix(VARIABLES): _rounded(value) for setting, value in drawn.items()}
 
 
 def _rounded(value: Value) -> Value:
-    """A drawn number of 17 digits says no more than one of six, and cannot be read or typed."""
+    """Round a drawn number to six digits: 17 say no more, and cannot be read or typed."""
     return float(f"{value:.6g}") if isinstance(value, float) else value
 
 
 def _meant(label: Value) -> Any:
-    """What a drawn value, or a label of `_label`, stands for."""
+    """Return the value that a drawn value, or a label of `_label`, stands for."""
     if isinstance(label, str) and label[:1] in "[{":
         return OverridesParser.create().parse_override(f"_={label}").value()
     return _rounded(label)

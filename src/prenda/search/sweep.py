@@ -1,4 +1,4 @@
-"""The command of a sweep, from beginning to end."""
+"""Command that runs or resumes a sweep."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from typing import Any
 from hydra.core.config_loader import ConfigLoader
 from omegaconf import DictConfig
 
-from prenda.config.plain import as_plain
+from prenda.config.convert import as_plain
 from prenda.errors import ConfigError
-from prenda.search.driver import Sweep, alone, take_count
+from prenda.search.driver import Sweep, driver_lock, open_sweep_study
 from prenda.search.launchers.base import TrialLauncher, rehearsed
 from prenda.search.outcome import OBJECTIVES
-from prenda.search.plan import KEPT, Plan, keep, make_plan
+from prenda.search.plan import KEPT, Plan, make_plan, record_plan
 from prenda.search.results import finish, open_record
 from prenda.search.space import text
-from prenda.system.signals import Stopped, stopping
+from prenda.system.signals import Stopped, stop_on_signal
 from prenda.tracking.sweeps import close_sweep
 
 
@@ -29,40 +29,43 @@ def run_command(
     params: Mapping[str, Any],
     arguments: Sequence[str],
 ) -> None:
-    """Runs the sweep that the command asks for, or what is left of it.
+    """Run the sweep of the command, or resume it.
 
     Raises:
-        ValueError: If something about it cannot work; nothing was started then.
-        SystemExit: If trials failed (1), or it was stopped by signal N (128 + N).
+        ConfigError: If a setting is not valid; no trial was started then.
+        SystemExit: If trials failed (1), or signal N stopped the sweep (128 + N).
     """
-    given = [f"{name}={value}" for name, value in params.items()]
-    plan = make_plan(config, loader, [*given, *arguments])
+    defaults = [f"{name}={value}" for name, value in params.items()]
+    plan = make_plan(config, loader, [*defaults, *arguments])
     folder = Path(config.hydra.sweep.dir).resolve() / plan.name
-    with alone(folder), stopping():
-        _try_out(plan, folder)
-        study = take_count(plan, folder)
+    with driver_lock(folder), stop_on_signal():
+        _validate(plan, folder)
+        study = open_sweep_study(plan, folder)
         launcher.open(folder)
-        keep(plan, folder)
+        record_plan(plan, folder)
         sweep = Sweep(plan, launcher, folder, study, open_record(plan, folder))
         stopped = _run(sweep, launcher)
         finish(sweep, stopped is not None)
     if stopped is not None:
-        print(f"prenda: {stopped}; the same command goes on with the sweep.", file=sys.stderr)
+        print(f"prenda: {stopped}; run the same command again to resume the sweep.", file=sys.stderr)
         raise SystemExit(128 + stopped.signum)
-    if sweep.hopeless:
-        told = "search.max_failures was reached: mend what fails, then the same command with search.retry_failed=true"
-        print(f"prenda: {told} goes on.", file=sys.stderr)
+    if sweep.gave_up:
+        message = (
+            "search.max_failures was reached: fix the error, then run the same command again with "
+            "search.retry_failed=true to resume."
+        )
+        print(f"prenda: {message}", file=sys.stderr)
     if sweep.counts["failed"]:
         raise SystemExit(1)
 
 
-def _try_out(plan: Plan, folder: Path) -> None:
-    """Refuses a sweep some of whose settings cannot work, before its first trial; one that is under way was tried.
+def _validate(plan: Plan, folder: Path) -> None:
+    """Refuse a sweep with invalid settings before its first trial; a resumed sweep was validated at its start.
 
     Raises:
-        ValueError: With what is wrong, and where.
+        ConfigError: If a setting is not valid, with the trial in which it was found.
     """
-    search = plan.config.search
+    search = plan.search
     for objective in search.objectives:
         if objective not in OBJECTIVES:
             raise ConfigError(f"search.objectives has {objective!r}: choose among {', '.join(OBJECTIVES)}.")
@@ -73,18 +76,19 @@ def _try_out(plan: Plan, folder: Path) -> None:
     if (folder / KEPT).is_file():
         return
     probes = list(plan.space.probes(set(plan.groups)))
-    print("Trying the settings at their ends, without training …", flush=True)
+    print("Validating the bounds of the search space (no training) …", flush=True)
     configs = [as_plain(plan.configuration(chosen)) for chosen in probes]
     for chosen, problem in zip(probes, rehearsed(configs), strict=True):
         if problem is not None:
             settings = " ".join(f"{setting}={text(value)}" for setting, value in chosen.items())
-            raise ConfigError(
-                f"{problem}\nFound before the first trial, with {settings or 'the settings as they are'}."
-            )
+            where = f"Found before the first trial, with {settings or 'the settings as they are'}."
+            if problem.traceback:
+                raise RuntimeError(f"{problem.text}\n{where} There:\n{problem.traceback}")
+            raise ConfigError(f"{problem.text}\n{where}")
 
 
 def _run(sweep: Sweep, launcher: TrialLauncher) -> Stopped | None:
-    """Runs the sweep; a signal ends it in order and is returned, anything else closes its record as failed."""
+    """Run the sweep; return the signal that stopped it. Any other exception closes its record as failed."""
     total = "any number of trials" if sweep.total is None else f"{sweep.total} trial{'s'[: sweep.total != 1]}"
     print(f"Sweep {sweep.plan.name}: {total}, {sweep.ended} done, {launcher.workers} at a time, in {sweep.folder}")
     try:

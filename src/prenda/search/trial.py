@@ -5,24 +5,25 @@ from __future__ import annotations
 import os
 import sys
 import traceback
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock
-from omegaconf import DictConfig, OmegaConf
 
-from prenda.config.schema import TrainConfig, register
+from prenda.config.convert import typed
+from prenda.config.identity import describe_run
+from prenda.config.schema import TrainConfig
 from prenda.config.validation import check
 from prenda.data.datamodule import ImageDataModule
-from prenda.data.datamodule import from_config as data_from_config
-from prenda.search.job import LOG, Job
+from prenda.errors import UserError
+from prenda.search.job import LOG, Job, Problem
 from prenda.search.pruning import Pruning
-from prenda.system.atomic_write import write_whole
+from prenda.system.atomic_write import write_atomically
 from prenda.system.signals import Stopped
 from prenda.tracking.runs import STATUS, Pruned, record_failure, status
-from prenda.training.build import build_classifier, resolve_device
+from prenda.training.build import build_callbacks, build_classifier, build_data, resolve_device
 from prenda.training.train import train
 
 
@@ -36,7 +37,7 @@ def run(job: Job) -> None:
         if status(job.folder) in ("FINISHED", "PRUNED"):
             return
         (job.folder / STATUS).unlink(missing_ok=True)  # of a start that was interrupted: this one ends in its own way
-        config = configuration(job.config)
+        config = typed(job.config)
         callbacks = [] if job.address is None else [Pruning(job.address, job.metric, job.folder)]
         try:
             train(config, job.folder, callbacks)
@@ -47,51 +48,46 @@ def run(job: Job) -> None:
             _note(config, job.folder, error)
 
 
-def _note(config: DictConfig, folder: Path, error: Exception) -> None:
+def _note(config: TrainConfig, folder: Path, error: Exception) -> None:
     """Sees to it that a failure is recorded, however early it came, and as far as the store lets it."""
     if status(folder) is None:
         try:
-            record_failure(config, folder, error)
+            record_failure(config.tracking, describe_run(config), folder, error)
         except Exception:  # the store or the disk is what failed
             traceback.print_exc()
-            write_whole(folder / STATUS, "FAILED")
+            write_atomically(folder / STATUS, "FAILED")
     path = folder / "error.txt"
     if not path.is_file():
         path.write_text("".join(traceback.format_exception(error)), encoding="utf-8")
 
 
-def rehearse(configs: Sequence[dict[str, Any]]) -> list[str | None]:
-    """What is wrong with each configuration, as far as it can be told without training: None where nothing is."""
+def rehearse(configs: Sequence[dict[str, Any]]) -> list[Problem | None]:
+    """Return the problem of each configuration that shows without training; None where there is none."""
     loaded: dict[str, ImageDataModule] = {}
-    return [_rehearse(configuration(config), loaded) for config in configs]
+    return [_rehearse(typed(config), loaded) for config in configs]
 
 
-def configuration(plain: Mapping[str, Any]) -> DictConfig:
-    """Plain types as a checked configuration again."""
-    register()
-    config = OmegaConf.merge(TrainConfig, plain)
-    assert isinstance(config, DictConfig)
-    return config
-
-
-def _rehearse(config: DictConfig, loaded: dict[str, ImageDataModule]) -> str | None:
+def _rehearse(config: TrainConfig, loaded: dict[str, ImageDataModule]) -> Problem | None:
     try:
         check(config)
-        resolve_device(config)
+        resolve_device(config.trainer)
         key = str(config.data)
         if key not in loaded:
-            loaded[key] = data_from_config(config)
+            loaded[key] = build_data(config)
             loaded[key].prepare_data()
             loaded[key].setup()
         build_classifier(config, loaded[key])
-    except Exception as error:
-        return str(error) or type(error).__name__
+        build_callbacks(config)
+    except (UserError, OSError) as error:
+        return Problem(str(error))
+    except Exception as error:  # a bug, of which the driver's process shall know where it is
+        return Problem(f"{type(error).__name__}: {error}", traceback.format_exc())
     return None
 
 
 @contextmanager
 def _printing_to(path: Path) -> Iterator[None]:
-    """Sends what this process and those that it starts print to a file."""
+    """Send what this process and those that it starts print to a file."""
     with path.open("a", encoding="utf-8") as log:
         for stream in (sys.stdout, sys.stderr):
             with suppress(AttributeError, OSError):

@@ -1,1 +1,9 @@
-"""The operating system: atomic writes, signals, start-up and memory."""
+"""Helpers for the operating system and the Python process.
+
+Modules:
+    atomic_write: Atomic writes of files.
+    signals: Ctrl-C and SIGTERM as an exception.
+    startup: Imports of heavy libraries with the garbage collector paused.
+    memory: Release of unused memory.
+    redaction: Removal of passwords from texts.
+"""

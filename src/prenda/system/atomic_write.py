@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all, whenever the process that writes them is killed."""
+"""Atomic writes of files."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ import os
 from pathlib import Path
 
 
-def write_whole(path: Path, content: str | bytes | memoryview) -> None:
-    """Writes beside the old file and takes its place when everything is on the disk. Text is UTF-8.
+def write_atomically(path: Path, content: str | bytes | memoryview) -> None:
+    """Write a file atomically: into a file beside it, which replaces it once it is on the disk. Text is UTF-8.
+
+    A process that is killed leaves the old file or the new one, never a part.
 
     Raises:
         OSError: If the disk is full or the folder cannot be written; the old file is then untouched.

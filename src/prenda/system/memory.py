@@ -1,4 +1,4 @@
-"""Memory that nobody uses any more."""
+"""Release of unused memory."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import ctypes
 import gc
 
 
-def give_back() -> None:
-    """Lets go of garbage, and gives the memory that the C library keeps for later back to the system (glibc only)."""
+def release_memory() -> None:
+    """Collect garbage, and return the C library's unused memory to the system (glibc only)."""
     gc.collect()
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if trim is not None:

@@ -1,4 +1,4 @@
-"""Texts without secrets."""
+"""Removal of passwords from texts."""
 
 from __future__ import annotations
 
@@ -6,5 +6,5 @@ import re
 
 
 def without_passwords(text: str) -> str:
-    """The text with addresses as others may see them."""
+    """Return the text with the passwords in its URLs replaced by `…`."""
     return re.sub(r"(://[^:/@\s]+:)[^@\s]+@", r"\1…@", text)

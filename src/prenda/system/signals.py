@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM as an exception that ends a run in order."""
+"""Ctrl-C and SIGTERM as an exception that stops a run in order."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from types import FrameType
 
 
 class Stopped(BaseException):
-    """The run was told to end by a signal. Not an Exception, so that nothing between takes it for a failure."""
+    """Stop of a run by a signal. Not an Exception, so that no handler in between takes it for a failure."""
 
     def __init__(self, signum: int) -> None:
         super().__init__(f"stopped by {signal.Signals(signum).name}")
@@ -26,8 +26,8 @@ _hold = _Hold()
 
 
 @contextmanager
-def held() -> Iterator[None]:
-    """Puts a stop off until the block has ended. A transaction that is cut in two would keep its database locked."""
+def stop_deferred() -> Iterator[None]:
+    """Defer a stop until the block has ended: an interrupted transaction would keep its database locked."""
     _hold.depth += 1
     try:
         yield
@@ -39,27 +39,27 @@ def held() -> Iterator[None]:
 
 
 @contextmanager
-def stopping() -> Iterator[None]:
-    """Turns the first Ctrl-C or SIGTERM into `Stopped`; more of them do not disturb the closing of the record."""
-    came: list[int] = []
+def stop_on_signal() -> Iterator[None]:
+    """Raise `Stopped` at the first Ctrl-C or SIGTERM; later ones are ignored while the run is recorded as stopped."""
+    received: list[int] = []
 
     def stop(signum: int, _: FrameType | None) -> None:
-        for each in before:
-            signal.signal(each, signal.SIG_IGN)
-        came.append(signum)
-        if len(came) > 1:  # two may have come before the first was handled
+        for handled in previous:
+            signal.signal(handled, signal.SIG_IGN)
+        received.append(signum)
+        if len(received) > 1:  # two may arrive before the first is handled
             return
         if _hold.depth:
             _hold.signum = signum
         else:
             raise Stopped(signum)
 
-    if threading.current_thread() is not threading.main_thread():  # only there may Python set handlers
+    if threading.current_thread() is not threading.main_thread():  # Python sets handlers in the main thread only
         yield
         return
-    before = {each: signal.signal(each, stop) for each in (signal.SIGINT, signal.SIGTERM)}
+    previous = {handled: signal.signal(handled, stop) for handled in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
     finally:
-        for each, handler in before.items():
-            signal.signal(each, handler)
+        for handled, handler in previous.items():
+            signal.signal(handled, handler)

@@ -1,4 +1,4 @@
-"""Imports of large libraries, which make much that stays and no garbage."""
+"""Imports of heavy libraries with the garbage collector paused."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from prenda.system.memory import give_back
+from prenda.system.memory import release_memory
 
 
 @contextmanager
-def resting() -> Iterator[None]:
-    """Keeps the garbage collector from looking through what is imported within, again and again as it comes."""
+def collector_paused() -> Iterator[None]:
+    """Pause the garbage collector, which would otherwise scan the imported objects again and again."""
     enabled = gc.isenabled()
     gc.disable()
     try:
@@ -23,19 +23,19 @@ def resting() -> Iterator[None]:
 
 
 @contextmanager
-def lasting() -> Iterator[None]:
-    """As `resting`, and the collector leaves alone for good what is there then: 800,000 objects of torch and Lightning.
+def heavy_imports() -> Iterator[None]:
+    """Pause the collector, then exempt the imported objects from it: 800,000 of torch and Lightning.
 
-    It would look through them in every epoch, and take them apart one by one as the process ends. For the start of a
-    command, before there is garbage, which would stay too.
+    The collector would otherwise scan them in every epoch, and free them one by one as the process ends. Use this at
+    the start of a command: garbage that exists by then would stay too.
     """
-    with resting():
+    with collector_paused():
         yield
         gc.freeze()
     atexit.register(_leave)
 
 
 def _leave() -> None:
-    """Lets go of what the command made, and leaves the libraries, whose memory goes with the process."""
-    give_back()  # the destructors of NVIDIA's libraries will touch 100 MiB
+    """Free the command's objects, but not the libraries, whose memory is freed with the process."""
+    release_memory()  # the destructors of NVIDIA's libraries touch 100 MiB
     gc.freeze()

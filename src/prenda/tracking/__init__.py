@@ -1,4 +1,14 @@
-"""What runs leave behind in MLflow, and what is read back. The only package that imports mlflow, and only where needed.
+"""Records of runs, sweeps, comparisons and models in MLflow.
 
-`store` reaches a store or server, `runs` records a run, `lookup` finds recorded ones, `registry` keeps their models.
+This is the only package that imports MLflow, and it does so only where it is needed.
+
+Modules:
+    store: Connection to a local store or a server.
+    runs: Record of a run.
+    sweeps: Record of a sweep: the parent run of its trials.
+    comparisons: Recorded runs for a comparison, and its own record.
+    lookup: Search for recorded runs and their files.
+    registry: Logged models and versions of registered models.
+    loggers: Lightning loggers.
+    ui: MLflow's UI on this project's store.
 """

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from prenda.errors import UserError
-from prenda.tracking.lookup import COMPARISONS, content_hash, fetch, find, matching, reach
+from prenda.tracking.lookup import COMPARISONS, connect_existing, content_hash, fetch, find, matching
 from prenda.tracking.runs import MlflowRun
 from prenda.tracking.store import connect, experiment_id
 
@@ -21,7 +21,7 @@ MOST_RUNS = 50  # which make 1,225 pairs
 
 
 @dataclass(frozen=True)
-class Found:
+class ComparableRun:
     """A run that can be compared.
 
     Attributes:
@@ -39,17 +39,19 @@ class Found:
     content_hash: str | None = None
 
 
-def gather(uri: str, names: Sequence[str], experiment: str | None, where: str | None, scratch: Path) -> list[Found]:
-    """Finds runs by id, name or folder, then the finished ones of an experiment and filter, and fetches what they kept.
+def gather(
+    uri: str, names: Sequence[str], experiment: str | None, where: str | None, scratch: Path
+) -> list[ComparableRun]:
+    """Find runs by id, name or folder, add the finished ones of an experiment and filter, and fetch their files.
 
     Without names to look up and without a filter, no store is needed.
 
     Raises:
-        ValueError: If one is given twice, or there are too few or too many.
+        UserError: If one is given twice, or there are too few or too many.
         TrackingError: If there is no store, no such run, or a run kept no predictions.
     """
     filtered = experiment is not None or where is not None
-    client = reach(uri) if filtered or not all(Path(name).is_dir() for name in names) else None
+    client = connect_existing(uri) if filtered or not all(Path(name).is_dir() for name in names) else None
     found: dict[str, Run | None] = {}  # by place; a folder needs no record
     for name in names:
         run = None if client is None or Path(name).is_dir() else find(client, name)
@@ -78,7 +80,7 @@ def record(
     description: str,
     metrics: Mapping[str, float],
 ) -> str:
-    """Records a comparison as a run of its own, with the files of its folder; returns the run's id.
+    """Record a comparison as a run of its own, with the files of its folder; return the run's id.
 
     Raises:
         TrackingError: If the store cannot be used.
@@ -97,10 +99,10 @@ def record(
     return run.id
 
 
-def _fetched(client: MlflowClient | None, place: str, run: Run | None, scratch: Path) -> Found:
+def _fetched(client: MlflowClient | None, place: str, run: Run | None, scratch: Path) -> ComparableRun:
     if client is None or run is None:
-        return Found(place, Path(place) / CONFIG, Path(place) / PREDICTIONS)
+        return ComparableRun(place, Path(place) / CONFIG, Path(place) / PREDICTIONS)
     folder = scratch / place
     folder.mkdir()
     config, predictions = (fetch(client, run, artifact, folder) for artifact in (CONFIG, PREDICTIONS))
-    return Found(place, config, predictions, run.info.run_name, content_hash(run))
+    return ComparableRun(place, config, predictions, run.info.run_name, content_hash(run))

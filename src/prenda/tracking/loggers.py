@@ -8,26 +8,25 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig
 from PIL import Image
 from pytorch_lightning.loggers import Logger, MLFlowLogger
 from pytorch_lightning.utilities import rank_zero_only
 
-from prenda.system.atomic_write import write_whole
-from prenda.system.signals import held
+from prenda.system.atomic_write import write_atomically
+from prenda.system.signals import stop_deferred
 
 
 class RunLogger(MLFlowLogger):
     """Lightning's logger on a run that we opened: `recorded` ends it, which knows more than Lightning does."""
 
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
-        with held():
+        with stop_deferred():
             super().log_metrics(metrics, step)
 
     def log_picture(self, name: str, path: Path, step: int) -> None:
-        """Adds a picture to a series that MLflow's UI steps through."""
+        """Add a picture to a series that MLflow's UI steps through."""
         assert self.run_id is not None
-        with held():
+        with stop_deferred():
             self.experiment.log_image(self.run_id, Image.open(path), key=name, step=step)
 
     def finalize(self, status: str = "success") -> None:
@@ -61,7 +60,7 @@ class FileLogger(Logger):
         writer.writeheader()
         writer.writerows(rows)
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(self.path, table.getvalue())
+        write_atomically(self.path, table.getvalue())
 
     def log_hyperparams(self, params: Any, *args: Any, **kwargs: Any) -> None:
         """Do nothing: the run's configuration lies in `config.yaml`."""
@@ -73,9 +72,9 @@ class FileLogger(Logger):
             return list(csv.DictReader(file))
 
 
-def lightning_loggers(config: DictConfig, folder: Path, run_id: str | None) -> list[Logger]:
+def lightning_loggers(folder: Path, uri: str | None, run_id: str | None) -> list[Logger]:
     """Where Lightning sends its figures: `metrics/metrics.csv` in the run's folder, and the run in MLflow."""
     loggers: list[Logger] = [FileLogger(folder / "metrics" / "metrics.csv")]
     if run_id is not None:
-        loggers.append(RunLogger(tracking_uri=config.tracking.uri, run_id=run_id))
+        loggers.append(RunLogger(tracking_uri=uri, run_id=run_id))
     return loggers

@@ -17,7 +17,7 @@ COMPARISONS = "comparisons"  # the experiment of what `prenda compare` records; 
 
 
 def download(uri: str, run: str, artifact: str, into: Path) -> Path:
-    """Fetches one file of a recorded run, named by its id or its name (of several, the newest).
+    """Fetch one file of a recorded run, named by its id or its name (of several, the newest).
 
     Raises:
         TrackingError: If there is no store, no such run, or the run has no such file.
@@ -28,8 +28,8 @@ def download(uri: str, run: str, artifact: str, into: Path) -> Path:
     return fetch(client, find(client, run), artifact, into)
 
 
-def reach(uri: str) -> MlflowClient:
-    """A client of a store that somebody has used; none is created.
+def connect_existing(uri: str) -> MlflowClient:
+    """Return a client of a store that somebody has used; none is created.
 
     Raises:
         TrackingError: If there is none.
@@ -40,7 +40,7 @@ def reach(uri: str) -> MlflowClient:
 
 
 def find(client: MlflowClient, run: str) -> Run:
-    """The run of this id or name; of several with the name, the newest.
+    """Return the run of this id or name; of several with the name, the newest.
 
     Raises:
         TrackingError: If there is none.
@@ -59,7 +59,7 @@ def find(client: MlflowClient, run: str) -> Run:
 
 
 def matching(client: MlflowClient, experiment: str | None, where: str | None) -> list[Run]:
-    """The finished trainings that match an MLflow filter, in one experiment or in all, the oldest first.
+    """Return the finished trainings that match an MLflow filter, in one experiment or in all, the oldest first.
 
     Raises:
         TrackingError: If there is no such experiment, the filter cannot be read, or nothing matches.
@@ -97,7 +97,7 @@ def content_hash(run: Run) -> str | None:
 
 
 def fetch(client: MlflowClient, run: Run, artifact: str, into: Path) -> Path:
-    """Fetches one file of a run that was found.
+    """Fetch one file of a run that was found.
 
     Raises:
         TrackingError: If the run has no such file.

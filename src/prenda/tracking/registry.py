@@ -19,7 +19,7 @@ from filelock import FileLock
 from prenda.bundle import format as bundle
 from prenda.bundle.format import NETWORK
 from prenda.errors import TrackingError
-from prenda.tracking.lookup import fetch, find, reach
+from prenda.tracking.lookup import connect_existing, fetch, find
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -31,7 +31,7 @@ LONGEST_DESCRIPTION = 5000  # characters, MLflow's own limit
 
 
 @dataclass(frozen=True)
-class Recorded:
+class RecordedModel:
     """What a run left of its model, fetched.
 
     Attributes:
@@ -61,7 +61,7 @@ class Version:
 
 
 def log_bundle(client: MlflowClient, run_id: str, folder: Path) -> str:
-    """Records a bundle as a model of the run, which MLflow loads without running any code of it; returns its id.
+    """Record a bundle as a model of the run, which MLflow loads without running any code of it; return its id.
 
     The run's status stays as it is, and no run needs to be active. The run names the model once all of it is there.
     """
@@ -91,11 +91,11 @@ class Registry:
     """
 
     def __init__(self, uri: str) -> None:
-        self._client = reach(uri)
+        self._client = connect_existing(uri)
         self.uri = uri
 
     @contextmanager
-    def one_at_a_time(self) -> Iterator[None]:
+    def promotion_lock(self) -> Iterator[None]:
         """Lets one process at a time decide about a local store's models; a server's are not locked."""
         if not self.uri.startswith("sqlite:///"):
             yield
@@ -103,7 +103,7 @@ class Registry:
         with FileLock(Path(self.uri.removeprefix("sqlite:///")).with_suffix(".promote.lock")):
             yield
 
-    def unbundled(self, run: str, into: Path) -> tuple[str, dict[str, float]] | None:
+    def scores_without_bundle(self, run: str, into: Path) -> tuple[str, dict[str, float]] | None:
         """Id and scores of a run that was scored but kept no bundle, as those of sweeps; None if it has one.
 
         Raises:
@@ -115,12 +115,12 @@ class Registry:
         scores: dict[str, float] = json.loads(fetch(self._client, found, "scores.json", into).read_text("utf-8"))
         return found.info.run_id, scores
 
-    def complete(self, run_id: str, folder: Path) -> None:
-        """Adds to a finished run the bundle that it left out."""
+    def add_bundle(self, run_id: str, folder: Path) -> None:
+        """Add to a finished run the bundle that it left out."""
         log_bundle(self._client, run_id, folder)
 
-    def recorded(self, run: str, into: Path) -> Recorded:
-        """The model of a run, named by id or name, with what it answered on the test images.
+    def model_of_run(self, run: str, into: Path) -> RecordedModel:
+        """Return the model of a run, named by id or name, with what it answered on the test images.
 
         Raises:
             TrackingError: If there is no such run, or it lacks one of these.
@@ -138,10 +138,10 @@ class Registry:
             fetch(self._client, found, artifact, into) for artifact in ("predictions/test.npz", "classes/test.json")
         )
         backbone = found.data.tags.get("backbone", "–")
-        return Recorded(run_id, run_name, backbone, model_id, bundle.read(files), predictions, classes)
+        return RecordedModel(run_id, run_name, backbone, model_id, bundle.read(files), predictions, classes)
 
     def download(self, model: str, into: Path) -> bundle.Bundle:
-        """Fetches the bundle of a version, named as MLflow does: `prenda@champion` or `prenda/3`.
+        """Fetch the bundle of a version, named as MLflow does: `prenda@champion` or `prenda/3`.
 
         Raises:
             TrackingError: If there is none, or its files cannot be had.
@@ -157,7 +157,7 @@ class Registry:
         return bundle.read(files)
 
     def versions(self, model: str) -> list[Version]:
-        """The versions of a registered model, the newest first; none if there is no such model."""
+        """Return the versions of a registered model, the newest first; none if there is no such model."""
         from mlflow.exceptions import MlflowException
 
         try:
@@ -170,7 +170,7 @@ class Registry:
         return [_version(entity, aliases) for entity in found]
 
     def register(self, model: str, run_id: str, model_id: str, card: str, tags: Mapping[str, str]) -> Version:
-        """Makes a run's model the next version of a registered one, with its card as description and as `card.md`."""
+        """Make a run's model the next version of a registered one, with its card as description and as `card.md`."""
         from mlflow.exceptions import MlflowException
 
         try:
@@ -193,12 +193,12 @@ class Registry:
         return _version(entity, {})
 
     def tag(self, model: str, number: int, tags: Mapping[str, str]) -> None:
-        """Adds tags to a version."""
+        """Add tags to a version."""
         for key, value in tags.items():
             self._client.set_model_version_tag(model, str(number), key, value)
 
-    def crown(self, model: str, number: int) -> None:
-        """Moves the alias `champion` to a version, in one step."""
+    def set_champion(self, model: str, number: int) -> None:
+        """Move the alias `champion` to a version, in one step."""
         self._client.set_registered_model_alias(model, CHAMPION, str(number))
 
     @contextmanager
@@ -215,7 +215,7 @@ class Registry:
             ) from error
 
     def _download(self, place: str, into: Path) -> Path:
-        """What lies at an artifact address; `models:/…` would be looked for in MLflow's global store instead."""
+        """Download an artifact address; MLflow would look for `models:/…` in its global store instead."""
         from mlflow.artifacts import download_artifacts
 
         into.mkdir(parents=True, exist_ok=True)
@@ -223,7 +223,7 @@ class Registry:
 
 
 def _describe(folder: Path, run_id: str, model_id: str) -> None:
-    """Adds to a bundle what makes it a model of MLflow's ONNX flavour: MLmodel with the signature, and requirements.
+    """Add to a bundle what makes it a model of MLflow's ONNX flavour: MLmodel with the signature, and requirements.
 
     By hand, in 0.2 s: `mlflow.onnx.save_model` reads the file lists of all installed packages, in 1.4 s or more, and
     writes the ONNX file anew, which is then no longer the one with the bundle's checksum.

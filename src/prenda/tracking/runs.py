@@ -16,13 +16,12 @@ from importlib.metadata import distributions, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from omegaconf import DictConfig
-
-from prenda.config.identity import backbone_name, parameters, run_name
+from prenda.config.identity import RunDescription
 from prenda.config.paths import REPOSITORY
-from prenda.config.schema import TrackingKind
-from prenda.system.atomic_write import write_whole
-from prenda.system.signals import held
+from prenda.config.schema import TrackingConfig, TrackingKind
+from prenda.errors import RUN_FOLDER, UserError
+from prenda.system.atomic_write import write_atomically
+from prenda.system.signals import stop_deferred
 from prenda.tracking.registry import log_bundle
 from prenda.tracking.store import connect, experiment_id
 
@@ -65,26 +64,26 @@ class Run:
         self.folder = folder
 
     def log_metrics(self, metrics: Mapping[str, float], step: int) -> None:
-        """Adds figures at an epoch; offline they stand in `scores.json` alone."""
+        """Add figures at an epoch; offline they stand in `scores.json` alone."""
 
     def log_data(self, data: DataUsed) -> None:
-        """Records which images the run used."""
+        """Record which images the run used."""
 
     def log_tags(self, tags: Mapping[str, str]) -> None:
-        """Adds labels to filter runs by."""
+        """Add labels to filter runs by."""
 
     def log_description(self, markdown: str) -> None:
         """Says in Markdown what the run gave."""
         self.log_tags({"mlflow.note.content": markdown})
 
     def log_bundle(self, folder: Path) -> None:
-        """Records the folder's bundle as a model of the run."""
+        """Record the folder's bundle as a model of the run."""
 
     def log_files(self) -> None:
-        """Copies what the run's folder holds into the record."""
+        """Copy what the run's folder holds into the record."""
 
     def end(self, status: str) -> None:
-        """Closes the record as FINISHED, FAILED, KILLED or PRUNED."""
+        """Close the record as FINISHED, FAILED, KILLED or PRUNED."""
 
 
 class MlflowRun(Run):
@@ -102,34 +101,34 @@ class MlflowRun(Run):
         else:
             self.id = self._id = client.create_run(experiment_id, run_name=name, tags=tags).info.run_id
             folder.mkdir(parents=True, exist_ok=True)
-            write_whole(known, self._id)
+            write_atomically(known, self._id)
         self._models: set[Path] = set()
         self._monitor: Any = None
 
     def start_system_metrics(self) -> None:
-        """Starts a thread that records the machine's load, memory and network."""
+        """Start a thread that records the machine's load, memory and network."""
         from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 
         self._monitor = SystemMetricsMonitor(self._id, tracking_uri=self._client.tracking_uri)
         self._monitor.start()
 
-    @held()
+    @stop_deferred()
     def log_parameters(self, parameters: Mapping[str, Any]) -> None:
-        """Records the flattened configuration, in batches of MLflow's largest size."""
+        """Record the flattened configuration, in batches of MLflow's largest size."""
         from mlflow.entities import Param
 
         params = [Param(key, str(value)[:LONGEST_PARAMETER]) for key, value in parameters.items()]
         for start in range(0, len(params), 100):
             self._client.log_batch(self._id, params=params[start : start + 100])
 
-    @held()
+    @stop_deferred()
     def log_metrics(self, metrics: Mapping[str, float], step: int) -> None:
         from mlflow.entities import Metric
 
         now = int(time.time() * 1000)
         self._client.log_batch(self._id, metrics=[Metric(name, value, now, step) for name, value in metrics.items()])
 
-    @held()
+    @stop_deferred()
     def log_data(self, data: DataUsed) -> None:
         from mlflow.entities import Dataset, DatasetInput, InputTag
 
@@ -145,13 +144,13 @@ class MlflowRun(Run):
             self._id, [DatasetInput(dataset, [InputTag(key, value) for key, value in tags.items()])]
         )
 
-    @held()
+    @stop_deferred()
     def log_tags(self, tags: Mapping[str, str]) -> None:
         from mlflow.entities import RunTag
 
         self._client.log_batch(self._id, tags=[RunTag(key, value) for key, value in tags.items()])
 
-    @held()
+    @stop_deferred()
     def log_bundle(self, folder: Path) -> None:
         log_bundle(self._client, self._id, folder)
         self._models.add(folder)
@@ -162,7 +161,7 @@ class MlflowRun(Run):
             elsewhere = any(path.is_relative_to(folder) for folder in self._models)  # kept as a model, once
             if path.is_file() and not (inside.parts[0].startswith(".") or path.suffix == ".part" or elsewhere):
                 into = inside.parent.as_posix()
-                with held():
+                with stop_deferred():
                     self._client.log_artifact(self._id, str(path), None if into == "." else into)
 
     def end(self, status: str) -> None:
@@ -172,8 +171,8 @@ class MlflowRun(Run):
 
 
 @contextmanager
-def recorded(config: DictConfig, folder: Path) -> Iterator[Run]:
-    """Opens the record of a run and closes it with the status that it deserves, whatever happens between.
+def recorded(tracking: TrackingConfig, about: RunDescription, folder: Path) -> Iterator[Run]:
+    """Open the record of a run, and close it with its status whatever happens in between.
 
     FINISHED, FAILED on an error (its traceback is kept as `error.txt`), KILLED on Ctrl-C or SIGTERM, PRUNED. A folder
     that belongs to a run in MLflow goes on in that run.
@@ -185,7 +184,7 @@ def recorded(config: DictConfig, folder: Path) -> Iterator[Run]:
     for old in ("error.txt", STATUS):
         (folder / old).unlink(missing_ok=True)
     (folder / "environment.txt").write_text(_environment(), encoding="utf-8")
-    run = _open(config, folder)
+    run = _open(tracking, about, folder)
     try:
         yield run
     except Pruned as pruned:
@@ -196,6 +195,8 @@ def recorded(config: DictConfig, folder: Path) -> Iterator[Run]:
         killed = not isinstance(error, Exception)
         with suppress(OSError):  # a full disk
             (folder / "error.txt").write_text("".join(traceback.format_exception(error)), encoding="utf-8")
+        if not killed and not isinstance(error, UserError):
+            error.add_note(f"{RUN_FOLDER}{folder}")
         status = "KILLED" if killed else "FAILED"
         try:
             try:
@@ -203,15 +204,15 @@ def recorded(config: DictConfig, folder: Path) -> Iterator[Run]:
             except Exception:  # a signal may have come in the midst of a transaction: the next one is whole
                 _close(run, status)
         except Exception as second:  # no room, no server: the first error is the one to tell
-            error.add_note(f"The record is not whole: {second}")
+            error.add_note(f"The MLflow record is incomplete: {second}")
         raise
     else:
         _close(run, "FINISHED")
 
 
-def record_failure(config: DictConfig, folder: Path, error: Exception) -> None:
-    """Records a run that failed before, or without, a record of its own: its process was lost, or never got so far."""
-    with suppress(type(error)), recorded(config, folder):
+def record_failure(tracking: TrackingConfig, about: RunDescription, folder: Path, error: Exception) -> None:
+    """Record a run that failed before, or without, a record of its own: its process was lost, or never got so far."""
+    with suppress(type(error)), recorded(tracking, about, folder):
         raise error
 
 
@@ -226,15 +227,13 @@ def is_finished(folder: Path) -> bool:
     return status(folder) == "FINISHED"
 
 
-def _open(config: DictConfig, folder: Path) -> Run:
-    tracking = config.tracking
+def _open(tracking: TrackingConfig, about: RunDescription, folder: Path) -> Run:
     if tracking.kind is TrackingKind.offline:
         return Run(folder)
+    assert tracking.uri is not None, "validation refuses kind=mlflow without an address"
     client = connect(tracking.uri)
     tags = {
-        "backbone": backbone_name(config),
-        "data": config.data.name,
-        "seed": str(config.seed),
+        **about.tags,
         "folder": str(folder),
         "mlflow.source.name": "prenda train",  # the command is in the description: MLflow shows the last part of a path
         "mlflow.source.type": "LOCAL",
@@ -245,10 +244,12 @@ def _open(config: DictConfig, folder: Path) -> Run:
     experiment = experiment_id(client, tracking.experiment, tracking.artifacts)
     run: MlflowRun | None = None
     try:
-        with held():  # a run that its folder does not know would stay open for ever, one without parameters too
-            run = MlflowRun(folder, client, experiment, run_name(config), tags)
+        with (
+            stop_deferred()
+        ):  # a run that its folder does not know would stay open for ever, one without parameters too
+            run = MlflowRun(folder, client, experiment, about.name, tags)
             if not run.continued:
-                run.log_parameters(parameters(config))
+                run.log_parameters(about.parameters)
         if tracking.system_metrics:
             run.start_system_metrics()
     except BaseException as error:
@@ -259,14 +260,14 @@ def _open(config: DictConfig, folder: Path) -> Run:
 
 
 def _close(run: Run, status: str) -> None:
-    """Copies the folder and ends the record; a failure to copy does not leave it open."""
+    """Copy the folder and end the record; a failure to copy does not leave it open."""
     try:
         run.log_files()
     except BaseException:
         run.end("FAILED" if status == "FINISHED" else status)
         raise
     run.end(status)
-    write_whole(run.folder / STATUS, status)
+    write_atomically(run.folder / STATUS, status)
 
 
 def _git_tags() -> dict[str, str]:

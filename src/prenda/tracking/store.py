@@ -12,19 +12,19 @@ from filelock import FileLock
 from prenda.config.paths import home
 from prenda.errors import TrackingError
 from prenda.system.redaction import without_passwords
-from prenda.system.startup import resting
+from prenda.system.startup import collector_paused
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 
 def local_store() -> str:
-    """The address of this project's own store, whether or not it is there."""
+    """Return the address of this project's own store, whether or not it is there."""
     return f"sqlite:///{home() / 'mlruns' / 'mlflow.db'}"
 
 
 def connect(uri: str) -> MlflowClient:
-    """A client of a store or server that is there. An sqlite store is created on first use, by one process at a time.
+    """Return a client of a store or server. An sqlite store is created on first use, by one process at a time.
 
     Raises:
         TrackingError: If it cannot be reached or used, with what to do.
@@ -36,7 +36,7 @@ def connect(uri: str) -> MlflowClient:
     for name in ("alembic", "mlflow.store.db.utils", "mlflow.tracking", "mlflow.system_metrics"):
         logging.getLogger(name).setLevel(logging.WARNING)
     try:
-        with resting():
+        with collector_paused():
             from mlflow import MlflowClient
     except ModuleNotFoundError as error:
         raise TrackingError(
@@ -50,7 +50,7 @@ def connect(uri: str) -> MlflowClient:
         database = Path(uri.removeprefix("sqlite:///"))
         database.parent.mkdir(parents=True, exist_ok=True)
         # Two processes that both create the tables would leave the database broken for good.
-        with FileLock(database.with_suffix(".lock")), resting():  # MLflow imports SQLAlchemy here
+        with FileLock(database.with_suffix(".lock")), collector_paused():  # MLflow imports SQLAlchemy here
             if not database.exists():
                 _create(database)
             client = MlflowClient(uri)
@@ -60,12 +60,12 @@ def connect(uri: str) -> MlflowClient:
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise TrackingError(
             f"tracking.uri is {without_passwords(uri)!r}, which cannot be used ({reason}): "
-            "start the server or mend the store, name another with tracking.uri=…, or use tracking=offline."
+            "start the server or fix the store, name another with tracking.uri=…, or use tracking=offline."
         ) from error
 
 
 def _create(database: Path) -> None:
-    """Makes the tables in a file of its own and gives it its name when all are there.
+    """Create the tables in a temporary file, and rename it when all are there.
 
     MLflow migrates a new database through its whole history: a process that is killed on the way would leave tables
     that no later one can finish.
@@ -81,7 +81,7 @@ def _create(database: Path) -> None:
 
 
 def experiment_id(client: MlflowClient, name: str, artifacts: str | None) -> str:
-    """The experiment's id; it is created if there is none, whichever process comes first."""
+    """Return the experiment's id; it is created if there is none, whichever process comes first."""
     from mlflow.exceptions import MlflowException
 
     found = client.get_experiment_by_name(name)

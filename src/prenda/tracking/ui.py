@@ -10,16 +10,16 @@ import sys
 import time
 
 from prenda.errors import UserError
-from prenda.system.signals import Stopped, stopping
+from prenda.system.signals import Stopped, stop_on_signal
 from prenda.tracking.lookup import COMPARISONS
 from prenda.tracking.store import connect, local_store
 
 
 def serve(host: str, port: int) -> int:
-    """Serves the UI until Ctrl-C; once it answers, prints the address that opens on the runs table.
+    """Serve the UI until Ctrl-C; print the address of the runs table once it answers.
 
     Raises:
-        ValueError: If the port is taken or cannot be used.
+        UserError: If the port is taken or cannot be used.
     """
     _check_free(host, port)
     store = local_store()
@@ -36,7 +36,7 @@ def serve(host: str, port: int) -> int:
         "PYTHONWARNINGS": "ignore",
     }
     with (
-        stopping(),
+        stop_on_signal(),
         subprocess.Popen(
             command, env=os.environ | quiet, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, start_new_session=True
         ) as server,
@@ -53,7 +53,7 @@ def serve(host: str, port: int) -> int:
 
 
 def _answers(host: str, port: int, server: subprocess.Popen[bytes]) -> bool:
-    """Waits until the server answers; false if it ended instead."""
+    """Wait until the server answers; return False if it ended instead."""
     while server.poll() is None:
         try:
             socket.create_connection((host, port), timeout=1).close()

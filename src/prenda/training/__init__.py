@@ -1,1 +1,19 @@
-"""Training: from a configuration to a trained, scored and recorded model."""
+"""Training of one run, from its configuration to a trained, scored and recorded model.
+
+Modules:
+    train: One run: training, scoring and recording.
+    resume: Resuming an interrupted run.
+    build: Construction of a run's parts from its configuration.
+    classifier: LightningModule around a backbone.
+    epoch_outputs: Outputs of an epoch's steps.
+    test_time_views: Test-time augmentation.
+    fit: Training loop, with Lightning's Trainer.
+    distributed: Training in several processes.
+    callbacks: Lightning callbacks.
+    checkpoints: Writing and reading of checkpoints.
+    finish: End of a run: scores, report and bundle.
+    evaluation: Evaluation of trained classifiers.
+    bundling: Bundle of a run.
+    profile: Profiling of training steps.
+    lightning_overrides: Overrides of Lightning's internals that save time.
+"""

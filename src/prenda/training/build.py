@@ -1,81 +1,91 @@
-"""Makes what a run needs from its configuration: device, network, Lightning's Trainer."""
+"""Construction of a run's parts from its configuration: device, data, classifier, callbacks, Lightning's Trainer."""
 
 from __future__ import annotations
 
 import logging
 import os
 import warnings
-from typing import Any
+from typing import Any, cast
 
 import pytorch_lightning as pl
 import torch
-from omegaconf import DictConfig
+from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.profilers import Profiler
 
+from prenda.config.convert import as_plain
 from prenda.config.instantiate import build, refused
-from prenda.config.plain import as_plain
+from prenda.config.schema import TrainConfig, TrainerConfig
 from prenda.data.datamodule import ImageDataModule
+from prenda.data.datamodule import from_config as data_from_config
 from prenda.errors import ConfigError
 from prenda.training.classifier import Classifier
 from prenda.training.lightning_overrides import IdleProfiler, disable_nvml_check
 from prenda.training.test_time_views import Views
 
 
-def resolve_device(config: DictConfig) -> tuple[str, int]:
-    """The accelerator and the number of processes.
+def resolve_device(trainer: TrainerConfig) -> tuple[str, int]:
+    """Return the accelerator and the number of processes.
 
     Raises:
-        ValueError: If this machine has no such device, or not as many, or it cannot train in that precision.
+        ConfigError: If this machine has no such device, or too few, or the device cannot train in that precision.
     """
-    wanted, devices = config.trainer.accelerator, config.trainer.devices
+    wanted, devices = trainer.accelerator, trainer.devices
     gpus = torch.cuda.device_count()
     mps = torch.backends.mps.is_available()
-    found = wanted if wanted != "auto" else "gpu" if gpus else "mps" if mps else "cpu"
-    if found == "gpu" and not gpus:
+    accelerator = wanted if wanted != "auto" else "gpu" if gpus else "mps" if mps else "cpu"
+    if accelerator == "gpu" and not gpus:
         raise ConfigError(
             "trainer.accelerator is gpu, but PyTorch finds no CUDA GPU on this machine: use trainer=cpu, "
             "or install the GPU's driver and a PyTorch built for it."
         )
-    if found == "mps" and not mps:
+    if accelerator == "mps" and not mps:
         raise ConfigError("trainer.accelerator is mps, but this is no Apple computer with Metal: use trainer=cpu.")
-    count = gpus if found == "gpu" and devices == -1 else devices
-    most = {"gpu": gpus, "mps": 1}.get(found, os.cpu_count() or 1)
-    if not 1 <= count <= most:
-        raise ConfigError(f"trainer.devices is {devices}, but this machine has {most} of {found}: give at most {most}.")
-    if found == "cpu" and config.trainer.precision == "16-mixed":
-        raise ConfigError("trainer.precision is 16-mixed, which needs a GPU: use bf16-mixed or 32 on the CPU.")
-    if found == "cpu" and config.trainer.sync_batchnorm:
+    count = gpus if accelerator == "gpu" and devices == -1 else devices
+    available = {"gpu": gpus, "mps": 1}.get(accelerator, os.cpu_count() or 1)
+    if not 1 <= count <= available:
         raise ConfigError(
-            "trainer.sync_batchnorm is true, which PyTorch has for GPUs only: set it to false on the CPU."
+            f"trainer.devices is {devices}, but this machine has {available} of {accelerator}: "
+            f"give at most {available}."
         )
-    return found, count
+    if accelerator == "cpu" and trainer.precision == "16-mixed":
+        raise ConfigError("trainer.precision is 16-mixed, which needs a GPU: use bf16-mixed or 32 on the CPU.")
+    if accelerator == "cpu" and trainer.sync_batchnorm:
+        raise ConfigError(
+            "trainer.sync_batchnorm is true, which PyTorch supports on GPUs only: set it to false on the CPU."
+        )
+    return accelerator, count
 
 
-def settle(config: DictConfig, processes: int) -> None:
-    """Seeds and threads of this process, and quiet libraries."""
+def prepare_process(config: TrainConfig, processes: int) -> None:
+    """Set seeds and threads of this process, and silence known warnings of libraries."""
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
-    # By design: the images lie in memory, where worker processes would only copy them.
+    # By design: the images are in memory, and worker processes would only copy them.
     warnings.filterwarnings("ignore", message=".*does not have many workers.*")
-    # Lightning asks torch in a way that torch has replaced; theirs to mend.
+    # Lightning calls a function that torch has deprecated; only Lightning can fix this.
     warnings.filterwarnings("ignore", message=".*treespec, LeafSpec.*")
-    # Where Slurm is, processes are still ours to start.
+    # On a Slurm cluster too, prenda starts the processes itself.
     warnings.filterwarnings("ignore", message=".*`srun` command is available.*")
-    # A continued run's folder holds checkpoints, of course.
+    # The folder of a resumed run holds checkpoints.
     warnings.filterwarnings("ignore", message="Checkpoint directory .* exists and is not empty")
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     torch.set_num_threads(config.trainer.threads or max(1, cores // processes))
     pl.seed_everything(config.seed, verbose=False)
-    if resolve_device(config)[0] == "cpu":
+    if resolve_device(config.trainer)[0] == "cpu":
         disable_nvml_check()
 
 
-def build_classifier(config: DictConfig, data: ImageDataModule) -> Classifier:
-    """The classifier around the configured backbone, for the images of `data`.
+def build_data(config: TrainConfig) -> ImageDataModule:
+    """Return the datamodule of a run's images; nothing is read or fetched yet."""
+    return data_from_config(config.data, config.augment, seed=config.seed, channels_last=config.trainer.channels_last)
+
+
+def build_classifier(config: TrainConfig, data: ImageDataModule) -> Classifier:
+    """Return the classifier around the configured backbone, for the images of `data`.
 
     Raises:
-        ValueError: If a setting of backbone, optimizer or scheduler cannot work, by its dotted name.
+        ConfigError: If a setting of backbone, optimizer or scheduler cannot work, by its dotted name.
     """
-    backbone = build(config, "backbone", image_shape=data.image_shape, num_classes=len(data.class_names))
+    backbone = build(config.backbone, "backbone", image_shape=data.image_shape, num_classes=len(data.class_names))
     if config.mirrored_scoring or config.shifted_scoring:
         background = data.normalized(torch.zeros(1, 1, 1, 1, dtype=torch.uint8))  # (1, C, 1, 1)
         backbone = Views(backbone, background, config.mirrored_scoring, config.shifted_scoring)
@@ -86,12 +96,12 @@ def build_classifier(config: DictConfig, data: ImageDataModule) -> Classifier:
     classifier = Classifier(
         backbone,
         len(data.class_names),
-        optimizer=build(config, "optimizer"),
-        scheduler=build(config, "scheduler"),
+        optimizer=build(config.optimizer, "optimizer"),
+        scheduler=build(config.scheduler, "scheduler"),
         label_smoothing=config.label_smoothing,
         seed=config.seed,
     )
-    _try_optimizer(config, classifier)
+    _check_optimizer(config, classifier)
     classifier.notes = {
         "config": as_plain(config),
         "class_names": list(data.class_names),
@@ -102,24 +112,44 @@ def build_classifier(config: DictConfig, data: ImageDataModule) -> Classifier:
     return classifier
 
 
-def _try_optimizer(config: DictConfig, classifier: Classifier) -> None:
-    """Makes optimiser and schedule once, so that settings that cannot work are refused before anything is recorded."""
-    with refused(config, "optimizer"):
+def build_callbacks(config: TrainConfig) -> list[Callback]:
+    """Return the configured callbacks; a name that is set to null has none.
+
+    Raises:
+        ConfigError: If a target cannot be built, or is no callback of Lightning's.
+    """
+    callbacks = []
+    for name, settings in config.callbacks.items():
+        if settings is None:
+            continue
+        callback = build(settings, f"callbacks.{name}")
+        if not isinstance(callback, Callback):
+            raise ConfigError(
+                f"callbacks.{name}._target_ is {settings['_target_']}, which is no pytorch_lightning.Callback: "
+                "name a class that is, or set it to null."
+            )
+        callbacks.append(callback)
+    return callbacks
+
+
+def _check_optimizer(config: TrainConfig, classifier: Classifier) -> None:
+    """Build optimiser and schedule once, so that invalid settings are refused before anything is recorded."""
+    with refused(config.optimizer, "optimizer"):
         optimizer = classifier.make_optimizer()
-    with refused(config, "scheduler"):
+    with refused(config.scheduler, "scheduler"):
         classifier.make_scheduler(optimizer, 100)
 
 
-def build_trainer(config: DictConfig, profiler: Profiler | None = None, **settings: Any) -> pl.Trainer:
-    """Lightning's Trainer without what we do ourselves: its summary, its first check of validation, its folder."""
-    device, _ = resolve_device(config)
+def build_trainer(trainer: TrainerConfig, profiler: Profiler | None = None, **settings: Any) -> pl.Trainer:
+    """Return Lightning's Trainer without the parts that prenda replaces: summary, sanity check, distributed sampler."""
+    device, _ = resolve_device(trainer)
     return pl.Trainer(
         accelerator=device,
-        precision=config.trainer.precision,
-        deterministic=config.trainer.deterministic,
+        precision=cast(Any, trainer.precision),  # one of those that the schema allows
+        deterministic=trainer.deterministic,
         num_sanity_val_steps=0,
         enable_model_summary=False,
-        log_every_n_steps=0,  # figures come once an epoch
+        log_every_n_steps=0,  # metrics are logged once an epoch
         use_distributed_sampler=False,  # the datamodule's own samplers know the processes
         profiler=profiler or IdleProfiler(),
         **settings,

@@ -1,4 +1,4 @@
-"""Bundles of runs: from a classifier, its data and its scores."""
+"""Bundle of a run, written from its classifier, data and scores."""
 
 from __future__ import annotations
 
@@ -9,13 +9,17 @@ from prenda.bundle import export
 from prenda.data.datamodule import ImageDataModule
 from prenda.training.classifier import Classifier
 
-CHECKED = 500  # test images that a run's ONNX file is tried on
+CHECKED = 500  # test images on which the ONNX file is compared with the network
 
 
 def write_run(
     folder: Path, classifier: Classifier, data: ImageDataModule, scores: Mapping[str, float], run_id: str | None
 ) -> float:
-    """Writes the bundle of a run from its chosen weights and its scores, including `temperature`."""
+    """Write the bundle of a run from its best weights and its scores, including `temperature`.
+
+    Returns:
+        The largest difference between the logits of the ONNX file and of the network.
+    """
     notes = classifier.notes
     description = {
         "class_names": notes["class_names"],

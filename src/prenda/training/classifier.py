@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -12,17 +13,13 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
-from torchmetrics import MeanMetric, MetricCollection
-from torchmetrics.classification import (
-    MulticlassAccuracy,
-    MulticlassConfusionMatrix,
-    MulticlassF1Score,
-    MulticlassPrecision,
-    MulticlassRecall,
-)
+from torchmetrics import MeanMetric
+from torchmetrics.classification import MulticlassConfusionMatrix
 
 from prenda.errors import UserError
-from prenda.training.epoch_outputs import Seen
+from prenda.scoring.metrics import METRIC_BY_NAME, Needs, measure, needing
+from prenda.scoring.predictions import Predictions
+from prenda.training.epoch_outputs import EpochOutputs, Gathered, over_processes
 from prenda.training.lightning_overrides import LightningModule
 
 SPLITS = ("train", "val", "test")
@@ -31,13 +28,14 @@ MakeScheduler = Callable[[Optimizer, int], LRScheduler]
 
 
 class Classifier(LightningModule):
-    """Trains and scores a backbone by cross-entropy.
+    """A backbone that is trained and scored by cross-entropy.
 
-    Logs once an epoch, as `train/…`, `val/…` and `test/…`: loss, accuracy, and f1, precision and recall as means over
-    the classes. `train/…` is what training saw: augmented images, dropout on, the loss smoothed if it is.
+    It logs every metric of `prenda.scoring.metrics` once an epoch, as `val/…` and `test/…`, over the images of all
+    processes. `train/…` is measured on the training batches: with augmentation, dropout and label smoothing. It has
+    the loss and the metrics that need only counts.
 
     Attributes:
-        confusion: The last epoch's confusion matrix of each split, (num_classes, num_classes), int64; rows are true.
+        confusion: Confusion matrix of each split in the last epoch, (num_classes, num_classes), int64; rows are true.
         notes: Plain types that every checkpoint carries under `prenda`.
     """
 
@@ -57,43 +55,55 @@ class Classifier(LightningModule):
         self.confusion: dict[str, Tensor] = {}
         self.notes: dict[str, Any] = {}
         self._optimizer, self._scheduler = optimizer, scheduler
-        # Filled, computed and emptied at the end of each epoch of each split, so one set serves all of them.
-        # A NaN stays one, to be seen; torchmetrics would drop it, and with nan_strategy="disable" drops the weights.
-        self._loss, self._metrics = MeanMetric(nan_strategy=float("nan")), _metrics(num_classes)
-        self._seen = {split: Seen() for split in SPLITS}
+        # Updated, computed and reset at the end of each epoch of each split, so one metric serves all splits.
+        # A NaN must stay visible: torchmetrics drops it by default, and nan_strategy="disable" drops the weights.
+        self._loss, self._num_classes = MeanMetric(nan_strategy=float("nan")), num_classes
+        self._confusion = MulticlassConfusionMatrix(num_classes, validate_args=False)
+        self._gathered = Gathered()
+        self._outputs = {split: EpochOutputs() for split in SPLITS}
 
     def forward(self, images: Tensor) -> Tensor:
-        """Shapes: images (B, C, H, W) -> logits (B, num_classes)."""
+        """Return the logits of images.
+
+        Shapes:
+            images (B, C, H, W) -> logits (B, num_classes).
+        """
         logits: Tensor = self.backbone(images)
         return logits
 
     def on_train_epoch_start(self) -> None:
-        """Makes the draws of an epoch (dropout, augmentation) depend on seed, epoch and process alone.
+        """Seed the random draws of an epoch (dropout, augmentation) from seed, epoch and process alone.
 
-        An epoch is then the same whether or not the run was interrupted before it.
+        A resumed run then draws the same numbers as an uninterrupted one.
         """
         draws = torch.Generator().manual_seed(self.seed)
         epochs = torch.randint(2**62, (self.current_epoch + 1,), generator=draws)
         torch.manual_seed(int(epochs[-1]) + self.global_rank)
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
-        return self._step("train", batch, self.label_smoothing)
+        images, labels = batch
+        logits = self(images)
+        loss = cross_entropy(logits, labels, label_smoothing=self.label_smoothing)
+        # Metrics are updated once an epoch: an update in each step takes a tenth of a dense network's step.
+        self._outputs["train"].add(logits.detach(), labels, loss.detach())
+        return loss
 
     def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
-        self._step("val", batch)
+        self._outputs["val"].add(self(batch[0]), batch[1])
 
     def test_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
-        self._step("test", batch)
+        self._outputs["test"].add(self(batch[0]), batch[1])
 
     def predict_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
-        """Logits (B, num_classes), float32."""
+        """Return logits (B, num_classes), float32."""
         logits: Tensor = self(batch[0])
         return logits.float()
 
     def on_validation_epoch_end(self) -> None:
-        """Logs the epoch, training included: Lightning would log that only after the checkpoint.
+        """Log the metrics of the epoch, those of training included.
 
-        A run killed between the two would then go on without the figures of an epoch.
+        Lightning would log those of training only after the checkpoint. A run killed between the two would resume
+        without the metrics of that epoch.
         """
         if self.trainer.state.fn == TrainerFn.FITTING:
             self._log_epoch("train")
@@ -117,60 +127,56 @@ class Classifier(LightningModule):
             self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
 
     def make_optimizer(self) -> Optimizer:
-        """A new optimiser of the backbone."""
+        """Return a new optimiser of the backbone's parameters."""
         return self._optimizer(self.backbone.parameters())
 
     def make_scheduler(self, optimizer: Optimizer, total_steps: int) -> LRScheduler:
-        """A new schedule of the optimiser's rate over so many of its steps."""
+        """Return a new schedule of the optimiser's learning rate over `total_steps` steps."""
         return self._scheduler(optimizer, total_steps)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        checkpoint["prenda"] = self.notes
-
-    def _step(self, split: str, batch: tuple[Tensor, Tensor], label_smoothing: float = 0.0) -> Tensor:
-        images, labels = batch
-        logits = self(images)
-        loss = cross_entropy(logits, labels, label_smoothing=label_smoothing)
-        # Kept, and given to the metrics once an epoch: an update each step costs a tenth of a dense network's step.
-        self._seen[split].add(logits.detach(), labels, loss.detach())
-        return loss
+        # A callback may have stopped training after this epoch: a resumed run must not train further.
+        checkpoint["prenda"] = self.notes | {"training_stopped": self.trainer.should_stop}
 
     def _log_epoch(self, split: str) -> None:
-        seen, self._seen[split] = self._seen[split], Seen()
-        if seen:  # a process may have got none of a small part
-            logits, labels, losses, sizes = seen.all()
-            self._loss.update(losses.float(), sizes)
-            self._metrics.update(logits.argmax(1), labels)
-        scores = self._metrics.compute() | {"loss": self._loss.compute()}
-        self._check_finite(split, scores["loss"])
-        self.confusion[split] = scores.pop("confusion").cpu()
-        self._loss.reset()
-        self._metrics.reset()
+        outputs, self._outputs[split] = self._outputs[split], EpochOutputs()
+        scores = self._scored_in_training(outputs) if split == "train" else self._scored(split, outputs)
         logged = {f"{split}/{name}": value for name, value in scores.items()}
         if split == "train":
-            logged["train/lr"] = torch.tensor(self.trainer.optimizers[0].param_groups[0]["lr"])
+            logged["train/lr"] = self.trainer.optimizers[0].param_groups[0]["lr"]
         # Loggers take `step` as the place on the horizontal axis: epochs, counted from 1.
-        logged["step"] = torch.tensor(self.current_epoch + 1.0)
-        # Every process has computed the same figures over all of them: there is nothing left to reduce.
+        logged["step"] = self.current_epoch + 1.0
+        # Every process has computed the same values over all processes: no reduction is needed.
         self.log_dict(logged, sync_dist=False)
 
-    def _check_finite(self, split: str, loss: Tensor) -> None:
-        """Ends a training that will not come back, instead of scoring a network that answers nothing."""
-        if self.trainer.optimizers and not loss.isfinite():
+    def _scored_in_training(self, outputs: EpochOutputs) -> dict[str, float]:
+        loss = float(over_processes(self._loss, *outputs.losses()))
+        self._check_finite("train", loss)
+        counts = Predictions.counted(self._counted("train", *outputs.all()).numpy())
+        return measure(counts, needing(Needs.counts)) | {"loss": loss}
+
+    def _scored(self, split: str, outputs: EpochOutputs) -> dict[str, float]:
+        if outputs:
+            logits, labels = outputs.all()
+        else:  # a process may have no images of a small split
+            logits = torch.empty(0, self._num_classes, device=self.device)
+            labels = torch.empty(0, dtype=torch.int64, device=self.device)
+        confusion = self._counted(split, logits, labels)
+        logits, labels = over_processes(self._gathered, logits, labels)
+        labels = labels.reshape(-1)  # torchmetrics turns the label of a single image into a scalar
+        predictions = Predictions(logits.cpu().numpy(), labels.cpu().numpy(), confusion.numpy())
+        self._check_finite(split, METRIC_BY_NAME["loss"].function(predictions))
+        return measure(predictions)
+
+    def _counted(self, split: str, logits: Tensor, labels: Tensor) -> Tensor:
+        self.confusion[split] = over_processes(self._confusion, logits.argmax(1), labels).cpu()
+        return self.confusion[split]
+
+    def _check_finite(self, split: str, loss: float) -> None:
+        """Raise UserError if the loss of a training is not finite: it has diverged and will not recover."""
+        if self.trainer.optimizers and not math.isfinite(loss):
             rate = self.trainer.optimizers[0].param_groups[0]["lr"]
             raise UserError(
-                f"{split}/loss is {loss.item()} in epoch {self.current_epoch + 1}: training diverged at a rate of "
+                f"{split}/loss is {loss} in epoch {self.current_epoch + 1}: training diverged at a learning rate of "
                 f"{rate:.3g}. Give a smaller optimizer.lr, or set trainer.gradient_clip=1."
             )
-
-
-def _metrics(num_classes: int) -> MetricCollection:
-    return MetricCollection(
-        {
-            "accuracy": MulticlassAccuracy(num_classes, average="micro"),
-            "f1": MulticlassF1Score(num_classes, average="macro"),
-            "precision": MulticlassPrecision(num_classes, average="macro"),
-            "recall": MulticlassRecall(num_classes, average="macro"),
-            "confusion": MulticlassConfusionMatrix(num_classes),
-        }
-    )

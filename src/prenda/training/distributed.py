@@ -1,28 +1,31 @@
-"""Training in several processes: those that torchrun started, and those that we start on this machine."""
+"""Training in several processes, started by torchrun or by prenda on this machine."""
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.callbacks import Callback
 
 from prenda.config.schema import TrainConfig
-from prenda.data.datamodule import from_config as data_from_config
+from prenda.errors import UserError
 from prenda.system.signals import Stopped
-from prenda.training.build import build_classifier, settle
+from prenda.training.build import build_classifier, build_data, prepare_process
 from prenda.training.fit import fit
+
+if TYPE_CHECKING:
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 
 
 @dataclass(frozen=True)
 class Torchrun:
-    """Where a process stands that `torchrun` has started: one of several, perhaps on several machines."""
+    """Rank of a process that `torchrun` has started, and the number of nodes and processes."""
 
     rank: int
     nodes: int
@@ -30,27 +33,32 @@ class Torchrun:
 
     @classmethod
     def found(cls) -> Torchrun | None:
-        """From the variables that torchrun sets; None where it did not start this process."""
+        """Read the variables that torchrun sets; return None if it did not start this process."""
         if "TORCHELASTIC_RUN_ID" not in os.environ:
             return None
-        world, here = int(os.environ["WORLD_SIZE"]), int(os.environ["LOCAL_WORLD_SIZE"])
-        return cls(int(os.environ["RANK"]), world // here, here)
+        world_size, local_world_size = int(os.environ["WORLD_SIZE"]), int(os.environ["LOCAL_WORLD_SIZE"])
+        return cls(int(os.environ["RANK"]), world_size // local_world_size, local_world_size)
 
     def leave(self) -> None:
-        """Makes this process one by itself: what comes after training waits for no other."""
+        """Leave the process group, so that the steps after training wait for no other process."""
         torch.distributed.destroy_process_group()
         for name in ("TORCHELASTIC_RUN_ID", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "RANK", "LOCAL_RANK", "GROUP_RANK"):
             os.environ.pop(name, None)
 
 
 def fit_in_processes(
-    config: DictConfig, folder: Path, run_id: str | None, callbacks: Sequence[Callback], processes: int
+    config: TrainConfig, folder: Path, run_id: str | None, callbacks: Sequence[Callback], processes: int
 ) -> None:
-    """Trains in several processes of this machine, under torch's elastic launcher (what torchrun uses).
+    """Train in several processes of this machine, under torch's elastic launcher, which torchrun uses too.
 
-    One that fails ends the others, and its error becomes this one's.
+    A process that fails ends the others.
+
+    Raises:
+        UserError: The error of the process that failed first, where the user can correct it.
+        Stopped: If a signal stopped the training.
     """
     from torch.distributed.elastic.multiprocessing.api import SignalException
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
     launch = LaunchConfig(
@@ -63,21 +71,33 @@ def fit_in_processes(
         max_restarts=0,
         shutdown_timeout=5,
     )
-    settings = OmegaConf.to_container(config, resolve=True)
+    # This logger prints the traceback of a failed process, which the text of its exception holds too.
+    logging.getLogger("torch.distributed.elastic.multiprocessing.api").setLevel(logging.CRITICAL)
     try:
-        elastic_launch(launch, _fit_worker)(settings, folder, run_id, callbacks, processes)
+        elastic_launch(launch, _fit_worker)(config, folder, run_id, callbacks, processes)
     except SignalException as error:
         raise Stopped(error.sigval) from error
+    except ChildFailedError as error:
+        user_error = _user_error(error)
+        if user_error is not None:
+            raise user_error from error
+        raise
+
+
+def _user_error(failed: ChildFailedError) -> UserError | None:
+    """Return the error of the process that failed first where it is one that the user can correct."""
+    message: Any = failed.get_first_failure()[1].message  # a dictionary where torch recorded an exception
+    kind, _, text = (message["message"] if isinstance(message, dict) else message).partition(": ")
+    kinds: list[type[UserError]] = [UserError, *UserError.__subclasses__()]
+    return UserError(text) if kind in [user_error.__name__ for user_error in kinds] else None
 
 
 def _fit_worker(
-    settings: dict[str, Any], folder: Path, run_id: str | None, callbacks: Sequence[Callback], processes: int
+    config: TrainConfig, folder: Path, run_id: str | None, callbacks: Sequence[Callback], processes: int
 ) -> None:
-    """One of the processes; the first of them logs and writes the checkpoints."""
+    """Train in one of the processes; the first one logs and writes the checkpoints."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group: the launcher ends this process
-    config = OmegaConf.merge(TrainConfig, settings)
-    assert isinstance(config, DictConfig)
-    settle(config, processes)
-    data = data_from_config(config)
+    prepare_process(config, processes)
+    data = build_data(config)
     data.setup()
     fit(config, build_classifier(config, data), data, folder, run_id, callbacks, processes)

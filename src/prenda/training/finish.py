@@ -1,4 +1,4 @@
-"""The end of a run: its best epoch scored, its report written, its bundle kept."""
+"""End of a run: scores of its best epoch, report, MLflow record and bundle."""
 
 from __future__ import annotations
 
@@ -7,18 +7,16 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from omegaconf import DictConfig
-
 from prenda.backbones.first_layer import first_layer_weights
 from prenda.config.identity import parameters, run_name
-from prenda.config.schema import ReportLevel
+from prenda.config.schema import ReportLevel, TrainConfig
 from prenda.data.datamodule import ImageDataModule, Split
 from prenda.errors import BundleError
-from prenda.report.run.report import Finished, describe, write_confusions, write_full, write_tables
+from prenda.report.run.report import RunResults, describe, write_confusions, write_full, write_tables
 from prenda.report.tables import write_json
 from prenda.scoring.calibration import fit_temperature
 from prenda.scoring.scores import Scores
-from prenda.system.memory import give_back
+from prenda.system.memory import release_memory
 from prenda.tracking.runs import Run
 from prenda.training import checkpoints
 from prenda.training.classifier import Classifier
@@ -27,14 +25,16 @@ from prenda.training.evaluation import evaluate, latency
 
 @dataclass(frozen=True)
 class TrainResult:
-    """What a run gives.
+    """Result of a run.
 
     Attributes:
         score: Validation accuracy of the chosen checkpoint, which sweeps maximise.
-        scores: Figures of the chosen checkpoint on `val`, `test` and, in a full report, `train`.
-        best_epoch: The epoch that it was taken from, counted from 1.
-        train_seconds: Of the epochs, validation included.
-        run_id: MLflow's; None offline.
+        scores: Scores of the chosen checkpoint on `val`, `test` and, in a full report, `train`.
+        best_epoch: Epoch of the chosen checkpoint, counted from 1.
+        train_seconds: Seconds of all epochs, validation included.
+        folder: The run's folder.
+        checkpoint: Path of the chosen checkpoint.
+        run_id: Id of the MLflow run; None offline.
     """
 
     score: float
@@ -46,16 +46,16 @@ class TrainResult:
     run_id: str | None
 
 
-def finish(config: DictConfig, classifier: Classifier, data: ImageDataModule, run: Run) -> TrainResult:
-    """Scores the best epoch's weights and writes the report and the closing record."""
+def finish(config: TrainConfig, classifier: Classifier, data: ImageDataModule, run: Run) -> TrainResult:
+    """Score the best epoch's weights, write the report and the bundle, and record the scores."""
     started = time.perf_counter()
     level = config.report.level
     checkpoint = run.folder / "checkpoints" / "best.ckpt"
     best_epoch = checkpoints.read(checkpoint)["epoch"] + 1
     seconds = checkpoints.seconds(checkpoint.with_name("last.ckpt"))
     splits: tuple[Split, ...] = ("train", "val", "test") if level is ReportLevel.full else ("val", "test")
-    scores = evaluate(config, classifier, data, checkpoint, splits)
-    finished = _finished(config, classifier, data, scores, best_epoch)
+    scores = evaluate(config.trainer, classifier, data, checkpoint, splits)
+    finished = _results(config, classifier, data, scores, best_epoch)
     metrics = finished.metrics() | {
         "best/epoch": best_epoch,
         "parameters": sum(weight.numel() for weight in classifier.backbone.parameters() if weight.requires_grad),
@@ -76,16 +76,16 @@ def finish(config: DictConfig, classifier: Classifier, data: ImageDataModule, ru
     return TrainResult(scores["val"].metrics["accuracy"], scores, best_epoch, seconds, run.folder, checkpoint, run.id)
 
 
-def _finished(
-    config: DictConfig, classifier: Classifier, data: ImageDataModule, scores: dict[str, Scores], best_epoch: int
-) -> Finished:
+def _results(
+    config: TrainConfig, classifier: Classifier, data: ImageDataModule, scores: dict[str, Scores], best_epoch: int
+) -> RunResults:
     weights = first_layer_weights(classifier.backbone, data.image_shape)
-    return Finished(
+    return RunResults(
         name=run_name(config),
         settings=parameters(config),
         class_names=data.class_names,
         scores=scores,
-        temperature=fit_temperature(scores["val"].logits, scores["val"].labels),
+        temperature=fit_temperature(scores["val"]),
         best_epoch=best_epoch,
         test_images=data.split("test").images.cpu().numpy(),
         first_layer=None if weights is None else weights.numpy(),
@@ -93,9 +93,9 @@ def _finished(
 
 
 def _bundle(run: Run, classifier: Classifier, data: ImageDataModule, scores: dict[str, float]) -> None:
-    """Keeps the network as a bundle; a run that cannot have one is scored and recorded all the same."""
-    give_back()  # of training and scoring: exporting takes its own
-    from prenda.training import bundling  # ONNX Runtime: for the end of a run, if it keeps a bundle
+    """Write and record the bundle; a run whose network cannot be exported is scored and recorded without one."""
+    release_memory()  # of training and scoring: the export needs memory of its own
+    from prenda.training import bundling  # imports ONNX Runtime, which only a run with a bundle needs
 
     folder = run.folder / "bundle"
     try:

@@ -1,17 +1,17 @@
-"""Lightning's part of a run: its Trainer with our callbacks, from the first epoch or the last checkpoint."""
+"""Training loop of a run: Lightning's Trainer with prenda's callbacks, from the first epoch or the last checkpoint."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
 
-from omegaconf import DictConfig
 from pytorch_lightning.callbacks import Callback, EMAWeightAveraging, Timer
 
+from prenda.config.schema import TrainConfig
 from prenda.data.datamodule import ImageDataModule
 from prenda.tracking.loggers import lightning_loggers
 from prenda.training import checkpoints
-from prenda.training.build import build_trainer
+from prenda.training.build import build_callbacks, build_trainer
 from prenda.training.callbacks.confusion import ConfusionOverEpochs
 from prenda.training.callbacks.progress import TrainingProgress
 from prenda.training.classifier import Classifier
@@ -19,7 +19,7 @@ from prenda.training.profile import Trace
 
 
 def fit(
-    config: DictConfig,
+    config: TrainConfig,
     classifier: Classifier,
     data: ImageDataModule,
     folder: Path,
@@ -28,20 +28,22 @@ def fit(
     processes: int = 1,
     nodes: int = 1,
 ) -> None:
-    """Train to the last epoch, from the folder's last checkpoint where there is one.
+    """Train to the last epoch or until a callback stops the training; resume from `last.ckpt` if the folder has one.
 
     Args:
-        config: The run's.
-        classifier: What is trained.
-        data: Set up.
-        folder: The run's own.
-        run_id: MLflow's; None records in the folder alone.
+        config: Configuration of the run.
+        classifier: The classifier to train.
+        data: The datamodule, already set up.
+        folder: Folder of the run.
+        run_id: Id of the MLflow run; None records in the folder alone.
         more: Further callbacks.
-        processes: On each machine.
-        nodes: Machines.
+        processes: Number of processes on each machine.
+        nodes: Number of machines.
     """
     last = folder / "checkpoints" / "last.ckpt"
-    callbacks = [TrainingProgress(), Timer(), *more, *checkpoints.best_and_last(last.parent)]
+    if last.is_file() and checkpoints.training_had_stopped(last):
+        return
+    callbacks = [TrainingProgress(), Timer(), *more, *build_callbacks(config), *checkpoints.best_and_last(last.parent)]
     if config.report.every_n_epochs:
         pictures = folder / "confusion" / "epochs"
         callbacks.append(ConfusionOverEpochs(config.report.every_n_epochs, data.class_names, pictures))
@@ -51,14 +53,14 @@ def fit(
     if trace is not None:
         callbacks.append(trace)
     trainer = build_trainer(
-        config,
+        config.trainer,
         devices=processes,
         num_nodes=nodes,
         strategy="auto" if processes * nodes == 1 else "ddp",
         max_epochs=config.trainer.epochs,
         gradient_clip_val=config.trainer.gradient_clip,
         sync_batchnorm=config.trainer.sync_batchnorm,
-        logger=lightning_loggers(config, folder, run_id),
+        logger=lightning_loggers(folder, config.tracking.uri, run_id),
         callbacks=callbacks,
         profiler=None if trace is None else trace.spans,
         plugins=[checkpoints.AtomicCheckpointIO()],

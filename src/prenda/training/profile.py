@@ -1,4 +1,4 @@
-"""Records training steps as a trace for https://ui.perfetto.dev, and tabulates what they spent their time on."""
+"""Profiling of training steps: a trace for https://ui.perfetto.dev, and a table of the operations' times."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from pytorch_lightning.profilers.pytorch import RegisterRecordFunction
 from torch.profiler import ProfilerActivity, profile, record_function, supported_activities
 
 TRACE, OPERATIONS = Path("profile/trace.json.gz"), Path("profile/operations.txt")
-WARM_UP = 3  # steps between making torch's profiler ready, which a GPU's takes a while to be, and recording
+WARM_UP = 3  # steps between preparing torch's profiler and recording; on a GPU, preparing takes a while
 
 
 class Spans(Profiler):
-    """Names in the trace what Lightning does: every hook of each callback, fetching, backward, the optimiser's step.
+    """Named spans of Lightning's work in the trace: hooks of callbacks, data fetching, backward, optimiser steps.
 
-    A span takes 6.5 µs of a step that is recorded, and a step has 54 of them. Other steps have none.
+    A span takes 6.5 µs of a recorded step, and a step has 54 spans. Steps that are not recorded have none.
     """
 
     def __init__(self) -> None:
@@ -42,24 +42,24 @@ class Spans(Profiler):
 
 
 class Trace(Callback):
-    """Records the last steps of the first epoch that is trained, then its validation and checkpoints.
+    """Recording of the last steps of the first trained epoch, with its validation and checkpoints.
 
-    They are one trace and one table, which PyTorchProfiler of Lightning does not give: it cuts training and validation
-    apart, names the files by the time, and tabulates the last of them alone.
+    The result is one trace and one table. Lightning's PyTorchProfiler separates training from validation, names files
+    by the time, and tabulates only the last part.
 
     Attributes:
-        spans: The `profiler` of the Trainer that this is a callback of.
+        spans: The profiler to pass to the Trainer that has this callback.
     """
 
     def __init__(self, steps: int, folder: Path, layers: bool) -> None:
-        """Writes nothing before the epoch has ended.
+        """Prepare a recording; files are written after the epoch has ended.
 
         Args:
-            steps: How many; an epoch that has fewer is recorded whole.
-            folder: The run's.
-            layers: Whether the trace names each layer's forward. Compiled ones would be compiled again for it.
+            steps: Number of steps to record; a shorter epoch is recorded in full.
+            folder: Folder of the run.
+            layers: Whether the trace names each layer's forward. This would recompile compiled networks.
         """
-        # The library below torch's profiler reports its start and stop, and that there is no GPU, on stderr.
+        # Kineto, below torch's profiler, reports on stderr its start and stop, and that there is no GPU.
         os.environ.setdefault("KINETO_LOG_LEVEL", "6")
         self.steps, self.folder, self.layers = steps, folder, layers
         self.spans = Spans()
@@ -70,7 +70,7 @@ class Trace(Callback):
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
     ) -> None:
-        """Starts, in the first process."""
+        """Start recording at the right step, in the first process."""
         if self._written or not trainer.is_global_zero:
             return
         first = max(0, int(trainer.num_training_batches) - self.steps)
@@ -86,7 +86,7 @@ class Trace(Callback):
             self.spans.recording = True
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Writes, where more epochs follow: at the end of the recorded one its checkpoints were still to come."""
+        """Write the files if a further epoch starts: at the end of the recorded epoch, its checkpoints come later."""
         self._write()
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -119,12 +119,12 @@ class Trace(Callback):
 
 @cache
 def _short(action: str) -> str:
-    """Without a callback's settings: `[Callback]ModelCheckpoint{'monitor': …}.setup` is too long for a row."""
+    """Return the name without a callback's settings: `[Callback]ModelCheckpoint{'monitor': …}.setup` is too long."""
     return re.sub(r"\{.*\}", "", action)
 
 
 def _activities(device: str) -> list[ProfilerActivity]:
-    """What torch can record of this device: the CPU always, CUDA or XPU where training is."""
-    # The only public way to ask, and torch has not annotated it: strict mypy refuses every call of such a function.
-    known = supported_activities()  # type: ignore[no-untyped-call]
-    return [each for each in known if each.name.lower() in ("cpu", device)]
+    """Return the activities that torch can record: the CPU, and the device of training."""
+    # torch has not annotated its only public function for this, and strict mypy refuses such calls.
+    supported = supported_activities()  # type: ignore[no-untyped-call]
+    return [activity for activity in supported if activity.name.lower() in ("cpu", device)]

@@ -1,14 +1,12 @@
-"""Goes on with an interrupted run."""
+"""Resuming an interrupted run."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from omegaconf import DictConfig, OmegaConf
-
-from prenda.config.schema import TrainConfig
+from prenda.config import recorded
 from prenda.errors import UserError
-from prenda.tracking.lookup import find, reach
+from prenda.tracking.lookup import connect_existing, find
 from prenda.tracking.runs import is_finished
 from prenda.tracking.store import local_store
 from prenda.training.finish import TrainResult
@@ -16,13 +14,13 @@ from prenda.training.train import train
 
 
 def resume(run: str) -> TrainResult:
-    """Trains what is left of a run, in its own folder and in the same MLflow run.
+    """Resume a run from its last checkpoint, in its own folder and in the same MLflow run.
 
     Args:
-        run: Its folder, or its id or name in this project's store.
+        run: Folder of the run, or its id or name in this project's store.
 
     Raises:
-        ValueError: If there is no such run, its folder is gone, or it has nothing left to do.
+        UserError: If there is no such run, its folder or configuration cannot be read, or it has finished.
     """
     folder = _folder(run)
     path = folder / "config.yaml"
@@ -33,12 +31,10 @@ def resume(run: str) -> TrainResult:
         )
     if is_finished(folder):
         raise UserError(f"{run!r} has finished: there is nothing left to do. `prenda evaluate` scores it again.")
-    config = OmegaConf.merge(TrainConfig, OmegaConf.load(path))
-    assert isinstance(config, DictConfig)
-    return train(config, folder)
+    return train(recorded.load(path), folder)
 
 
 def _folder(run: str) -> Path:
     if Path(run).is_dir():
         return Path(run).resolve()
-    return Path(find(reach(local_store()), run).data.tags.get("folder", run))
+    return Path(find(connect_existing(local_store()), run).data.tags.get("folder", run))

@@ -1,4 +1,4 @@
-"""Several views of a picture at scoring."""
+"""Test-time augmentation: mean logits over several views of a picture."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ from torch import Tensor, nn
 
 
 class Views(nn.Module):
-    """In training the network as it is; in scoring the mean of its logits over several views of a picture.
+    """Network that scores with the mean of its logits over several views of a picture; training is unchanged.
 
-    The views of Jordan's networks for CIFAR-10 (arXiv 2404.00498): the picture, its mirror image, and both
-    moved by some pixels down to the right and up to the left. Background fills what is uncovered, as in training.
+    The views follow Jordan's networks for CIFAR-10 (arXiv 2404.00498): the picture, its mirror image, and both
+    shifted by some pixels down-right and up-left. Background fills the uncovered pixels, as in training.
 
     Shapes:
         images (B, C, H, W), normalised float32 -> logits (B, num_classes), before softmax.
 
     Args:
-        network: What scores one view.
+        network: The network that scores one view.
         background: Normalised pixels of the background, of a shape that broadcasts with images.
-        mirrored: Adds the mirror image of each view.
-        shift: Pixels by which pictures are moved; with 0 they are not.
+        mirrored: Whether to add the mirror image of each view.
+        shift: Pixels by which pictures are shifted; 0 adds no shifted views.
     """
 
     def __init__(self, network: nn.Module, background: Tensor, mirrored: bool, shift: int) -> None:
@@ -30,13 +30,17 @@ class Views(nn.Module):
         self.shift = shift
 
     def forward(self, images: Tensor) -> Tensor:
-        """Shapes: images (B, C, H, W) -> logits (B, num_classes)."""
+        """Return the logits of images.
+
+        Shapes:
+            images (B, C, H, W) -> logits (B, num_classes).
+        """
         if self.training:
             logits: Tensor = self.network(images)
             return logits
         views = self._views(images)
-        scores: Tensor = sum(self.network(view) for view in views) / len(views)
-        return scores
+        mean: Tensor = sum(self.network(view) for view in views) / len(views)
+        return mean
 
     def _views(self, images: Tensor) -> list[Tensor]:
         views = [images]

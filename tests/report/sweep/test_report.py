@@ -11,7 +11,7 @@ import pytest
 from prenda.report.sweep import figures as sweep_figures
 from prenda.report.sweep import parallel as sweep_parallel
 from prenda.report.sweep.report import Swept, SweptTrial, markdown, summary, write_sweep
-from prenda.report.sweep.trials import Scale, best_so_far, scale, score_text, shortened, shown, spans_much
+from prenda.report.sweep.trials import Scale, best_so_far, format_value, scale, score_text, shortened, spans_much
 
 PICTURES = {"history.png", "importance.png", "parallel.png", "curves.png", "pareto.png"}
 UNITS = ("[128]", "[128, 128, 128]")
@@ -429,7 +429,7 @@ def test_the_order_is_best_finished_then_the_others():
     [(None, "null"), (True, "true"), (0.0031234, "0.003123"), (128, "128"), ("[1, 2]", "[1, 2]"), ("a\nb", "a b")],
 )
 def test_parameters_are_shown_as_they_are_typed(value, told):
-    assert shown(value) == told
+    assert format_value(value) == told
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""A comparison as files: a page with its pictures, JSON, and a description for MLflow."""
+"""Files of a comparison: a page with its pictures, JSON, and a description for MLflow."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from prenda.report import figures, tables
 from prenda.report.comparison.results import (
     MOST_RUNS_SHOWN,
-    Compared,
+    ComparedRun,
     Comparison,
     Group,
     class_table,
@@ -29,18 +29,19 @@ from prenda.report.comparison.results import (
 )
 from prenda.report.figures import Images, save
 from prenda.report.page import Section, Table, write_page
+from prenda.scoring.metrics import METRIC_BY_NAME
 
 IMAGES_SHOWN = 12  # in a gallery
 
 
 def write(folder: Path, comparison: Comparison, images: Images | None, missing: str) -> None:
-    """Writes `comparison.html` and `.json`, and the pictures.
+    """Write `comparison.html` and `.json`, and the pictures.
 
     Args:
-        folder: Where to.
-        comparison: What was found.
-        images: The test images, (N, C, H, W); None leaves them out.
-        missing: Why they are left out.
+        folder: Folder of the comparison.
+        comparison: Results to write.
+        images: Test images, (N, C, H, W); None leaves them out.
+        missing: Reason for the missing images, if any.
     """
     matrices, differences = _write_confusions(folder / "confusion", comparison)
     galleries = [] if images is None else _write_galleries(folder / "disagreements", comparison, images)
@@ -53,33 +54,31 @@ def write(folder: Path, comparison: Comparison, images: Images | None, missing: 
         Section(classes_title(comparison), "Test images, the largest change first.", [class_table(comparison)]),
         Section("Confusion matrices", f"Test images.{cap}", pictures=matrices, side_by_side=True),
         Section(
-            "Their difference from A",
-            f"Images that a run has more (orange) or fewer (purple) than A in each cell.{cap}",
+            "Difference of the confusion matrices from A",
+            f"Orange cells hold more images than in A, purple cells fewer.{cap}",
             pictures=differences,
             side_by_side=True,
         ),
         Section("Disagreements", f"{disagreement(comparison)} {missing}", pictures=galleries),
     ]
     if has_groups(comparison):
-        text = f"Runs that differ in their seed alone, mean ± 95% interval (Student). {over_seeds(comparison)}"
+        text = f"Runs that differ in their seed alone: mean ± 95% interval (Student). {over_seeds(comparison)}"
         sections.insert(3, Section("Over seeds", text, [group_table(comparison)]))
     write_page(folder / "comparison.html", comparison.name, verdict(comparison), sections)
 
 
 def describe(comparison: Comparison) -> str:
-    """A comparison in Markdown, as MLflow shows it."""
+    """Return a comparison in Markdown, as MLflow shows it."""
     table = score_table(comparison)
     lines = [verdict(comparison), "", *(f"- {run.letter}: {run.name} ({run.place})" for run in comparison.runs), ""]
-    lines += [f"| {' | '.join(table.columns)} |", "|---" * len(table.columns) + "|"]
-    lines += [f"| {' | '.join(row)} |" for row in table.rows]
-    return "\n".join([*lines, "", over_seeds(comparison)]).rstrip()
+    return "\n".join([*lines, tables.markdown_table(table.columns, table.rows), "", over_seeds(comparison)]).rstrip()
 
 
 def _write_confusions(folder: Path, comparison: Comparison) -> tuple[list[Path], list[Path]]:
     first, *others = comparison.runs[:MOST_RUNS_SHOWN]
     names, matrices, differences = comparison.class_names, [], []
     for run in (first, *others):
-        title = f"{run.letter}: accuracy {run.scores.metrics['accuracy']:.4f}"
+        title = f"{run.letter}: accuracy {METRIC_BY_NAME['accuracy'].text(run.scores.metrics['accuracy'])}"
         matrices.append(folder / f"{run.letter}.png")
         save(figures.confusion_figure(run.scores.confusion, names, title), matrices[-1])
     for run in others:
@@ -92,7 +91,7 @@ def _write_confusions(folder: Path, comparison: Comparison) -> tuple[list[Path],
 
 
 def _write_galleries(folder: Path, comparison: Comparison, images: Images) -> list[Path]:
-    """Of two runs, what one has right and the other wrong, the farthest apart first; of more, where they divide."""
+    """Write galleries of disagreements: one run right and the other wrong; of more runs, the most divided images."""
     written = []
     if len(comparison.runs) == 2:
         a, b = comparison.runs
@@ -100,30 +99,32 @@ def _write_galleries(folder: Path, comparison: Comparison, images: Images) -> li
             chosen, captions = _won(wrong, right, comparison.class_names)
             if len(chosen):
                 written.append(folder / f"{right.letter}_right_{wrong.letter}_wrong.png")
-                title = f"{right.letter} is right, {wrong.letter} wrong: the true class, and what {wrong.letter} says"
+                title = f"{right.letter} is right, {wrong.letter} wrong: true class, and prediction of {wrong.letter}"
                 save(figures.gallery_figure(images[chosen], captions, title), written[-1])
         return written
     chosen, captions = _divided(comparison)
     if len(chosen):
         written.append(folder / "divided.png")
-        save(figures.gallery_figure(images[chosen], captions, "Where the runs divide: the true class"), written[-1])
+        save(figures.gallery_figure(images[chosen], captions, "Most divided predictions: true class"), written[-1])
     return written
 
 
-def _won(wrong: Compared, right: Compared, class_names: Sequence[str]) -> tuple[NDArray[np.int64], list[str]]:
-    """Images that one has right and the other wrong, where their probabilities of the true class differ most."""
+def _won(wrong: ComparedRun, right: ComparedRun, class_names: Sequence[str]) -> tuple[NDArray[np.int64], list[str]]:
+    """Return images that one run has right and the other wrong, with the largest gaps in probability first."""
     labels, predicted = right.scores.labels, wrong.scores.predicted
     truth = np.arange(len(labels)), labels
     gain = right.scores.probabilities[truth] - wrong.scores.probabilities[truth]
     candidates = np.flatnonzero(right.right & ~wrong.right)
     chosen = candidates[np.argsort(-gain[candidates], kind="stable")[:IMAGES_SHOWN]]
-    sure = wrong.scores.probabilities.max(1)
-    captions = [f"{class_names[labels[i]]}\n{wrong.letter}: {class_names[predicted[i]]}, {sure[i]:.0%}" for i in chosen]
+    confidence = wrong.scores.probabilities.max(1)
+    captions = [
+        f"{class_names[labels[i]]}\n{wrong.letter}: {class_names[predicted[i]]}, {confidence[i]:.0%}" for i in chosen
+    ]
     return chosen, captions
 
 
 def _divided(comparison: Comparison) -> tuple[NDArray[np.int64], list[str]]:
-    """Images that some runs have right and others wrong, the most evenly divided first."""
+    """Return images that some runs have right and others wrong, the most evenly divided first."""
     right = np.stack([run.right for run in comparison.runs])  # (runs, N)
     votes, count = right.sum(0), len(comparison.runs)
     candidates = np.flatnonzero((votes > 0) & (votes < count))
@@ -141,7 +142,7 @@ def _run_table(comparison: Comparison) -> Table:
 
 
 def _settings_table(comparison: Comparison) -> Table:
-    """The settings in which the runs differ."""
+    """Return a table of the settings in which the runs differ."""
     names = dict.fromkeys(name for run in comparison.runs for name in run.settings)
     values = {name: [str(run.settings.get(name, "–")) for run in comparison.runs] for name in names}
     rows = [(name, *cells) for name, cells in values.items() if len(set(cells)) > 1]
@@ -150,16 +151,16 @@ def _settings_table(comparison: Comparison) -> Table:
 
 def _significance(comparison: Comparison) -> Section:
     text = (
-        f"{verdict(comparison)} The test asks what other test images would do to these networks. What another seed "
-        "would do, only several seeds of each can tell."
+        f"{verdict(comparison)} This test concerns these trained networks on other test images. "
+        "The effect of training with other seeds needs several seeds of each."
     )
     if comparison.cochran is None:
-        return Section("More than luck?", text)
+        return Section("Statistical significance", text)
     return Section(pairs_title(comparison), text, [pair_table(comparison)])
 
 
 def _content(comparison: Comparison) -> dict[str, Any]:
-    """Everything that was found, as JSON."""
+    """Return all results as JSON."""
     first = comparison.runs[0]
     return {
         "verdict": verdict(comparison),
@@ -200,7 +201,7 @@ def _content(comparison: Comparison) -> dict[str, Any]:
 
 
 def _means(group: Group) -> dict[str, dict[str, float | None]]:
-    """JSON has no infinity: the half width of a single value is null."""
+    """Return means for JSON, which has no infinity: the half width of a single value is null."""
     return {
         name: {"mean": mean, "half_width": half if np.isfinite(half) else None}
         for name, (mean, half) in group.means.items()

@@ -1,4 +1,4 @@
-"""What a comparison of runs found, as sentences and tables; `comparison_page` writes it to files."""
+"""Results of a comparison of runs, as sentences and tables."""
 
 from __future__ import annotations
 
@@ -14,26 +14,24 @@ from rich.markup import escape
 from rich.table import Table as RichTable
 
 from prenda.report.page import Table
+from prenda.scoring.metrics import HEADLINE, METRIC_BY_NAME, SUMMARY, Metric
 from prenda.scoring.scores import Scores
 from prenda.scoring.significance import McNemar
 
-LUCK = 0.05  # a p-value below it is called more than luck
-SHOWN = ("accuracy", "top2_accuracy", "f1", "loss", "brier", "ece")  # of two runs
-COMPARED = ("accuracy", "f1", "loss")  # of more
-PARTS = {"accuracy", "top2_accuracy"}  # shown as percentages, their differences as points
+SIGNIFICANCE = 0.05  # a smaller p-value is called statistically significant
 MOST_RUNS_SHOWN = 6  # of matrices and classes
 MOST_PAIRS_SHOWN = 15
 
 
 @dataclass(frozen=True)
-class Compared:
-    """A run that is compared.
+class ComparedRun:
+    """A run in a comparison.
 
     Attributes:
-        letter: What tables call it.
-        place: Its id in MLflow, or its folder.
-        settings: Its flattened configuration.
-        scores: On the test images.
+        letter: Name of the run in tables.
+        place: MLflow id or folder of the run.
+        settings: Flattened configuration of the run.
+        scores: Scores on the test images.
     """
 
     letter: str
@@ -44,7 +42,7 @@ class Compared:
 
     @property
     def right(self) -> NDArray[np.bool_]:
-        """(N,), the test images that it has right."""
+        """(N,), which test images the run has right."""
         values: NDArray[np.bool_] = self.scores.predicted == self.scores.labels
         return values
 
@@ -54,12 +52,12 @@ class Pair:
     """Two runs on the same images.
 
     Attributes:
-        different: Images that they take for different classes.
-        p_value: Of the test; of several pairs, after Holm's correction.
+        different: Number of images for which they predict different classes.
+        p_value: The test's p-value; of several pairs, after Holm's correction.
     """
 
-    first: Compared
-    second: Compared
+    first: ComparedRun
+    second: ComparedRun
     different: int
     test: McNemar
     p_value: float
@@ -70,17 +68,17 @@ class Group:
     """Runs that differ in their seed alone.
 
     Attributes:
-        seeds: How many different ones; runs of the same seed count once.
+        seeds: Number of different seeds; runs with the same seed count once.
         means: By metric, the mean over the seeds and half the width of its 95% interval.
     """
 
-    runs: Sequence[Compared]
+    runs: Sequence[ComparedRun]
     seeds: int
     means: Mapping[str, tuple[float, float]]
 
     @property
     def letters(self) -> str:
-        """Those of its runs."""
+        """Letters of the runs."""
         return ", ".join(run.letter for run in self.runs)
 
 
@@ -90,12 +88,12 @@ class Comparison:
 
     Attributes:
         cochran: Q and its p-value; None for two runs.
-        gap: Of exactly two groups of several seeds, the second's mean accuracy less the first's, and half the width of
-            the 95% interval.
+        gap: Second mean accuracy less the first and the half width of the 95% interval; None unless exactly two groups
+            have several seeds.
     """
 
     class_names: Sequence[str]
-    runs: Sequence[Compared]
+    runs: Sequence[ComparedRun]
     pairs: Sequence[Pair]
     cochran: tuple[float, float] | None
     groups: Sequence[Group]
@@ -103,12 +101,12 @@ class Comparison:
 
     @property
     def name(self) -> str:
-        """`A against B` by their names, or how many there are."""
+        """`A against B` by their names, or the number of runs."""
         first, second = self.runs[0].name, self.runs[1].name
         return f"{first} against {second}" if len(self.runs) == 2 else f"{len(self.runs)} runs compared"
 
     def metrics(self) -> dict[str, float]:
-        """What MLflow keeps as figures: p-value, images of disagreement, differences from the first run."""
+        """Return the metrics for MLflow: p-value, images of disagreement, differences from the first run."""
         first, others = self.runs[0], self.runs[1:]
         right = np.stack([run.right for run in self.runs])
         flat = {
@@ -116,72 +114,76 @@ class Comparison:
             "disagreements": float((right.any(0) & ~right.all(0)).sum()),
         }
         for run in others:
-            flat |= {f"difference/{name}/{run.letter}": difference(first, run, name) for name in SHOWN}
+            flat |= {f"difference/{m.name}/{run.letter}": difference(first, run, m.name) for m in SUMMARY}
         return flat
 
 
 def verdict(comparison: Comparison) -> str:
-    """What the test says, in plain words."""
+    """Return the result of the significance test as a sentence."""
     if comparison.cochran is None:
         return _verdict_of_two(comparison.pairs[0])
     q, p_value = comparison.cochran
     best = max(comparison.runs, key=lambda run: run.scores.metrics["accuracy"])
-    sure = sum(pair.p_value < LUCK for pair in comparison.pairs)
-    told = "some of them differ by more than luck" if p_value < LUCK else "their differences may be luck"
+    highest = _shown(METRIC_BY_NAME["accuracy"], best)
+    significant_pairs = sum(pair.p_value < SIGNIFICANCE for pair in comparison.pairs)
     return (
-        f"Of {len(comparison.runs)} runs, {best.letter} has the highest accuracy "
-        f"({best.scores.metrics['accuracy']:.2%}). Cochran's Q = {q:.1f}, {p_text(p_value)}: {told}. "
-        f"{sure} of {len(comparison.pairs)} pairs differ by more than luck (McNemar, exact, Holm-corrected)."
+        f"Of {len(comparison.runs)} runs, {best.letter} has the highest accuracy ({highest}). "
+        f"Their differences are {_significance(p_value)} (Cochran's Q = {q:.1f}, {p_text(p_value)}). "
+        f"{significant_pairs} of {len(comparison.pairs)} pairs differ significantly (McNemar, exact, Holm-corrected)."
     )
 
 
 def _verdict_of_two(pair: Pair) -> str:
     a, b, test = pair.first.letter, pair.second.letter, pair.test
     if not test.only_first + test.only_second:
-        return f"{a} and {b} are right on the same images: there is no difference to judge."
-    told = "the difference is more than luck" if pair.p_value < LUCK else "it may be luck"
+        return f"{a} and {b} are right on the same images: there is no difference to test."
     return (
-        f"{b} is right on {test.only_second} images where {a} is wrong, {a} on {test.only_first} where {b} is wrong "
-        f"(McNemar, exact, {p_text(pair.p_value)}): {told}."
+        f"{b} is right on {test.only_second} images where {a} is wrong, {a} on {test.only_first} where {b} is wrong. "
+        f"The difference is {_significance(pair.p_value)} (McNemar, exact, {p_text(pair.p_value)})."
     )
 
 
+def _significance(p_value: float) -> str:
+    return "statistically significant" if p_value < SIGNIFICANCE else "not significant"
+
+
 def disagreement(comparison: Comparison) -> str:
-    """On how many images the runs part, in a sentence."""
+    """Return the number of images on which the runs disagree, in a sentence."""
     total = len(comparison.runs[0].scores.labels)
     if comparison.cochran is None:
         pair = comparison.pairs[0]
         one_right = pair.test.only_first + pair.test.only_second
         return (
-            f"A and B say different classes on {pair.different} of {total:,} test images; one is right on {one_right}."
+            f"A and B predict different classes on {pair.different} of {total:,} test images; "
+            f"one is right on {one_right}."
         )
     disagreements = int(comparison.metrics()["disagreements"])
     return f"On {disagreements} of {total:,} test images some of the runs are right and others wrong."
 
 
 def p_text(p_value: float) -> str:
-    """`p = 0.012`, to two digits."""
+    """Format a p-value to two digits, such as `p = 0.012`."""
     return f"p = {p_value:.2g}" if p_value > 1e-99 else "p < 1e-99"
 
 
-def difference(first: Compared, second: Compared, name: str) -> float:
-    """Of a metric, second less first."""
+def difference(first: ComparedRun, second: ComparedRun, name: str) -> float:
+    """Return the difference of a metric, second less first."""
     return second.scores.metrics[name] - first.scores.metrics[name]
 
 
 def show(console: Console, comparison: Comparison) -> None:
-    """The runs by their letters, the tables, and the verdict."""
+    """Print the runs by their letters, the tables, and the verdict."""
     console.print()
     for run in comparison.runs:
         place = run.place if Path(run.place).is_absolute() else run.place[:8]
         console.print(f"{run.letter:<2} {run.name}  {place}", soft_wrap=True, highlight=False, markup=False)
-    shown = {"Test images; accuracies differ in points": score_table(comparison)}
+    tables = {"Test images; accuracies differ in points": score_table(comparison)}
     if len(comparison.runs) > 2:
-        shown[pairs_title(comparison)] = pair_table(comparison)
+        tables[pairs_title(comparison)] = pair_table(comparison)
     if has_groups(comparison):
-        shown["Over seeds, mean ± 95% interval"] = group_table(comparison)
-    shown[classes_title(comparison)] = class_table(comparison)
-    for title, content in shown.items():
+        tables["Over seeds, mean ± 95% interval"] = group_table(comparison)
+    tables[classes_title(comparison)] = class_table(comparison)
+    for title, content in tables.items():
         table = RichTable(title=title, title_justify="left")
         for index, column in enumerate(content.columns):
             table.add_column(column, justify="right" if index else "left")
@@ -194,24 +196,24 @@ def show(console: Console, comparison: Comparison) -> None:
 
 
 def score_table(comparison: Comparison) -> Table:
-    """Two runs as columns; more as rows, each with its differences from the first."""
+    """Return a table of scores: two runs as columns; more as rows, each with its differences from the first."""
     first, *others = comparison.runs
     if len(others) == 1:
         rows = [
-            (name, _shown(name, first.scores), _shown(name, others[0].scores), _change(name, first, others[0]))
-            for name in SHOWN
+            (metric.name, _shown(metric, first), _shown(metric, others[0]), _change(metric, first, others[0]))
+            for metric in SUMMARY
         ]
         return Table(("", "A", "B", "B − A"), rows)
-    columns = ["", *(column for name in COMPARED for column in (name, "− A"))]
-    lines = [[first.letter, *(cell for name in COMPARED for cell in (_shown(name, first.scores), ""))]]
+    columns = ["", *(column for metric in HEADLINE for column in (metric.name, "− A"))]
+    lines = [[first.letter, *(cell for metric in HEADLINE for cell in (_shown(metric, first), ""))]]
     for run in others:
-        cells = [cell for name in COMPARED for cell in (_shown(name, run.scores), _change(name, first, run))]
+        cells = [cell for metric in HEADLINE for cell in (_shown(metric, run), _change(metric, first, run))]
         lines.append([run.letter, *cells])
     return Table(columns, lines)
 
 
 def pair_table(comparison: Comparison) -> Table:
-    """The surest differences first; p-values after Holm's correction."""
+    """Return a table of pairs, the smallest p-value first, after Holm's correction."""
     rows = [
         (
             f"{pair.first.letter}, {pair.second.letter}",
@@ -219,28 +221,28 @@ def pair_table(comparison: Comparison) -> Table:
             str(pair.test.only_first),
             str(pair.test.only_second),
             p_text(pair.p_value).removeprefix("p = ").removeprefix("p "),
-            "yes" if pair.p_value < LUCK else "no",
+            "yes" if pair.p_value < SIGNIFICANCE else "no",
         )
         for pair in sorted(comparison.pairs, key=lambda pair: pair.p_value)[:MOST_PAIRS_SHOWN]
     ]
-    return Table(("pair", "differ", "only 1st right", "only 2nd right", "p, Holm", "more than luck"), rows)
+    return Table(("pair", "differ", "only 1st right", "only 2nd right", "p, Holm", "significant"), rows)
 
 
 def group_table(comparison: Comparison) -> Table:
-    """A row for each group of runs that differ in their seed alone."""
+    """Return a table with a row for each group of runs that differ in their seed alone."""
     rows = [
         (
             group.letters,
             "1 run" if len(group.runs) == 1 else str(group.seeds),
-            *(_interval(name, *group.means[name]) for name in COMPARED),
+            *(metric.interval_text(*group.means[metric.name]) for metric in HEADLINE),
         )
         for group in comparison.groups
     ]
-    return Table(("runs", "seeds", *COMPARED), rows)
+    return Table(("runs", "seeds", *(metric.name for metric in HEADLINE)), rows)
 
 
 def class_table(comparison: Comparison) -> Table:
-    """F1 of each class and its changes from the first run, the largest change first."""
+    """Return a table of F1 by class and its changes from the first run, the largest change first."""
     first, *others = comparison.runs[:MOST_RUNS_SHOWN]
     before = _class_f1(first, comparison)
     values = np.array([_class_f1(run, comparison) for run in others])  # (others, classes)
@@ -260,50 +262,42 @@ def class_table(comparison: Comparison) -> Table:
 
 
 def over_seeds(comparison: Comparison) -> str:
-    """What two groups of several seeds say of each other; nothing of other numbers of groups."""
+    """Return the difference of two groups of several seeds in a sentence; empty for other numbers of groups."""
     if comparison.gap is None:
         return ""
     first, second = (group.letters for group in comparison.groups if group.seeds > 1)
     mean, half = comparison.gap
-    told = "more than the luck of seeds" if abs(mean) > half else "it may be the luck of seeds"
+    significance = "significant" if abs(mean) > half else "not significant"
     return (
-        f"Mean accuracy of {second} less that of {first}: {100 * mean:+.2f} ± {100 * half:.2f} points "
-        f"(Welch, 95%): {told}."
+        f"Mean accuracy of {second} less that of {first}: {100 * mean:+.2f} ± {100 * half:.2f} points, "
+        f"{significance} over seeds (Welch, 95%)."
     )
 
 
 def has_groups(comparison: Comparison) -> bool:
-    """Whether any of the runs differ in their seed alone."""
+    """Return whether any runs differ in their seed alone."""
     return any(len(group.runs) > 1 for group in comparison.groups)
 
 
 def pairs_title(comparison: Comparison) -> str:
-    """Of `pair_table`."""
+    """Return the title of `pair_table`."""
     count = len(comparison.pairs)
-    return f"Pairs, the surest {MOST_PAIRS_SHOWN} of {count}" if count > MOST_PAIRS_SHOWN else "Pairs"
+    return f"Pairs, the {MOST_PAIRS_SHOWN} most significant of {count}" if count > MOST_PAIRS_SHOWN else "Pairs"
 
 
 def classes_title(comparison: Comparison) -> str:
-    """Of `class_table`."""
+    """Return the title of `class_table`."""
     many = len(comparison.runs) > MOST_RUNS_SHOWN
     return f"F1 by class, the first {MOST_RUNS_SHOWN} runs" if many else "F1 by class"
 
 
-def _class_f1(run: Compared, comparison: Comparison) -> NDArray[np.float64]:
+def _class_f1(run: ComparedRun, comparison: Comparison) -> NDArray[np.float64]:
     return np.array([float(row["f1-score"]) for row in run.scores.classes[: len(comparison.class_names)]])
 
 
-def _shown(name: str, scores: Scores) -> str:
-    value = scores.metrics[name]
-    return f"{value:.2%}" if name in PARTS else f"{value:.4f}"
+def _shown(metric: Metric, run: ComparedRun) -> str:
+    return metric.text(run.scores.metrics[metric.name])
 
 
-def _change(name: str, first: Compared, second: Compared) -> str:
-    value = difference(first, second, name)
-    return f"{100 * value:+.2f}" if name in PARTS else f"{value:+.4f}"
-
-
-def _interval(name: str, mean: float, half: float) -> str:
-    if np.isinf(half):
-        return f"{mean:.2%}" if name in PARTS else f"{mean:.4f}"
-    return f"{mean:.2%} ± {100 * half:.2f}" if name in PARTS else f"{mean:.4f} ± {half:.4f}"
+def _change(metric: Metric, first: ComparedRun, second: ComparedRun) -> str:
+    return metric.change_text(difference(first, second, metric.name))

@@ -1,1 +1,5 @@
-"""Report of one run."""
+"""Report of one run.
+
+Modules:
+    report: Tables, pictures, page and MLflow description.
+"""

@@ -1,4 +1,4 @@
-"""A whole run's report: tables, pictures, one page that gathers them, and a description for MLflow."""
+"""Report of one run: tables, pictures, a page with all of them, and a description for MLflow."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ import numpy as np
 from prenda.report import figures, tables
 from prenda.report.figures import Images, save
 from prenda.report.page import Section, Table, write_page
-from prenda.scoring.calibration import calibration_metrics, reliability
+from prenda.scoring.calibration import reliability
+from prenda.scoring.metrics import HEADLINE, METRIC_BY_NAME, METRICS, SUMMARY, Needs, measure, needing
 from prenda.scoring.scores import Row, Scores, confused_pairs, overfitting
 
 CLASS_METRICS = {"f1": "f1-score", "precision": "precision", "recall": "recall"}  # our names, the tables' columns
@@ -20,16 +21,16 @@ MISTAKES = 24  # shown
 
 
 @dataclass(frozen=True)
-class Finished:
-    """What a report is made of.
+class RunResults:
+    """Results of a run, from which its report is written.
 
     Attributes:
-        name: The run's.
-        settings: Its flattened configuration.
-        scores: Of the chosen checkpoint on `val`, `test` and, for a full report, `train`.
-        temperature: Fitted on validation.
+        name: Name of the run.
+        settings: Flattened configuration of the run.
+        scores: Scores of the chosen checkpoint on `val`, `test` and, for a full report, `train`.
+        temperature: Temperature fitted on validation.
         test_images: (N, C, H, W), uint8, in the order of the test scores.
-        first_layer: Weights (N, C, h, w) of the first layer, where it has such.
+        first_layer: Weights (N, C, h, w) of the first layer; None if it has none of this kind.
     """
 
     name: str
@@ -42,37 +43,36 @@ class Finished:
     first_layer: np.ndarray[Any, np.dtype[np.float32]] | None
 
     def calibrated(self, split: str) -> dict[str, float]:
-        """Loss, Brier score and calibration error at the fitted temperature."""
-        scores = self.scores[split]
-        return calibration_metrics(scores.logits, scores.labels, self.temperature)
+        """Return the metrics of probabilities at the fitted temperature."""
+        return measure(self.scores[split].at_temperature(self.temperature), needing(Needs.probabilities))
 
     def metrics(self) -> dict[str, float]:
-        """Every figure that is logged once: `test/…`, and as `best/val/…` and `best/train/…` the others."""
+        """Return all scores by logged name: `test/…`, and `best/val/…` and `best/train/…` for the others."""
         flat: dict[str, float] = {"temperature": self.temperature}
         for split, scores in self.scores.items():
             prefix = split if split == "test" else f"best/{split}"
             flat |= {f"{prefix}/{name}": value for name, value in scores.metrics.items()}
             flat |= {f"{prefix}/calibrated/{name}": value for name, value in self.calibrated(split).items()}
             for row in scores.classes[: len(self.class_names)]:
-                shown = str(row["class"]).replace("/", "-")  # MLflow's UI makes a folder at each slash
-                flat |= {f"{prefix}/{name}/{shown}": float(row[column]) for name, column in CLASS_METRICS.items()}
+                class_name = str(row["class"]).replace("/", "-")  # MLflow's UI makes a folder at each slash
+                flat |= {f"{prefix}/{name}/{class_name}": float(row[column]) for name, column in CLASS_METRICS.items()}
         return flat
 
 
-def write_tables(folder: Path, run: Finished) -> None:
-    """Scores per class, confusion matrices and predictions: what later comparisons read."""
+def write_tables(folder: Path, run: RunResults) -> None:
+    """Write scores by class, confusion matrices and predictions, which later comparisons read."""
     for split, scores in run.scores.items():
         tables.write_rows(scores.classes, folder / "classes" / split)
         tables.write_confusion(scores.confusion, run.class_names, folder / "confusion" / f"{split}.json")
         if split != "train":
-            kept = folder / "predictions" / f"{split}.npz"
-            tables.write_predictions(scores.probabilities, scores.labels, run.class_names, kept)
+            path = folder / "predictions" / f"{split}.npz"
+            tables.write_predictions(scores.probabilities, scores.labels, run.class_names, path)
 
 
-def write_confusions(folder: Path, run: Finished, *, percent: bool) -> None:
-    """Confusion matrices as pictures of counts and, if asked, of percentages."""
+def write_confusions(folder: Path, run: RunResults, *, percent: bool) -> None:
+    """Draw confusion matrices of counts and, if asked, of percentages."""
     for split, scores in run.scores.items():
-        title = f"{run.name}, {split}: accuracy {scores.metrics['accuracy']:.4f}"
+        title = f"{run.name}, {split}: accuracy {METRIC_BY_NAME['accuracy'].text(scores.metrics['accuracy'])}"
         figure = figures.confusion_figure(scores.confusion, run.class_names, title)
         save(figure, folder / "confusion" / f"{split}.png")
         if percent:
@@ -80,8 +80,8 @@ def write_confusions(folder: Path, run: Finished, *, percent: bool) -> None:
             save(figure, folder / "confusion" / f"{split}_percent.png")
 
 
-def write_full(folder: Path, run: Finished) -> None:
-    """The pictures of a full report, and `report.html` with all of them. `metrics/metrics.csv` must be there."""
+def write_full(folder: Path, run: RunResults) -> None:
+    """Write the pictures of a full report and `report.html`; `metrics/metrics.csv` must exist."""
     write_confusions(folder, run, percent=True)
     history = tables.read_history(folder / "metrics" / "metrics.csv")
     save(figures.curves_figure(history, run.best_epoch, run.name), folder / "training" / "curves.png")
@@ -94,47 +94,44 @@ def write_full(folder: Path, run: Finished) -> None:
     write_page(folder / "report.html", run.name, headline(run), _sections(folder, run))
 
 
-def headline(run: Finished) -> str:
-    """A run in one sentence."""
-    test = run.scores["test"].metrics
+def headline(run: RunResults) -> str:
+    """Return the result of a run in one sentence."""
+    test, chosen_by = run.scores["test"].metrics, METRIC_BY_NAME["accuracy"]
+    others = ", ".join(f"{m.title} {m.text(test[m.name])}" for m in HEADLINE if m is not chosen_by)
     return (
-        f"Accuracy {test['accuracy']:.2%} on the {len(run.scores['test'].labels):,} test images "
-        f"(macro F1 {test['f1']:.4f}, loss {test['loss']:.4f}), from epoch {run.best_epoch}, chosen by validation "
-        f"accuracy {run.scores['val'].metrics['accuracy']:.2%}."
+        f"Accuracy {chosen_by.text(test['accuracy'])} on the {len(run.scores['test'].labels):,} test images "
+        f"({others}), from epoch {run.best_epoch}, chosen by validation "
+        f"accuracy {chosen_by.text(run.scores['val'].metrics['accuracy'])}."
     )
 
 
-def describe(run: Finished, command: str) -> str:
-    """A run in Markdown, as MLflow shows it."""
-    names = ("accuracy", "top2_accuracy", "f1", "loss", "ece")
-    lines = [headline(run), "", f"| | {' | '.join(names)} |", "|---" * (len(names) + 1) + "|"]
-    for split, scores in run.scores.items():
-        lines.append(f"| {split} | {' | '.join(f'{scores.metrics[name]:.4f}' for name in names)} |")
+def describe(run: RunResults, command: str) -> str:
+    """Return a run in Markdown, as MLflow shows it."""
+    table = tables.score_table(SUMMARY, _by_split(run))
+    lines = [headline(run), "", tables.markdown_table(table.columns, table.rows)]
     if "train" in run.scores:
         lines += ["", overfitting(run.scores["train"], run.scores["test"])]
-    lines += [
-        "",
-        f"At temperature {run.temperature:.2f}, ECE on the test images is {run.calibrated('test')['ece']:.4f}.",
-    ]
+    error = METRIC_BY_NAME["ece"].text(run.calibrated("test")["ece"])
+    lines += ["", f"At temperature {run.temperature:.2f}, ECE on the test images is {error}."]
     pairs = confused_pairs(run.scores["test"].confusion, run.class_names, most=3)
     confused = "; ".join(f"{pair['true']} as {pair['predicted']} ({pair['images']})" for pair in pairs)
     lines += ["", f"Most confused: {confused or 'nothing'}.", "", f"`{command}`"]
     return "\n".join(lines)
 
 
-def _write_calibration(folder: Path, run: Finished) -> None:
+def _write_calibration(folder: Path, run: RunResults) -> None:
     content: dict[str, Any] = {"temperature": run.temperature, "fitted_on": "val"}
     for split, scores in run.scores.items():
         after = run.calibrated(split)
         content[split] = {"before": {name: scores.metrics[name] for name in after}, "after": after}
     tables.write_json(content, folder / "calibration.json")
     test = run.scores["test"]
-    trained, scaled = (reliability(test.logits / t, test.labels) for t in (1.0, run.temperature))
+    trained, scaled = (reliability(test.at_temperature(t)) for t in (1.0, run.temperature))
     title = f"{run.name}, test"
     save(figures.reliability_figure(trained, scaled, run.temperature, title), folder / "reliability.png")
 
 
-def _write_mistakes(folder: Path, run: Finished) -> None:
+def _write_mistakes(folder: Path, run: RunResults) -> None:
     test = run.scores["test"]
     pairs = confused_pairs(test.confusion, run.class_names)
     tables.write_rows(pairs, folder / "pairs")
@@ -142,13 +139,13 @@ def _write_mistakes(folder: Path, run: Finished) -> None:
     worst = worst_mistakes(test, run.class_names, MISTAKES)
     tables.write_rows(worst, folder / "worst")
     captions = [f"{row['true']}\nas {row['predicted']}, {float(row['confidence']):.1%}" for row in worst]
-    shown = run.test_images[[int(row["image"]) for row in worst]]
-    title = "Worst mistakes, test images: true class, what was predicted, how surely"
-    save(figures.gallery_figure(shown, captions, title), folder / "worst.png")
+    images = run.test_images[[int(row["image"]) for row in worst]]
+    title = "Worst mistakes, test images: true class, predicted class, confidence"
+    save(figures.gallery_figure(images, captions, title), folder / "worst.png")
 
 
 def worst_mistakes(scores: Scores, class_names: Sequence[str], most: int) -> list[Row]:
-    """The wrong predictions that were surest: number of the image, true and predicted class, confidence."""
+    """Return the most confident wrong predictions: number of the image, true and predicted class, confidence."""
     confidence = scores.probabilities.max(1)
     wrong = np.flatnonzero(scores.predicted != scores.labels)
     worst = wrong[np.argsort(-confidence[wrong], kind="stable")[:most]]
@@ -163,10 +160,10 @@ def worst_mistakes(scores: Scores, class_names: Sequence[str], most: int) -> lis
     ]
 
 
-def _sections(folder: Path, run: Finished) -> list[Section]:
+def _sections(folder: Path, run: RunResults) -> list[Section]:
     train, test = run.scores["train"], run.scores["test"]
     sections = [
-        Section("Scores", overfitting(train, test), [_score_table(run)]),
+        Section("Scores", overfitting(train, test), [tables.score_table(METRICS, _by_split(run))]),
         Section(
             "Classes",
             "Test images.",
@@ -180,20 +177,20 @@ def _sections(folder: Path, run: Finished) -> list[Section]:
         ),
         Section(
             "Confidence",
-            "Test images, as trained and with the logits divided by the temperature that fits validation best.",
+            "Test images, as trained and with the logits divided by the temperature fitted on validation.",
             [_calibration_table(run)],
             [folder / "calibration" / "reliability.png"],
         ),
         Section(
             "Training",
-            "The training curve is what training saw: augmented images, dropout on. Validation as it is.",
+            "Training scores: augmented images, dropout on. Validation scores: plain images, dropout off.",
             pictures=[folder / "training" / "curves.png"],
         ),
     ]
     if run.first_layer is not None:
-        text = "What each filter or unit looks for: light where it is orange, dark where it is purple."
+        text = "Weights of each filter or unit: positive (light) is orange, negative (dark) is purple."
         if run.first_layer.shape[1] == 3:
-            text = "What each filter or unit looks for, over the three colours."
+            text = "Weights of each filter or unit over the three colours."
         sections.append(Section("First layer", text, pictures=[folder / "network" / "first_layer.png"]))
     for split in ("val", "train"):
         name = {"val": "Validation", "train": "Training images"}[split]
@@ -203,22 +200,19 @@ def _sections(folder: Path, run: Finished) -> list[Section]:
     return [*sections, Section("Settings", tables=[Table(("setting", "value"), rows)])]
 
 
-def _score_table(run: Finished) -> Table:
-    names = list(run.scores["test"].metrics)
-    splits = [split for split in ("train", "val", "test") if split in run.scores]
-    rows = [(name, *(f"{run.scores[split].metrics[name]:.4f}" for split in splits)) for name in names]
-    return Table(("", *splits), rows)
+def _by_split(run: RunResults) -> dict[str, dict[str, float]]:
+    return {split: scores.metrics for split, scores in run.scores.items()}
 
 
 def class_table(rows: Sequence[Row]) -> Table:
-    """The table of `class_scores`, as it is shown."""
+    """Return the formatted table of `class_scores`."""
     columns = list(rows[0])
     return Table(
         columns, [[str(row["class"]), *(f"{row[c]:.4f}" for c in columns[1:-1]), str(row["support"])] for row in rows]
     )
 
 
-def _calibration_table(run: Finished) -> Table:
+def _calibration_table(run: RunResults) -> Table:
     before, after = run.scores["test"].metrics, run.calibrated("test")
-    rows = [(name, f"{before[name]:.4f}", f"{value:.4f}") for name, value in after.items()]
+    rows = [(name, *(METRIC_BY_NAME[name].text(values[name]) for values in (before, after))) for name in after]
     return Table(("", "as trained", f"at temperature {run.temperature:.2f}"), rows)

@@ -1,6 +1,6 @@
-"""Pictures of a sweep: its history, what mattered, the curves of its trials, and its Pareto front.
+"""Pictures of a sweep: its history, parameter importance, curves of its trials, and its Pareto front.
 
-States differ in their markers, not in colour alone. Every picture is made for a width of 800 pixels.
+States differ in their markers, not in colour alone. Every picture is 800 pixels wide.
 """
 
 from __future__ import annotations
@@ -31,20 +31,20 @@ STYLES: Mapping[str, Mapping[str, Any]] = {
 
 
 def plain(text: str) -> str:
-    """Text in which a dollar sign starts no formula."""
+    """Escape dollar signs, which start formulas in matplotlib."""
     return text.replace("$", r"\$")
 
 
 def better(swept: Swept, objective: int = 0) -> str:
-    """An objective's name for an axis, with the direction of good."""
+    """Return the label of an objective's axis, with the better direction."""
     word = "higher" if swept.directions[objective] == "maximize" else "lower"
     return f"{plain(shortened(swept.objectives[objective], 40))} ({word} is better)"
 
 
 def history_figure(swept: Swept) -> Figure:
-    """The score of each trial in the order of their start, and the best so far; a panel for each objective.
+    """Draw the score of each trial in the order of start, and the best so far; a panel for each objective.
 
-    A strip on the bad side of the axis holds the trials that diverged too far to be shown, and those without a score.
+    A strip on the bad side of the axis holds the trials that diverged off the scale, and those without a score.
     """
     count = len(swept.objectives)
     figure = Figure(figsize=(8, 1.5 + 3.2 * count), layout="constrained")
@@ -56,13 +56,13 @@ def history_figure(swept: Swept) -> Figure:
     handles = [_state_handle(state, len(swept.of_state(state))) for state in STATES if swept.of_state(state)]
     if any(best_so_far(swept, objective) for objective in range(count)):
         handles.append(Line2D([], [], color="black", linewidth=1.5, label="best so far"))
-    figure.suptitle("Every trial in turn")
+    figure.suptitle("Score of every trial")
     figure.legend(handles=handles, loc="outside lower center", ncols=3, fontsize=10)
     return figure
 
 
 def importance_figure(importance: Mapping[str, float]) -> Figure:
-    """A bar for each parameter, the most important first."""
+    """Draw a bar for each parameter, the most important first."""
     ordered = sorted(importance.items(), key=lambda item: -np.nan_to_num(item[1]))
     rows = ordered[:MOST_BARS]
     figure = Figure(figsize=(8, 1.4 + 0.4 * len(rows)), layout="constrained")
@@ -75,13 +75,13 @@ def importance_figure(importance: Mapping[str, float]) -> Figure:
     axes.set_xlim(0, 1.15 * max(shares, default=1.0) or 1.0)
     axes.xaxis.set_major_formatter(lambda share, _: f"{share:.0%}")
     left_out = f", the first {len(rows)} of {len(ordered)}" if len(rows) < len(ordered) else ""
-    figure.suptitle(f"What the score depended on{left_out}")
-    axes.set_xlabel("Part of the score's variation")
+    figure.suptitle(f"Importance of parameters{left_out}")
+    axes.set_xlabel("Share of the score's variation")
     return figure
 
 
 def curves_figure(swept: Swept) -> Figure:
-    """The first objective over the epochs, a line for each trial; a cross where one was pruned, the best thick."""
+    """Draw the first objective over the epochs, a line for each trial; a cross marks pruning, thick lines the best."""
     figure = Figure(figsize=(8, 5), layout="constrained")
     axes = figure.add_subplot()
     trials = [trial for trial in swept.trials if trial.curve and trial.state != "skipped"]
@@ -106,7 +106,7 @@ def curves_figure(swept: Swept) -> Figure:
 
 
 def pareto_figure(swept: Swept) -> Figure:
-    """The second objective to the right, the first upwards; the front joined and numbered."""
+    """Draw the first objective over the second, with the Pareto front joined and numbered."""
     figure = Figure(figsize=(8, 5.5), layout="constrained")
     axes = figure.add_subplot()
     points = [(t, t.reached(1), t.reached(0)) for t in swept.of_state("finished") if len(t.values) > 1]
@@ -132,7 +132,7 @@ def pareto_figure(swept: Swept) -> Figure:
         axes.set(**{f"{axis}scale": "log" if span.log else "linear", f"{axis}lim": limits, f"{axis}label": label})
         if span.log:
             _label_log(axes.xaxis if axis == "x" else axes.yaxis, span)
-    figure.suptitle("No trial beats those on the front in both objectives; the numbers are theirs")
+    figure.suptitle("Pareto front (numbered): no trial is better in both objectives")
     figure.legend(loc="outside lower center", ncols=3, fontsize=10)
     return figure
 
@@ -178,7 +178,7 @@ def _draw_history(axes: Axes, swept: Swept, objective: int) -> None:
 
 
 def _draw_front(axes: Axes, front: Sequence[tuple[SweptTrial, float, float]], swept: Swept) -> None:
-    """The numbers stand on the side where no trial is."""
+    """Draw the front, with the numbers on the side without trials."""
     axes.plot(*_xy(front), marker="D", color=ORANGE, linewidth=2, zorder=3, label=f"Pareto front ({len(front)})")
     aside, above = (8 if swept.directions[o] == "maximize" else -8 for o in (1, 0))
     for trial, x, y in front if len(front) <= MOST_LABELLED else []:
@@ -192,7 +192,7 @@ def _clamped(point: tuple[SweptTrial, float, float], scales: Sequence[Scale]) ->
 
 
 def _label_log(axis: Axis, limits: Scale) -> None:
-    """Plain numbers, at the decades and, if there are few of those, between them."""
+    """Label a logarithmic axis with plain numbers at the decades and, if there are few, between them."""
     subs = (1.0,) if limits.high / limits.low > 1e3 else (1.0, 2.0, 5.0)
     axis.set_major_locator(LogLocator(subs=subs))
     axis.set_major_formatter(lambda value, _: f"{value:,.0f}" if value >= 1 else f"{value:g}")
@@ -200,14 +200,14 @@ def _label_log(axis: Axis, limits: Scale) -> None:
 
 
 def _count_along(axes: Axes, numbers: Sequence[int]) -> None:
-    """Whole numbers to the right, also where there is only one."""
+    """Set the horizontal axis to whole numbers, even for a single number."""
     room = max(0.5, 0.03 * (max(numbers) - min(numbers)))
     axes.set_xlim(min(numbers) - room, max(numbers) + room)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
 
 
 def _size(trials: Sequence[SweptTrial]) -> float:
-    """Of markers, in points: many trials have smaller ones."""
+    """Return the size of markers in points, smaller for many trials."""
     return 6 if len(trials) <= 100 else 3.5
 
 
@@ -216,7 +216,7 @@ def _state_handle(state: str, count: int) -> Line2D:
 
 
 def _draw_curves(axes: Axes, trials: Sequence[SweptTrial], state: str, limits: Scale, alpha: float) -> Line2D:
-    """Thin lines, with the state's marker at their end unless they finished; returns the legend's entry."""
+    """Draw thin lines, with the state's marker at the end of unfinished ones, and return the legend entry."""
     style = STYLES[state]
     lines = LineCollection(
         [_points(trial) for trial in trials], colors=style["color"], linewidths=1, alpha=alpha, label=state
@@ -236,12 +236,12 @@ def _draw_best_curves(axes: Axes, trials: Sequence[SweptTrial]) -> list[Line2D]:
         axes.plot([x for x, _ in points], [y for _, y in points], label="best", zorder=4, **style)
     if not trials:
         return []
-    told = f"best: trial {trials[0].number}" if len(trials) == 1 else f"on the Pareto front ({len(trials)})"
-    return [Line2D([], [], label=told, **style)]
+    label = f"best: trial {trials[0].number}" if len(trials) == 1 else f"on the Pareto front ({len(trials)})"
+    return [Line2D([], [], label=label, **style)]
 
 
 def _points(trial: SweptTrial) -> list[tuple[int, float]]:
-    """Where a value is no number, the line has a gap."""
+    """Return the points of a trial's curve; the line has a gap at NaN or infinity."""
     return [(epoch, finite(value)) for epoch, value in sorted(trial.curve.items())]
 
 

@@ -1,4 +1,4 @@
-"""A sweep in parallel coordinates: an axis for each parameter, the objectives last, a line for each trial."""
+"""Parallel coordinates of a sweep: an axis for each parameter, the objectives last, a line for each trial."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, MaxNLocator
 
 from prenda.report.sweep.figures import better, plain
-from prenda.report.sweep.trials import Scale, Swept, SweptTrial, is_number, scale, shortened, shown, spans_much
+from prenda.report.sweep.trials import Scale, Swept, SweptTrial, format_value, is_number, scale, shortened, spans_much
 
 MOST_PARAMETERS = 12  # axes; more leave no room for their labels
 MOST_TICKS = 24  # on an axis
-ABSENT = -0.12  # where a trial passes that lacks a parameter
-CHARACTER = 6.3  # pixels of one at 9 points
-WIDTH = 640  # pixels between the first and the last axis, about
+ABSENT = -0.12  # height of a trial that lacks a parameter
+CHARACTER = 6.3  # pixels of one character at 9 points
+WIDTH = 640  # approximate pixels between the first and the last axis
 
 
 @dataclass(frozen=True)
 class Coordinate:
-    """One of the axes.
+    """One axis of the picture.
 
     Attributes:
-        places: Of each trial that has the parameter, by its number: 0 at the bottom, 1 at the top.
-        ticks: Places and their labels.
+        places: Height of each trial that has the parameter, by trial number: 0 at the bottom, 1 at the top.
+        ticks: Heights and their labels.
     """
 
     name: str
@@ -41,9 +41,9 @@ class Coordinate:
 
 
 def parallel_figure(swept: Swept) -> Figure:
-    """Finished trials coloured by the first objective, the best thick; what did not finish is grey.
+    """Draw finished trials coloured by the first objective, the best thick, and unfinished trials grey.
 
-    At most `MOST_PARAMETERS` parameters are drawn, those of the most importance, and the title says so.
+    At most `MOST_PARAMETERS` parameters are drawn, the most important ones, and the title says so.
     """
     names = drawn_parameters(swept)
     trials = [trial for trial in swept.ranked() if trial.state != "skipped"]
@@ -68,19 +68,19 @@ def parallel_figure(swept: Swept) -> Figure:
 
 
 def drawn_parameters(swept: Swept) -> list[str]:
-    """Those with an axis, in the order of appearance; of too many the most important, and those that change."""
+    """Return the parameters with an axis, in order of appearance; of too many, the most important that change."""
     names, changing = swept.parameters(), set(swept.changing())
     ordered = sorted(names, key=lambda name: (-np.nan_to_num(swept.importance.get(name, 0.0)), name not in changing))
-    kept = set(ordered[:MOST_PARAMETERS])
-    return [name for name in names if name in kept]
+    drawn = set(ordered[:MOST_PARAMETERS])
+    return [name for name in names if name in drawn]
 
 
 def coordinate(name: str, values: Mapping[int, Any]) -> Coordinate:
-    """An axis of numbers, logarithmic if they span much; of anything else, the values in order.
+    """Return an axis: of numbers, logarithmic if they span much; of other values, the values in order.
 
     Args:
-        name: The parameter's.
-        values: By the trial's number.
+        name: Name of the parameter.
+        values: Values by trial number.
     """
     if all(map(is_number, values.values())):
         numbers = {trial: float(value) for trial, value in values.items()}
@@ -88,21 +88,23 @@ def coordinate(name: str, values: Mapping[int, Any]) -> Coordinate:
         span = Scale(low, high, spans_much(numbers.values()))
         places = {trial: span.place(value) for trial, value in numbers.items()}
         return Coordinate(name, places, _number_ticks(span, sorted(set(numbers.values()))))
-    texts = sorted(kinds := {shown(value): value for value in values.values()}, key=lambda text: _order(kinds[text]))
+    texts = sorted(
+        kinds := {format_value(value): value for value in values.values()}, key=lambda text: _order(kinds[text])
+    )
     last = max(len(texts) - 1, 1)
     place = {text: index / last if len(texts) > 1 else 0.5 for index, text in enumerate(texts)}
     every = -(-len(texts) // MOST_TICKS)
     ticks = [(place[text], text) for text in texts[::every]]
-    return Coordinate(name, {trial: place[shown(value)] for trial, value in values.items()}, ticks)
+    return Coordinate(name, {trial: place[format_value(value)] for trial, value in values.items()}, ticks)
 
 
 def _order(value: Any) -> tuple[bool, float, str]:
-    """Numbers by their size, then everything else by its text."""
-    return not is_number(value), float(value) if is_number(value) else 0.0, shown(value)
+    """Return a sort key: numbers by size, then everything else by its text."""
+    return not is_number(value), float(value) if is_number(value) else 0.0, format_value(value)
 
 
 def _number_ticks(span: Scale, values: Sequence[float]) -> list[tuple[float, str]]:
-    """Both ends, and between them the values, if they are few, or round numbers, where there is room."""
+    """Return ticks at both ends and, between them, at the values if they are few, or at round numbers."""
     inner: Sequence[float] = values
     if len(values) > 6:
         locator = LogLocator() if span.log else MaxNLocator(5)
@@ -122,7 +124,7 @@ def _number(value: float) -> str:
 
 
 def _limits(swept: Swept, objective: int) -> Scale:
-    """Of the finished trials, or of all where none finished."""
+    """Return the scale of the finished trials, or of all trials if none finished."""
     trials = [trial for trial in swept.trials if _scored(trial)] or swept.trials
     return scale([trial.reached(objective) for trial in trials], swept.directions[objective])
 
@@ -130,8 +132,8 @@ def _limits(swept: Swept, objective: int) -> Scale:
 def _score_coordinate(swept: Swept, objective: int, trials: Sequence[SweptTrial], span: Scale) -> Coordinate:
     scores = {trial.number: trial.reached(objective) for trial in trials}
     places = {n: span.place(span.clamped(value)) for n, value in scores.items() if not np.isnan(value)}
-    kept = sorted({value for value in scores.values() if span.holds(value)})
-    ticks = _number_ticks(span, kept)
+    values = sorted({value for value in scores.values() if span.holds(value)})
+    ticks = _number_ticks(span, values)
     if span.cut and swept.directions[objective] == "maximize":
         ticks[0] = (ticks[0][0], f"≤ {ticks[0][1]}")
     elif span.cut:
@@ -140,7 +142,7 @@ def _score_coordinate(swept: Swept, objective: int, trials: Sequence[SweptTrial]
 
 
 def _colours(swept: Swept, span: Scale) -> ScalarMappable:
-    """Good scores are dark: the light end of the map is hard to see on white."""
+    """Return a colour map with dark good scores: the light end is hard to see on white."""
     low, high = (span.low, span.high) if span.high > span.low else (span.at(0), span.at(1))
     norm = LogNorm(low, high) if span.log else Normalize(low, high)
     return ScalarMappable(norm, "viridis_r" if swept.directions[0] == "maximize" else "viridis")
@@ -149,7 +151,7 @@ def _colours(swept: Swept, span: Scale) -> ScalarMappable:
 def _draw_trials(
     axes: Axes, swept: Swept, trials: Sequence[SweptTrial], coordinates: Sequence[Coordinate], colours: ScalarMappable
 ) -> None:
-    """The worst first, so that the best lie on top."""
+    """Draw the worst trials first, so that the best lie on top."""
     behind = list(reversed(trials))
     finished = [trial for trial in behind if _scored(trial) and trial.number not in swept.best]
     best = [trial for trial in behind if trial.number in swept.best]
@@ -177,7 +179,7 @@ def _lines(trials: Sequence[SweptTrial], coordinates: Sequence[Coordinate]) -> l
 
 
 def _draw_coordinates(axes: Axes, coordinates: Sequence[Coordinate]) -> None:
-    """The axes with their names above, and their ticks to the right on a light ground that keeps them readable."""
+    """Draw the axes with their names above, and tick labels to the right on a light background."""
     ground = {"facecolor": "white", "alpha": 0.75, "edgecolor": "none", "pad": 0.8}
     style: dict[str, Any] = {"fontsize": 9, "bbox": ground, "zorder": 4}
     room = _room(coordinates)
@@ -185,8 +187,8 @@ def _draw_coordinates(axes: Axes, coordinates: Sequence[Coordinate]) -> None:
         axes.plot([x, x], [0, 1], color="black", linewidth=1, zorder=3)
         for place, text in one.ticks:
             axes.plot([x], [place], marker="_", color="black", markersize=7, zorder=3)
-            told = plain(_wrapped(text, room, len(one.ticks)))
-            axes.annotate(told, (x, place), (5, 0), textcoords="offset points", va="center", **style)
+            label = plain(_wrapped(text, room, len(one.ticks)))
+            axes.annotate(label, (x, place), (5, 0), textcoords="offset points", va="center", **style)
         if _has_absent(one, coordinates):
             axes.plot([x, x], [0, ABSENT], color="black", linewidth=1, linestyle=":", zorder=3)
             axes.text(x, ABSENT - 0.01, "–", fontsize=13, fontweight="bold", ha="center", va="top")
@@ -198,7 +200,7 @@ def _draw_coordinates(axes: Axes, coordinates: Sequence[Coordinate]) -> None:
 
 
 def _name_coordinates(axes: Axes, coordinates: Sequence[Coordinate]) -> None:
-    """Many names are turned, so that they do not run into each other."""
+    """Name the axes; many names are rotated, so that they do not overlap."""
     flat = len(coordinates) <= 6
     room = int(0.85 * _room(coordinates))  # they are set larger than ticks
     names = [_heading(one.name, room) if flat else shortened(one.name, 26) for one in coordinates]
@@ -211,7 +213,7 @@ def _name_coordinates(axes: Axes, coordinates: Sequence[Coordinate]) -> None:
 
 
 def _room(coordinates: Sequence[Coordinate]) -> int:
-    """Characters between two axes."""
+    """Return the number of characters that fit between two axes."""
     return max(6, int(WIDTH / len(coordinates) / CHARACTER))
 
 
@@ -220,7 +222,7 @@ def _has_absent(one: Coordinate, coordinates: Sequence[Coordinate]) -> bool:
 
 
 def _heading(name: str, room: int) -> str:
-    """A dotted name on two lines, broken at its last dot if it is long."""
+    """Break a long dotted name into two lines at its last dot."""
     first, dot, last = name.rpartition(".")
     if len(name) <= room or not dot:
         return shortened(name, room)
@@ -228,7 +230,7 @@ def _heading(name: str, room: int) -> str:
 
 
 def _wrapped(text: str, room: int, ticks: int) -> str:
-    """A label on as many lines as the axis has room for, at most three."""
+    """Wrap a label to as many lines as fit on the axis, at most three."""
     lines = max(1, min(3, MOST_TICKS // max(ticks, 1)))
     whole = textwrap.wrap(shortened(text, lines * room), room, break_on_hyphens=False) or [""]
     return "\n".join(whole if len(whole) <= lines else [*whole[: lines - 1], shortened(whole[lines - 1] + "…", room)])
@@ -236,8 +238,8 @@ def _wrapped(text: str, room: int, ticks: int) -> str:
 
 def _handles(swept: Swept, coordinates: Sequence[Coordinate], trials: Sequence[SweptTrial]) -> list[Line2D]:
     best = [trial for trial in trials if trial.number in swept.best]
-    told = f"best: trial {best[0].number}" if len(best) == 1 else f"on the Pareto front ({len(best)})"
-    handles = [Line2D([], [], color="black", linewidth=3.5, label=told)] if best else []
+    label = f"best: trial {best[0].number}" if len(best) == 1 else f"on the Pareto front ({len(best)})"
+    handles = [Line2D([], [], color="black", linewidth=3.5, label=label)] if best else []
     if any(not _scored(trial) for trial in trials):
         handles.append(Line2D([], [], color="grey", linewidth=0.8, label="pruned or without a score"))
     if any(_has_absent(one, coordinates) for one in coordinates):

@@ -1,9 +1,8 @@
-"""What a sweep shows at its end: tables, pictures, one page that gathers them, and a description for MLflow."""
+"""Report of a sweep: tables, pictures, a page with all of them, and a description for MLflow."""
 
 from __future__ import annotations
 
 import csv
-import html
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,7 +15,7 @@ from prenda.report.figures import save
 from prenda.report.page import Section, Table, write_page
 from prenda.report.sweep.figures import curves_figure, history_figure, importance_figure, pareto_figure
 from prenda.report.sweep.parallel import parallel_figure
-from prenda.report.sweep.trials import STATES, Swept, SweptTrial, score_text, shortened, shown
+from prenda.report.sweep.trials import STATES, Swept, SweptTrial, format_value, score_text, shortened
 
 __all__ = ["Swept", "SweptTrial", "markdown", "summary", "write_sweep"]
 
@@ -28,10 +27,10 @@ ENDED["skipped"] = ("was skipped", "were skipped")
 
 
 def write_sweep(folder: Path, swept: Swept) -> None:
-    """Writes `trials.csv` and `.json`, the pictures, and `sweep.html` with all of it.
+    """Write `trials.csv` and `.json`, the pictures, and `sweep.html` with all of them.
 
-    A picture that would be empty is not written: `parallel.png` without a score, `curves.png` without an epoch,
-    `importance.png` where it cannot be told, `pareto.png` unless there are two objectives.
+    No empty picture is written: `parallel.png` needs a score, `curves.png` an epoch, `importance.png` a known
+    importance, and `pareto.png` two objectives.
     """
     rows = [_row(trial, swept) for trial in swept.trials]
     tables.write_json([_json_row(row) for row in rows], folder / "trials.json")
@@ -45,52 +44,54 @@ def write_sweep(folder: Path, swept: Swept) -> None:
 
 
 def summary(swept: Swept) -> str:
-    """A sweep in one sentence: how its trials ended, and the best."""
+    """Return a sweep in one sentence: the states of its trials, and the best trial."""
     counts = Counter(trial.state for trial in swept.trials)
     if not counts:
         return "No trial was run."
     ordered = sorted(counts, key=lambda state: STATES.index(state) if state in STATES else len(STATES))
     ended = [f"{counts[state]} {ENDED.get(state, (state, state))[counts[state] > 1]}" for state in ordered]
-    told = ended[0] if len(ended) == 1 else f"{', '.join(ended[:-1])} and {ended[-1]}"
-    return f"Of {len(swept.trials)} trial{'s'[: len(swept.trials) > 1]}, {told}; {_best(swept)}."
+    states = ended[0] if len(ended) == 1 else f"{', '.join(ended[:-1])} and {ended[-1]}"
+    return f"Of {len(swept.trials)} trial{'s'[: len(swept.trials) > 1]}, {states}; {_best(swept)}."
 
 
 def markdown(swept: Swept) -> str:
-    """A sweep in Markdown, as MLflow shows it: the sentence, the command, the best trials."""
+    """Return a sweep in Markdown, as MLflow shows it: the summary, the command, the best trials."""
     table = trial_table(swept, MOST_DESCRIBED)
-    lines = [f"## {_cell(swept.name)}", "", _cell(summary(swept)), "", "```", swept.command, "```", ""]
-    lines += [f"| {' | '.join(map(_cell, table.columns))} |", "|---" * len(table.columns) + "|"]
-    lines += [f"| {' | '.join(map(_cell, row))} |" for row in table.rows]
+    heading, sentence = tables.markdown_text(swept.name), tables.markdown_text(summary(swept))
+    lines = [f"## {heading}", "", sentence, "", "```", swept.command, "```", ""]
+    lines.append(tables.markdown_table(table.columns, table.rows))
     if len(swept.trials) > MOST_DESCRIBED:
         lines += ["", f"The {MOST_DESCRIBED} best of {len(swept.trials)} trials."]
     return "\n".join(lines)
 
 
 def trial_table(swept: Swept, most: int) -> Table:
-    """The best trials first, with the parameters that change; – where a trial lacks one or has no value."""
+    """Return a table of trials, the best first, with the parameters that change; – stands for a missing value."""
     names = swept.changing() or swept.parameters()
     trials = swept.ranked()[:most]
-    noted = any(trial.note for trial in trials)
-    columns = ["trial", "state", *swept.objectives, "seconds", *names, *(["note"] if noted else [])]
+    has_notes = any(trial.note for trial in trials)
+    columns = ["trial", "state", *swept.objectives, "seconds", *names, *(["note"] if has_notes else [])]
     rows = []
     for trial in trials:
         scores = [score_text(value) for value in trial.values] or ["–"] * len(swept.objectives)
         seconds = "–" if trial.seconds is None else f"{trial.seconds:,.1f}"
-        cells = [shortened(shown(trial.parameters[name]), 60) if name in trial.parameters else "–" for name in names]
-        note = [shortened(" ".join(trial.note.split()), 90)] if noted else []
+        cells = [
+            shortened(format_value(trial.parameters[name]), 60) if name in trial.parameters else "–" for name in names
+        ]
+        note = [shortened(" ".join(trial.note.split()), 90)] if has_notes else []
         rows.append([str(trial.number), trial.state, *scores, seconds, *cells, *note])
     return Table(columns, rows)
 
 
 def _best(swept: Swept) -> str:
-    """The end of the summary."""
+    """Return the end of the summary: the best trial, or the Pareto front."""
     best = [trial for trial in swept.ranked() if trial.number in swept.best]
     if not best:
         return "none has a score" if len(swept.trials) > 1 else "it has no score"
     if len(swept.objectives) > 1:
         return _front(swept, best)
     names = [name for name in swept.changing() or swept.parameters() if name in best[0].parameters]
-    chosen = ", ".join(f"{name}={shown(best[0].parameters[name])}" for name in names[:MOST_NAMED])
+    chosen = ", ".join(f"{name}={format_value(best[0].parameters[name])}" for name in names[:MOST_NAMED])
     chosen += f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
     scores = f"trial {best[0].number} is the best with {swept.objectives[0]} {score_text(best[0].reached())}"
     return f"{scores}: {chosen}" if chosen else scores
@@ -107,37 +108,36 @@ def _front(swept: Swept, best: Sequence[SweptTrial]) -> str:
 
 
 def _pictures(folder: Path, swept: Swept) -> list[Section]:
-    """Draws what there is to draw."""
+    """Draw every picture that would not be empty."""
     scored = any(not np.isnan(trial.reached()) for trial in swept.of_state("finished", "pruned"))
     drawn = []
     if swept.trials:
         text = (
-            "Each mark is a trial, at its score or, if it was pruned, at the last that it reached. The line is the "
-            "best so far: where it stays flat, more trials of the same kind are unlikely to help."
+            "Each mark is a trial at its score; a pruned trial is at its last score. The line is the best score so "
+            "far: where it stays flat, more trials of the same kind are unlikely to help."
         )
         drawn.append(("History", text, "history", history_figure(swept)))
     if swept.importance:
         text = (
-            f"How much of the variation of {swept.objectives[0]} goes with each parameter, in the range that was "
-            "searched. Where the bar is short, other values do as well."
+            f"Share of the variation of {swept.objectives[0]} that each parameter explains in the searched range. "
+            "A short bar means that other values of the parameter are as good."
         )
         drawn.append(("Importance", text, "importance", importance_figure(swept.importance)))
     if scored and swept.parameters():
         text = (
-            "Each line is a trial: it crosses every axis at its setting and ends at its score. Where the dark lines "
-            "meet is what the good trials have in common."
+            "Each line is a trial: it crosses every axis at its setting and ends at its score. Settings that the "
+            "good trials share are where the dark lines meet."
         )
         drawn.append(("Settings and scores", text, "parallel", parallel_figure(swept)))
     if any(trial.curve for trial in swept.trials):
         text = (
-            "Thin lines are trials, thick ones the best; a cross marks where one was pruned. What diverged far from "
-            "the others leaves the picture."
+            "Thin lines are trials, thick lines the best; a cross marks the epoch of pruning. Trials that diverged "
+            "far from the others leave the picture."
         )
         drawn.append(("Curves", text, "curves", curves_figure(swept)))
     if len(swept.objectives) == 2:
         text = (
-            "Each mark is a trial. Those on the line are the ones to choose from: to gain in one objective is to lose "
-            "in the other."
+            "Each mark is a trial. Choose among the trials on the line: a gain in one objective is a loss in the other."
         )
         drawn.append(("Pareto front", text, "pareto", pareto_figure(swept)))
     sections = []
@@ -149,7 +149,7 @@ def _pictures(folder: Path, swept: Swept) -> list[Section]:
 
 
 def _row(trial: SweptTrial, swept: Swept) -> dict[str, Any]:
-    """A trial as it is; what it lacks is left out."""
+    """Return a trial as a row, without the fields that it lacks."""
     return {
         "number": trial.number,
         "state": trial.state,
@@ -161,20 +161,15 @@ def _row(trial: SweptTrial, swept: Swept) -> dict[str, Any]:
 
 
 def _json_row(row: Mapping[str, Any]) -> dict[str, Any]:
-    """JSON has no infinity: what is no number is null."""
+    """Return a row for JSON: infinity and NaN become null."""
     return {k: None if isinstance(v, float) and not np.isfinite(v) else v for k, v in row.items()}
 
 
 def _write_csv(rows: Sequence[Mapping[str, Any]], swept: Swept, path: Path) -> None:
-    """What a trial lacks is empty; null is spelled out."""
+    """Write the trials; missing fields are empty, and null is spelled out."""
     columns = ["number", "state", *swept.objectives, "seconds", *swept.parameters(), "note"]
     with path.open("w", newline="", encoding="utf-8") as file:
         table = csv.DictWriter(file, columns)
         table.writeheader()
         for row in rows:
             table.writerow({name: "null" if value is None else value for name, value in row.items()})
-
-
-def _cell(text: str) -> str:
-    """Text that is neither markup nor the end of a cell."""
-    return html.escape(" ".join(text.split()), quote=False).replace("|", r"\|")

@@ -1,4 +1,4 @@
-"""What a sweep's report is made of: its trials, their order, and where an axis of their scores is cut."""
+"""Trials of a sweep for its report: their order, scales of axes, and text formats."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-STATES = ("finished", "pruned", "failed", "interrupted", "skipped")  # as they are listed
-LARGEST = 1e30  # what diverged beyond it counts as infinite: matplotlib's own arithmetic overflows near 1e308
-LOG_FACTOR = 30  # positive numbers that span more stand on a logarithmic axis
+STATES = ("finished", "pruned", "failed", "interrupted", "skipped")  # in the order of lists
+LARGEST = 1e30  # larger values count as infinite: matplotlib's own arithmetic overflows near 1e308
+LOG_FACTOR = 30  # positive numbers that span more get a logarithmic axis
 
 
 @dataclass(frozen=True)
 class SweptTrial:
-    """One trial of a sweep, as it ended.
+    """One trial of a sweep, in its final state.
 
     Attributes:
         state: "finished", "pruned", "failed", "skipped" (same settings as an earlier trial) or "interrupted".
-        parameters: What was chosen, by dotted name; a conditional one is absent where its condition does not hold.
-        values: One per objective; empty where none was reached.
-        curve: Validation score of the first objective after each epoch, as far as the trial came.
-        note: The last line of an error, say, or why it was pruned.
+        parameters: Chosen values by dotted name; a conditional parameter is absent if its condition does not hold.
+        values: One value an objective; empty if the trial reached none.
+        curve: Validation score of the first objective after each finished epoch.
+        note: Last line of an error, or the reason for pruning.
     """
 
     number: int
@@ -35,7 +35,7 @@ class SweptTrial:
     note: str = ""
 
     def reached(self, objective: int = 0) -> float:
-        """Its value or, of the first objective without one, the last of its curve; NaN where neither is a number."""
+        """Return the value; for the first objective without one, the last point of the curve; NaN without either."""
         if objective < len(self.values):
             return finite(self.values[objective])
         return finite(self.curve[max(self.curve)]) if self.curve and not objective else float("nan")
@@ -43,14 +43,14 @@ class SweptTrial:
 
 @dataclass(frozen=True)
 class Swept:
-    """A sweep, as it ended.
+    """A sweep, in its final state.
 
     Attributes:
-        command: What was typed.
-        objectives: Names, such as `val/accuracy`.
-        directions: "maximize" or "minimize", of each objective.
-        importance: Of each parameter, adding up to 1; empty where it cannot be told.
-        best: The number of the best trial or, of several objectives, those of the Pareto front.
+        command: Command line of the sweep.
+        objectives: Names of metrics, such as `val/accuracy`.
+        directions: "maximize" or "minimize" for each objective.
+        importance: Importance of each parameter, adding up to 1; empty if unknown.
+        best: Number of the best trial; for several objectives, numbers of the Pareto front.
     """
 
     name: str
@@ -62,20 +62,20 @@ class Swept:
     best: Sequence[int]
 
     def of_state(self, *states: str) -> list[SweptTrial]:
-        """Its trials that ended so."""
+        """Return the trials that ended in these states."""
         return [trial for trial in self.trials if trial.state in states]
 
     def parameters(self) -> list[str]:
-        """Every parameter that a trial has, in the order of appearance."""
+        """Return the parameters of all trials, in order of appearance."""
         return list(dict.fromkeys(name for trial in self.trials for name in trial.parameters))
 
     def changing(self) -> list[str]:
-        """The parameters that differ between trials; absent is a value too."""
+        """Return the parameters that differ between trials; absence counts as a value."""
         absent = object()
         return [n for n in self.parameters() if len({str(t.parameters.get(n, absent)) for t in self.trials}) > 1]
 
     def ranked(self) -> list[SweptTrial]:
-        """The best first, then what finished, then what came less far, each by its score."""
+        """Return the trials: the best first, then by state and score."""
         sign = -1 if self.directions[0] == "maximize" else 1
 
         def key(trial: SweptTrial) -> tuple[bool, int, bool, float, int]:
@@ -89,10 +89,10 @@ class Swept:
 
 @dataclass(frozen=True)
 class Scale:
-    """An axis from low to high, linear or logarithmic.
+    """Scale of an axis from low to high, linear or logarithmic.
 
     Attributes:
-        cut: Whether some values lie outside, on the side of the bad ones.
+        cut: Whether some bad values lie outside.
     """
 
     low: float
@@ -101,23 +101,23 @@ class Scale:
     cut: bool = False
 
     def place(self, value: float) -> float:
-        """0 at the low end, 1 at the high one; half where both are the same."""
+        """Return 0 at the low end and 1 at the high end; 0.5 if both are equal."""
         low, high, value = (self._flat(number) for number in (self.low, self.high, value))
         return (value - low) / (high - low) if high > low else 0.5
 
     def at(self, place: float) -> float:
-        """The value there; an axis whose ends are the same has some room around them."""
+        """Return the value at a place; a scale with equal ends has some room around them."""
         low, high = self._flat(self.low), self._flat(self.high)
         room = high - low if high > low else (abs(high) or 1.0) * 0.1
         value = low + (place if high > low else place - 0.5) * room
         return float(10**value) if self.log else value
 
     def holds(self, value: float) -> bool:
-        """Whether a value lies inside; NaN does not."""
+        """Return whether a value lies inside; NaN does not."""
         return self.low <= value <= self.high
 
     def clamped(self, value: float) -> float:
-        """The value, or the nearest inside."""
+        """Return the value, or the nearest value inside."""
         return min(max(value, self.low), self.high)
 
     def _flat(self, value: float) -> float:
@@ -125,20 +125,20 @@ class Scale:
 
 
 def finite(value: float) -> float:
-    """The value, or NaN where it is infinite or about to be."""
+    """Return the value, or NaN if its size is `LARGEST` or more."""
     return float(value) if abs(value) < LARGEST else float("nan")
 
 
 def is_number(value: Any) -> bool:
-    """Whether a parameter can stand on an axis of numbers."""
+    """Return whether a value can be drawn on an axis of numbers."""
     return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < LARGEST
 
 
 def scale(values: Iterable[float], direction: str) -> Scale:
-    """From the best value to the worst that is not far off.
+    """Return a scale from the best value to the worst that is no outlier.
 
-    Far off: beyond the worse quartile by more than thrice its distance from the best. One diverged trial would
-    otherwise press all others into a line.
+    An outlier is beyond the worse quartile by more than three times its distance from the best. One diverged trial
+    would otherwise flatten all others into a line.
     """
     numbers = np.array([value for value in map(finite, values) if not np.isnan(value)])
     if not len(numbers):
@@ -146,16 +146,16 @@ def scale(values: Iterable[float], direction: str) -> Scale:
     flat: NDArray[np.float64] = np.log10(numbers) if spans_much(map(float, numbers)) else numbers
     gains = flat if direction == "maximize" else -flat
     best, quartile = float(gains.max()), float(np.quantile(gains, 0.25))
-    shown = numbers[gains >= quartile - 3 * (best - quartile)]
-    low, high = float(shown.min()), float(shown.max())
-    return Scale(low, high, spans_much(map(float, shown)), len(shown) < len(numbers))
+    inliers = numbers[gains >= quartile - 3 * (best - quartile)]
+    low, high = float(inliers.min()), float(inliers.max())
+    return Scale(low, high, spans_much(map(float, inliers)), len(inliers) < len(numbers))
 
 
 def spans_much(values: Iterable[float]) -> bool:
-    """Whether positive numbers are read better on a logarithmic axis.
+    """Return whether numbers are easier to read on a logarithmic axis.
 
-    They span more than a factor of `LOG_FACTOR`, and the middle one lies nearer to the middle of that axis: even draws
-    from 0 to 0.5 span as much, but bunch at its end.
+    They must be positive and span more than a factor of `LOG_FACTOR`, with a median nearer to the middle of that axis.
+    Uniform draws from 0 to 0.5 span as much, but crowd at the end of a logarithmic axis.
     """
     numbers = sorted(values)
     low, middle, high = numbers[0], numbers[(len(numbers) - 1) // 2], numbers[-1]
@@ -166,7 +166,7 @@ def spans_much(values: Iterable[float]) -> bool:
 
 
 def best_so_far(swept: Swept, objective: int = 0) -> list[tuple[int, float]]:
-    """Number and value of each finished trial that was better than all before it, in the order of their numbers."""
+    """Return number and value of each finished trial that was better than all earlier ones, by number."""
     sign = 1 if swept.directions[objective] == "maximize" else -1
     steps: list[tuple[int, float]] = []
     for trial in sorted(swept.of_state("finished"), key=lambda trial: trial.number):
@@ -176,8 +176,8 @@ def best_so_far(swept: Swept, objective: int = 0) -> list[tuple[int, float]]:
     return steps
 
 
-def shown(value: Any) -> str:
-    """A parameter as it is typed on the command line, floats to four digits."""
+def format_value(value: Any) -> str:
+    """Format a parameter as on the command line, floats to four digits."""
     if value is None:
         return "null"
     if isinstance(value, bool):
@@ -186,7 +186,7 @@ def shown(value: Any) -> str:
 
 
 def score_text(value: float) -> str:
-    """Four digits after the point; large numbers and counts with thousands separated."""
+    """Format a score: four digits after the point; large numbers and counts with thousands separators."""
     if not np.isfinite(value):
         return str(float(value))
     if abs(value) >= 1e9:
@@ -197,6 +197,6 @@ def score_text(value: float) -> str:
 
 
 def shortened(text: str, most: int) -> str:
-    """At most so many characters, the middle left out."""
+    """Shorten text to at most `most` characters by leaving out its middle."""
     head, tail = most // 2, most - most // 2 - 1
     return text if len(text) <= most else f"{text[:head]}…{text[len(text) - tail :]}"

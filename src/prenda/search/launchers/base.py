@@ -22,7 +22,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
 from prenda.errors import ConfigError
-from prenda.search.job import Job
+from prenda.search.job import Job, Problem
 
 PATIENCE = 60  # seconds that trials have to close their records when a sweep is stopped
 
@@ -50,35 +50,35 @@ class TrialLauncher(Launcher):
         """Everything is in the configuration of each trial."""
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
-        """Raises: ValueError: Always; only `hydra/sweeper=prenda` knows how to use these launchers."""
+        """Refuse: only `hydra/sweeper=prenda` knows how to use these launchers."""
         raise ConfigError(
             "hydra/launcher local, ray and slurm need hydra/sweeper=prenda: leave hydra/sweeper as it is."
         )
 
     def open(self, folder: Path) -> None:
-        """Makes ready; files of the engine go below the sweep's folder."""
+        """Make ready; files of the engine go below the sweep's folder."""
 
     @abstractmethod
     def start(self, job: Job) -> None:
-        """Starts a trial; there is room for one."""
+        """Start a trial; there is room for one."""
 
     @abstractmethod
     def ended(self, seconds: float) -> list[Ended]:
-        """The trials that have ended since the last call; waits so long for the first."""
+        """Return the trials that have ended since the last call; waits so long for the first."""
 
     @abstractmethod
     def close(self) -> None:
-        """Ends what still runs, in order where that is possible, and lets everything go."""
+        """End the trials that still run, in order where possible, and release the engine."""
 
 
 def ready_processes() -> multiprocessing.context.ForkServerContext:
-    """Makes processes that have imported what a trial needs."""
+    """Make processes that have imported what a trial needs."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["prenda.search.trial", "mlflow.store.tracking.sqlalchemy_store"])
     return context
 
 
-def rehearsed(configs: Sequence[dict[str, Any]]) -> list[str | None]:
+def rehearsed(configs: Sequence[dict[str, Any]]) -> list[Problem | None]:
     """`trial.rehearse` in a process of its own."""
     context = ready_processes()
     here, there = context.Pipe(duplex=False)
@@ -86,7 +86,7 @@ def rehearsed(configs: Sequence[dict[str, Any]]) -> list[str | None]:
     process.start()
     there.close()
     try:
-        told: list[str | None] = here.recv()
+        told: list[Problem | None] = here.recv()
     except EOFError as error:
         process.join()
         raise RuntimeError(f"trying the settings ended early: {how_it_ended(process.exitcode)}") from error

@@ -69,7 +69,7 @@ class LocalLauncher(TrialLauncher):
 
 
 def _run_here(job: Job, cores: Sequence[int], gpu: str | None, driver: Connection) -> None:
-    """Takes its share of the machine, and goes when the driver goes, even if that is killed."""
+    """Run a trial on its share of the machine; end when the driver ends, even if that is killed."""
     threading.Thread(target=_go_with, args=(driver,), daemon=True).start()
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, cores)
@@ -89,7 +89,7 @@ def _cores() -> list[int]:
 
 
 def _gpus() -> list[str]:
-    """The GPUs that this process may use, as CUDA names them; asked of the driver, without torch."""
+    """Return the GPUs that this process may use, as CUDA names them; asked of the driver, without torch."""
     if "CUDA_VISIBLE_DEVICES" in os.environ:
         return [name for name in os.environ["CUDA_VISIBLE_DEVICES"].split(",") if name]
     try:

@@ -22,13 +22,17 @@ class RayLauncher(TrialLauncher):
         self._running: dict[Any, int] = {}
 
     def open(self, folder: Path) -> None:
-        """Raises: ValueError: If no cluster answers."""
+        """Connect to the Ray cluster.
+
+        Raises:
+            ConfigError: If no cluster answers.
+        """
         import ray
 
         given = {name: value for name, value in os.environ.items() if name.startswith(("PRENDA_", "MLFLOW_"))}
         try:
             ray.init(**{"runtime_env": {"env_vars": given}, **self._init})
-        except (ConnectionError, RuntimeError, ValueError) as error:
+        except (ConnectionError, RuntimeError, ValueError) as error:  # Ray's own, by what is wrong with its settings
             raise ConfigError(
                 f"hydra.launcher.init is {dict(self._init)!r}, where no Ray cluster can be used ({error}): start one "
                 "with `ray start --head`, or give hydra.launcher.init.address=HOST:PORT."

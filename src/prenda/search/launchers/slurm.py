@@ -28,13 +28,18 @@ class SlurmLauncher(TrialLauncher):
         self._running: dict[int, Any] = {}
 
     def open(self, folder: Path) -> None:
-        """Raises: ValueError: If this machine has no Slurm, or a parameter is none of its."""
+        """Prepare to submit jobs.
+
+        Raises:
+            ConfigError: If this machine has no Slurm, or Slurm does not know a parameter.
+        """
         import submitit
 
         try:
             subprocess.run(["sinfo", "--noheader"], capture_output=True, text=True, check=True)
             self._executor = submitit.AutoExecutor(folder / "slurm", cluster="slurm")
             self._executor.update_parameters(cpus_per_task=self.cores, **self._parameters)
+        # submitit raises RuntimeError without Slurm, and NameError or ValueError for a parameter that it does not know.
         except (OSError, subprocess.CalledProcessError, RuntimeError, ValueError, NameError) as error:
             reason = str(getattr(error, "stderr", "") or error).strip().splitlines()[0]
             raise ConfigError(
@@ -50,8 +55,8 @@ class SlurmLauncher(TrialLauncher):
         except FailedJobError as error:
             reason = str(error).strip().splitlines()[-1]
             raise ConfigError(
-                f"Slurm refuses the job ({reason}): correct hydra.launcher.slurm_partition, or whichever of its "
-                "settings this names; then the same command goes on."
+                f"Slurm refuses the job ({reason}): correct hydra.launcher.slurm_partition, or the setting "
+                "of hydra.launcher that it names; then run the same command again to resume."
             ) from error
 
     def ended(self, seconds: float) -> list[Ended]:

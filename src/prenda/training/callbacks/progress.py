@@ -15,10 +15,10 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 class TrainingProgress(ProgressBar):
     """One live line for the whole run: epoch, batch, loss, validation accuracy, time left.
 
-    Where there is no terminal to draw on, a line an epoch instead.
+    Without a terminal, it prints one line an epoch instead.
     """
 
-    INTERVAL = 0.5  # seconds between two drawings, which take milliseconds and on a GPU wait for the loss
+    INTERVAL = 0.5  # seconds between two updates, which take milliseconds and on a GPU wait for the loss
 
     def __init__(self, console: Console | None = None) -> None:
         super().__init__()
@@ -26,18 +26,18 @@ class TrainingProgress(ProgressBar):
         self._bar: Progress | None = None
         self._task = TaskID(0)
         self._enabled = True
-        self._shown = self._epoch_started = 0.0
+        self._updated_at = self._epoch_started = 0.0
         self._loss, self._validation = torch.tensor(torch.nan), "–"
 
     def disable(self) -> None:
-        """Called by Lightning on every process but the first."""
+        """Show nothing; Lightning calls this in every process but the first."""
         self._enabled = False
 
     def enable(self) -> None:
         self._enabled = True
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Opens the line."""
+        """Start the live line."""
         if not (self._enabled and self._console.is_terminal):
             return
         self._bar = Progress(
@@ -49,7 +49,7 @@ class TrainingProgress(ProgressBar):
             TimeRemainingColumn(),
             TextColumn("left"),
             console=self._console,
-            auto_refresh=False,  # a thread of its own took a fifth of a dense network's speed
+            auto_refresh=False,  # refreshing in a thread took a fifth of a dense network's speed
         )
         epochs, batches = trainer.max_epochs or 1, int(trainer.num_training_batches)
         self._task = self._bar.add_task(
@@ -71,11 +71,13 @@ class TrainingProgress(ProgressBar):
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Moves the line on, at most every INTERVAL seconds."""
+        """Update the line, at most every INTERVAL seconds."""
         now, self._loss = time.monotonic(), outputs["loss"]
-        if self._bar is None or (now - self._shown < self.INTERVAL and batch_idx + 1 < trainer.num_training_batches):
+        if self._bar is None or (
+            now - self._updated_at < self.INTERVAL and batch_idx + 1 < trainer.num_training_batches
+        ):
             return
-        self._shown = now
+        self._updated_at = now
         batches = int(trainer.num_training_batches)
         self._bar.update(
             self._task,
@@ -87,7 +89,7 @@ class TrainingProgress(ProgressBar):
         )
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Shows the validation accuracy, on the line or as a line of its own."""
+        """Show the validation accuracy, on the live line or as a line of its own."""
         self._validation = f"{trainer.callback_metrics['val/accuracy']:.4f}"
         if self._bar is not None:
             self._bar.update(self._task, validation=self._validation, refresh=True)
