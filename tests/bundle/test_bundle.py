@@ -168,7 +168,7 @@ def test_a_folder_without_a_model_is_told(tmp_path):
 def test_a_missing_or_damaged_file_is_told(folder, name):
     content = (folder / name).read_bytes()
     (folder / name).write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
-    with pytest.raises(BundleError, match=rf"{name} is damaged \(SHA-256 .*copy the bundle again from its run"):
+    with pytest.raises(BundleError, match=rf"{name} is damaged \(its SHA-256 is .*copy the bundle again from its run"):
         bundle.read(folder)
     (folder / name).unlink()
     with pytest.raises(BundleError, match=rf"{name} is missing: copy the bundle again from its run"):

@@ -100,7 +100,7 @@ def test_the_model_card_has_its_text(checkout):
     sections = dict(re.findall(r"^## (.+?)\n\n(.+?)(?=\n\n## |\Z)", card, re.MULTILINE | re.DOTALL))
     assert sections["Intended use"] == "Sorting studio pictures of accessories. Not for customers' photos."
     assert sections["Data"].startswith("Accessories: grey pictures of hats, scarves and gloves from our own studio.\n")
-    assert "- Validation: 60 images cut from training" in sections["Data"]
+    assert "- Validation: 60 images split from training" in sections["Data"]
     assert sections["Limits"].splitlines()[-1] == "- Every picture was taken from above, in the same light."
 
 

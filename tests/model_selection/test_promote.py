@@ -243,7 +243,7 @@ def test_damaged_files_are_told(store, model, promote):
     assert "predictions/test.npz of run 'damaged' is damaged (" in printed
     (output,) = store.client.get_run(run).outputs.model_outputs
     (artifacts / "models" / output.model_id / "artifacts" / bundle.NETWORK).write_bytes(b"")
-    assert "model.onnx is damaged (SHA-256" in promote(run, model)[1]
+    assert "model.onnx is damaged (its SHA-256 is" in promote(run, model)[1]
     (artifacts / "models" / output.model_id / "artifacts" / bundle.NETWORK).unlink()
     assert "model.onnx is missing: copy the bundle again" in promote(run, model)[1]
     assert store.registry.versions(model) == []

@@ -97,7 +97,7 @@ def test_what_is_known_of_garments_is_said_of_them_alone():
 @pytest.mark.parametrize("flip", [{"flip": 0.0}, {}])
 def test_it_says_if_nothing_was_mirrored(flip):
     bundle = dataclasses.replace(BUNDLE, config=BUNDLE.config | {"augment": flip})
-    assert "tested with, and training mirrored none." in card(bundle, ROWS, "a")
+    assert "tested on, and training mirrored none." in card(bundle, ROWS, "a")
 
 
 def test_what_was_not_measured_is_left_out():

@@ -112,7 +112,7 @@ def _wrong_settings(settings: Mapping[str, Any], group: str, error: Exception) -
     reason = (str(error) or type(error).__name__).splitlines()[0]
     return (
         f"{group}: {_target(settings)} cannot be made from {own_settings} ({reason}): correct its settings, or choose "
-        f"one of conf/{group.replace('.', '/')}."
+        f"one of {_folder(group)}."
     )
 
 
