@@ -175,7 +175,7 @@ def recorded(tracking: TrackingConfig, about: RunDescription, folder: Path) -> I
     """Open the record of a run, and close it with its status whatever happens in between.
 
     FINISHED, FAILED on an error (its traceback is kept as `error.txt`), KILLED on Ctrl-C or SIGTERM, PRUNED. A folder
-    that belongs to a run in MLflow goes on in that run.
+    that belongs to a run in MLflow resumes that run.
 
     Raises:
         TrackingError: If the store or server cannot be used.

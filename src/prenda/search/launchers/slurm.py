@@ -17,7 +17,7 @@ POLL = 2  # seconds between two questions to the cluster
 class SlurmLauncher(TrialLauncher):
     """Jobs of a Slurm cluster through submitit; the sweep's folder must be on a disk that all nodes see.
 
-    A job that Slurm preempts or stops at its time limit is queued again, and goes on from its last epoch.
+    A job that Slurm preempts or stops at its time limit is queued again and resumes from its last epoch.
     """
 
     def __init__(self, workers: int, cpus_per_trial: int, **parameters: Any) -> None:
@@ -73,7 +73,7 @@ class SlurmLauncher(TrialLauncher):
 
 
 class _Requeued:
-    """A call that submitit may make again in another job, where it goes on."""
+    """Call that submitit may repeat in another job, where the trial resumes."""
 
     def __call__(self, job: Job) -> None:
         run_trial(job)
