@@ -32,7 +32,7 @@ class Spans(Profiler):
     def start(self, action_name: str) -> None:
         span = record_function(_short(action_name)) if self.recording else None
         if span is not None:
-            span.__enter__()  # type: ignore[no-untyped-call]
+            span.__enter__()  # type: ignore[no-untyped-call]  # torch has not annotated it
         self._open.append(span)
 
     def stop(self, action_name: str) -> None:
