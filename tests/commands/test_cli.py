@@ -185,7 +185,7 @@ def test_what_is_wrong_with_the_machine_is_told_in_a_line_with_the_remedy(number
 
 
 def test_another_error_of_the_system_keeps_its_traceback(monkeypatch, capsys):
-    monkeypatch.setattr("prenda.report.samples.fetch", bug_of("open('/', 'w')", "report/samples.py"))
+    monkeypatch.setattr("prenda.report.samples.fetch", bug_of("__import__('os').close(-1)", "report/samples.py"))
     assert main(["data", "fetch", "generated"]) == 1
     assert "Traceback" in capsys.readouterr().err
 

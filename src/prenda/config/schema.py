@@ -234,7 +234,7 @@ def composition_schema() -> DictConfig:
     """
     schema = OmegaConf.structured(TrainConfig)
     assert isinstance(schema, DictConfig)
-    groups = [schema[each.name] for each in fields(TrainConfig) if is_dataclass(each.default_factory)]
+    groups = [schema[entry.name] for entry in fields(TrainConfig) if is_dataclass(entry.default_factory)]
     for node in (schema, *groups):
         OmegaConf.set_readonly(node, None)
     return schema
