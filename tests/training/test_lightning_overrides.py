@@ -36,7 +36,7 @@ def changed(part: str, ours: str) -> str:
 
 def body(function: object) -> str:
     """The source of a function without its documentation, decorators and annotations."""
-    node = ast.parse(inspect.cleandoc("\n" + inspect.getsource(function))).body[0]  # type: ignore[arg-type]
+    node = ast.parse(inspect.cleandoc("\n" + inspect.getsource(function))).body[0]
     assert isinstance(node, ast.FunctionDef)
     statements = node.body[1:] if ast.get_docstring(node) is not None else node.body
     return "\n".join(ast.unparse(each) for each in statements)
@@ -113,7 +113,7 @@ def test_lightning_sets_the_variable_that_makes_an_optimiser_load_nvml(monkeypat
     assert done.stdout.strip() == "1", told
     asked: list[int] = []
     monkeypatch.setattr(torch.cuda, "_is_compiled", lambda: True)
-    monkeypatch.setattr(torch.cuda, "device_count", lambda: len(asked.append(1) or ()))  # type: ignore[func-returns-value]
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: len(asked.append(1) or ()))
     monkeypatch.setenv(NVML_CHECK, "1")
     weight = nn.Parameter(torch.ones(1))
     weight.grad = torch.ones(1)
@@ -145,7 +145,7 @@ def test_a_run_saves_no_checkpoint_within_an_epoch(tmp_path, monkeypatch):
 
     def noted(self: pl.Trainer, *arguments: object, **settings: object) -> None:
         steps.append(self.global_step)
-        save(self, *arguments, **settings)  # type: ignore[arg-type]
+        save(self, *arguments, **settings)
 
     monkeypatch.setattr(pl.Trainer, "save_checkpoint", noted)
     train(configured(*DENSE, "data.limit_train=700", "trainer.epochs=2"), tmp_path)
