@@ -21,6 +21,10 @@ class DataError(UserError):
     """A data set that is not available, or whose files are invalid."""
 
 
+class PhotoError(UserError):
+    """A picture file that cannot be read or used; the text says why, without the file's name."""
+
+
 class TrackingError(UserError):
     """A tracking store, server, run or registered model that is not available."""
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from prenda.errors import DataError
+from prenda.photos.preparation import Kind
 
 if TYPE_CHECKING:  # the model card needs the texts only, without torch
     from torch import Tensor
@@ -87,11 +88,13 @@ class DataSet(ABC):
         card: Text for the model card.
         content_is_fixed: Whether the name alone determines the images, by checksums or a fixed seed. If it does not,
             the content hash becomes part of a run's fingerprint.
+        photos: How a photo becomes such an image, so that a trained model can be given photos; None if there is no way.
     """
 
     class_names: tuple[str, ...]
     card: CardText
     content_is_fixed: bool = field(default=False, kw_only=True)
+    photos: Kind | None = field(default=None, kw_only=True)
 
     # The default does nothing on purpose: a user's own files need no fetching.
     def fetch(self, data_dir: Path) -> None:  # noqa: B027

@@ -18,6 +18,7 @@ from prenda.data.augment import Augment
 from prenda.data.batches import Batch, InMemory, scoring_batches, training_batches
 from prenda.data.datasets import find
 from prenda.errors import DataError
+from prenda.photos.preparation import Preparation
 
 Split = Literal["train", "val", "test"]
 
@@ -85,6 +86,14 @@ class ImageDataModule(pl.LightningDataModule):
         """Shape (C, H, W) of the network's images; known after `setup`."""
         _, height, width = self._splits["train"].images.shape[1:]
         return self.channels, height, width
+
+    @property
+    def preparation(self) -> Preparation | None:
+        """How a photo becomes an image of this data set; None if there is no way. Known after `setup`."""
+        if self._data_set.photos is None:
+            return None
+        images = self._splits["train"].images
+        return Preparation(self._data_set.photos, size=images.shape[-1], channels=images.shape[1])
 
     def prepare_data(self) -> None:
         """Fetch and verify missing files, unless the images are in memory already."""

@@ -47,4 +47,5 @@ DATA_SET = IdxDataSet(
     ),
     system_dirs=("/usr/share/datasets/fashion-mnist",),
     debian_package="dataset-fashion-mnist",
+    photos="thumbnail",
 )

@@ -49,4 +49,5 @@ DATA_SET = Generated(
         limits=("Its test images are drawn by the same rule as its training images, so its scores say little.",),
     ),
     content_is_fixed=True,
+    photos="thumbnail",
 )
