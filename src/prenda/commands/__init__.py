@@ -8,6 +8,7 @@ Modules:
     compare: `prenda compare`: compare recorded runs.
     promote: `prenda promote`: make a run's model the champion.
     models: `prenda models`: list the versions of a registered model.
+    predict: `prenda predict`: say which garment photos show.
     data: `prenda data`: fetch a data set, or draw samples of it.
     ui: `prenda ui`: serve MLflow's UI.
     shared: Arguments and exit codes that several commands share.
