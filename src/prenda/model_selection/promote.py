@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from prenda.config.identity import run_name
 from prenda.errors import UserError
 from prenda.report.card import card
 from prenda.report.tables import UNREADABLE, read_predictions
@@ -114,18 +115,24 @@ def _complete(registry: Registry, run: str, scratch: Path) -> None:
     found = registry.scores_without_bundle(run, scratch)
     if found is None:
         return
-    from prenda.training import (
-        bundling,  # torch, which a promotion does without otherwise
-        checkpoints,
-    )
-    from prenda.training.evaluation import load_run
+    from prenda.training import bundling  # torch, which a promotion does without otherwise
+    from prenda.training.evaluation import evaluate, load_run
 
     run_id, scores = found
     if "temperature" not in scores:
         raise UserError(f"{run!r} was recorded before runs had bundles: train it again.")
     with load_run(run_id) as back:
-        back.classifier.load_state_dict(checkpoints.read(back.checkpoint)["state_dict"])
-        bundling.write_run(scratch / "bundle", back.classifier, back.data, scores, run_id)
+        again = evaluate(back.config.trainer, back.classifier, back.data, back.checkpoint)
+        bundling.write_run(
+            scratch / "bundle",
+            back.classifier,
+            back.data,
+            scores,
+            validation=again["val"],
+            rows=again["test"].classes,
+            run_name=run_name(back.config),
+            run_id=run_id,
+        )
     registry.add_bundle(run_id, scratch / "bundle")
 
 
