@@ -15,7 +15,9 @@ def sorter(tmp_path, **options) -> Sorter:
 
 
 def files(folder):
-    return {path.relative_to(folder).as_posix(): path.read_text("utf-8") for path in folder.rglob("*") if path.is_file()}
+    return {
+        path.relative_to(folder).as_posix(): path.read_text("utf-8") for path in folder.rglob("*") if path.is_file()
+    }
 
 
 def written(path, content):

@@ -42,7 +42,10 @@ def add_parser(subparsers: Subparsers) -> None:
         help="write all answers to a .csv, .json, .jsonl or .parquet file; the same command resumes an interrupted one",
     )
     parser.add_argument(
-        "--sort-into", type=Path, metavar="FOLDER", help="copy the photos into a folder for each type and one for unsure"
+        "--sort-into",
+        type=Path,
+        metavar="FOLDER",
+        help="copy the photos into a folder for each type and one for unsure",
     )
     parser.add_argument("--link", action="store_true", help="with --sort-into: make links instead of copies")
     parser.add_argument("--shard", metavar="I/N", help="take part I of N of the photos, for N commands at once")

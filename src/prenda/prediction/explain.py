@@ -53,7 +53,10 @@ class Explainer:
         """
         image = decode(photo).image
         pixels = prepare(image, self._preparation)
-        tiles = [*steps(image, self._preparation), ("where the network looked", overlay(pixels, occlusion(self._predictor, pixels)))]
+        tiles = [
+            *steps(image, self._preparation),
+            ("where the network looked", overlay(pixels, occlusion(self._predictor, pixels))),
+        ]
         content = io.BytesIO()
         _sheet(tiles).save(content, "PNG")
         name = next(each for each in numbered(photo.name, ".explained.png") if each not in self._written)
@@ -85,7 +88,8 @@ def occlusion(predictor: Predictor, pixels: NDArray[np.uint8]) -> NDArray[np.flo
         for square, probability in zip(part, after, strict=True):
             total[square] += probabilities[0, best] - probability
             count[square] += 1
-    return total / np.maximum(count, 1)
+    mean: NDArray[np.float32] = total / count  # every pixel is covered by a square
+    return mean
 
 
 def overlay(pixels: NDArray[np.uint8], drop: NDArray[np.float32]) -> Image.Image:

@@ -48,7 +48,9 @@ class Predictor:
             probabilities, logits = self._session.run(["probabilities", "logits"], {"pixels": pixels})
         except Exception as error:  # those of ONNX Runtime share no other class
             shape = tuple(pixels.shape)
-            raise BundleError(f"{self._bundle.network} refuses pixels {shape} ({_first_line(error)}): {AGAIN}") from error
+            raise BundleError(
+                f"{self._bundle.network} refuses pixels {shape} ({_first_line(error)}): {AGAIN}"
+            ) from error
         return probabilities, logits
 
     def _answer_format_1(self, pixels: NDArray[np.uint8]) -> tuple[Float, Float]:

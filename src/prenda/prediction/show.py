@@ -15,7 +15,7 @@ from prenda.prediction.answer import Answer, Guess
 from prenda.prediction.names import printable
 
 ROWS = 50  # of the table; a file keeps the answers for more photos
-WIDTH = 160  # of a file or a pipe, which has no width
+WIDTH = 1000  # of a file or a pipe: a row stays one line
 
 
 class Show:
