@@ -9,15 +9,15 @@ import numpy as np
 import onnxruntime
 import pytest
 
-from prenda.bundle import export
 from prenda.bundle import format as bundle
 from prenda.cli import main
 from prenda.data.datasets import find
 from prenda.data.datasets.fashion_mnist import GARMENTS
+from prenda.scoring.selective import fit_thresholds
 from prenda.tracking.registry import Registry, log_bundle
 from prenda.tracking.store import connect, experiment_id
 from prenda.training.train import train
-from tests.bundle.test_bundle import DESCRIPTION, dense, pictures
+from tests.bundle.test_bundle import dense, write
 from tests.conftest import TINY, configured
 from tests.training.test_train import DENSE
 
@@ -36,7 +36,7 @@ class Store:
         self.client = connect(self.uri)
         self.registry = Registry(self.uri)
         self.experiment = experiment_id(self.client, "prenda", f"{home}/mlruns/artifacts")
-        export.write(home / "bundle", dense(), pictures(), DESCRIPTION)
+        write(home / "bundle", dense())
 
     def run(self, name: str, right: int, *, start: int = 0, files=("predictions", "bundle"), **changes) -> str:
         """A run that has `right` of 500 test images right, from number `start` on."""
@@ -119,7 +119,9 @@ def test_only_a_significantly_better_one_takes_the_place(store, model, promote):
     assert told == (
         f"lucky (version 2 of {model}) is registered, but not champion, which stays dull (version 1 of {model}): "
         "of 500 test images it has 4 right that version 1 has wrong, and 0 the other way round: not "
-        "significant (McNemar, exact, one-sided, p = 0.062; the limit is 0.05). "
+        "significant (McNemar, exact, one-sided, p = 0.062; the limit is 0.05). A significant result takes at least 5 "
+        "images that only one of both has right, and too few answers differ: a larger test set can show a difference, "
+        "and so can several seeds of both recipes (`prenda compare`). "
         "--force REASON makes it champion all the same.\n"
     )
     assert store.champion(model) == runs[0]
@@ -316,7 +318,8 @@ def test_a_run_of_a_sweep_gets_its_bundle_when_it_is_promoted(tmp_path, capsys):
     kept = registry.download("prenda@champion", tmp_path / "fetched")
     assert kept.scores["test/accuracy"] == result.scores["test"].metrics["accuracy"]
     session = onnxruntime.InferenceSession(kept.network, providers=["CPUExecutionProvider"])
-    pixels = find("generated").load(tmp_path).test_images.numpy().astype(np.float32)
-    images = (pixels - np.float32(kept.mean[0])) / np.float32(kept.std[0])
-    (logits,) = session.run(["logits"], {"images": images})
+    pixels = find("generated").load(tmp_path).test_images.numpy()
+    (logits,) = session.run(["logits"], {"pixels": pixels})
     np.testing.assert_allclose(logits, result.scores["test"].logits, atol=1e-4)
+    assert (kept.folder / "README.md").is_file()
+    assert kept.unsure == fit_thresholds(result.scores["val"], kept.temperature)

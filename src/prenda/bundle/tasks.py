@@ -5,8 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 
-DEFAULT_TASK = "fashion_mnist"  # its registered model is `prenda` alone, as in the first versions
-FIRST_MODEL = "prenda"
+FIRST_MODEL = "prenda"  # registered model of the first task of a store, as in version 0.1.0
 
 
 def task_name(data_name: str, class_names: Sequence[str], whole: bool) -> str:
@@ -24,5 +23,5 @@ def task_name(data_name: str, class_names: Sequence[str], whole: bool) -> str:
 
 
 def model_name(task: str) -> str:
-    """Return the name of a task's registered model: `prenda` for Fashion-MNIST, `prenda-TASK` for any other."""
-    return FIRST_MODEL if task == DEFAULT_TASK else f"{FIRST_MODEL}-{task}"
+    """Return the name of the registered model of a task that is not the first of its store."""
+    return f"{FIRST_MODEL}-{task}"
