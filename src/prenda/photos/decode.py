@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import stat
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -168,32 +169,52 @@ def _check_shape(size: tuple[int, int]) -> None:
 def _rgb(image: Image.Image) -> Image.Image:
     """Return the picture as a new 8-bit RGB one."""
     if image.mode.startswith(("I", "F")):
-        return Image.fromarray(_eight_bits(image)).convert("RGB")
-    if not image.has_transparency_data:
-        return image.convert("RGB")
-    colors = image.convert("RGBA")
-    alpha = colors.getchannel("A")
-    if alpha.getextrema() == (0, 0):
-        raise PhotoError("is fully transparent: nothing is to be seen")
+        return _from_deep_grey(image)
+    return _on_white(image) if image.has_transparency_data else image.convert("RGB")
+
+
+def _strips(size: tuple[int, int]) -> Iterator[tuple[int, int, int, int]]:
+    """Yield the boxes of strips of about a megapixel, so that intermediate results stay small."""
+    width, height = size
+    rows = max(1, 2**20 // width)
+    for top in range(0, height, rows):
+        yield 0, top, width, min(height, top + rows)
+
+
+def _on_white(image: Image.Image) -> Image.Image:
     flat = Image.new("RGB", image.size, "white")
-    flat.paste(colors, mask=alpha)
+    visible = False
+    for box in _strips(image.size):
+        part = image.crop(box).convert("RGBA")
+        alpha = part.getchannel("A")
+        visible = visible or alpha.getbbox() is not None
+        flat.paste(part, box[:2], mask=alpha)
+    if not visible:
+        raise PhotoError("is fully transparent: nothing is to be seen")
     return flat
 
 
-def _eight_bits(image: Image.Image) -> NDArray[np.uint8]:
-    """Return grey values of 16 bits, 32 bits or floating point as 8 bits (H, W); Pillow would clip them at 255.
+def _from_deep_grey(image: Image.Image) -> Image.Image:
+    """Return RGB of grey values of 16 bits, 32 bits or floating point; Pillow would clip them at 255.
 
     16 bits are divided by 257. Other types do not state their range: it is taken as 1, 255, 65535 or the largest value.
     """
-    values: NDArray[np.float32] = np.nan_to_num(np.asarray(image, dtype=np.float32))
     if image.mode.startswith("I;16"):
         largest = 65535.0
     else:
-        found = float(values.max())
+        found = max(float(_values(image, box).max()) for box in _strips(image.size))
         ranges = [255.0, 65535.0] if image.mode == "I" else [1.0, 255.0, 65535.0]
         largest = next((value for value in ranges if found <= value), found)
-    scaled: NDArray[np.uint8] = np.clip(np.rint(values * (255 / largest)), 0, 255).astype(np.uint8)
-    return scaled
+    flat = Image.new("RGB", image.size)
+    for box in _strips(image.size):
+        scaled = np.clip(_values(image, box) * (255 / largest) + 0.5, 0, 255).astype(np.uint8)
+        flat.paste(Image.fromarray(scaled).convert("RGB"), box[:2])
+    return flat
+
+
+def _values(image: Image.Image, box: tuple[int, int, int, int]) -> NDArray[np.float32]:
+    values: NDArray[np.float32] = np.nan_to_num(np.asarray(image.crop(box), dtype=np.float32))
+    return values
 
 
 def _is_cut(container: containers.Container, error: Exception) -> bool:
