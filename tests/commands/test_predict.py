@@ -8,7 +8,6 @@ import signal
 import struct
 import subprocess
 import sys
-import threading
 import zlib
 
 import numpy as np
@@ -16,7 +15,7 @@ import pytest
 from PIL import Image
 
 from prenda import cli
-from prenda.prediction import pipeline
+from prenda.prediction import outputs, pipeline
 from tests.prediction.bundles import photo, write_bundle
 
 LIGHT = """
@@ -317,27 +316,24 @@ def test_a_shard_without_photos_is_no_error(predict, shop, tmp_path):
 
 def test_an_interrupted_prediction_goes_on_where_it_was(predict, shop, tmp_path, monkeypatch):
     predict(shop, "--output", tmp_path / "whole.jsonl")
-    original, seen = pipeline.load, []
+    add, load, loaded = outputs.Output.add, pipeline.load, []
 
-    def load(path, preparation):
-        seen.append(path.name)
-        if len(seen) == 3:
+    def add_and_stop(output, row):
+        add(output, row)
+        if output.total == 2:
             os.kill(os.getpid(), signal.SIGTERM)
-            threading.Event().wait(0.2)
-        return original(path, preparation)
 
-    monkeypatch.setattr(pipeline, "load", load)
-    monkeypatch.setattr(pipeline, "cores", lambda: 1)
+    monkeypatch.setattr(outputs.Output, "add", add_and_stop)
     code, _, err = predict(shop, "--output", tmp_path / "a.jsonl")
     assert code == 128 + signal.SIGTERM
     assert err == "prenda: stopped by SIGTERM; the answers so far are kept, and the same command goes on.\n"
-    kept = len((tmp_path / "a.jsonl.part").read_text("utf-8").splitlines()) - 1
+    assert len(answers(tmp_path / "a.jsonl.part")) == 1 + 2
     assert not (tmp_path / "a.jsonl").exists()
-    before = len(seen)
+    monkeypatch.setattr(outputs.Output, "add", add)
+    monkeypatch.setattr(pipeline, "load", lambda path, preparation: loaded.append(path) or load(path, preparation))
     code, out, _ = predict(shop, "--output", tmp_path / "a.jsonl")
-    assert code == 0
-    assert len(seen) - before == 4 - kept
-    assert "4 photos" in out
+    assert (code, len(loaded)) == (0, 2)
+    assert "4 photos, 2 of them before: 3 answered, 1 unsure, 0 failed" in out
     assert (tmp_path / "a.jsonl").read_bytes() == (tmp_path / "whole.jsonl").read_bytes()
     assert not (tmp_path / "a.jsonl.part").exists()
 

@@ -18,7 +18,8 @@ THUMBNAIL = Preparation("thumbnail", 28, 1)
 def bundle(folder: Path, age: int, preparation: Preparation | None = None) -> Path:
     """Write a bundle of photos, or of thumbnails, that was written so many hours ago."""
     write_bundle(folder, **({} if preparation is None else {"preparation": preparation}))
-    os.utime(folder / DESCRIPTION, (1e9 - 3600 * age,) * 2)
+    for path in (folder / DESCRIPTION, folder):
+        os.utime(path, (1e9 - 3600 * age,) * 2)
     return folder
 
 
@@ -56,9 +57,7 @@ def test_without_a_champion_the_newest_run_of_photos_answers_else_the_newest(tmp
 
 
 def test_without_any_model_the_error_says_how_to_get_one(tmp_path):
-    with pytest.raises(
-        UserError, match=r"neither a champion nor a finished run: `prenda train` trains a model"
-    ):
+    with pytest.raises(UserError, match=r"neither a champion nor a finished run: `prenda train` trains a model"):
         chosen(tmp_path)
 
 
@@ -78,9 +77,7 @@ def test_a_folder_without_a_bundle_is_refused(tmp_path):
 
 def test_a_model_whose_pictures_are_not_made_from_photos_is_refused(tmp_path):
     folder = write_bundle(tmp_path / "bundle", preparation=None)
-    with pytest.raises(
-        UserError, match=r"its pictures are not made from photos \(data set 'colours'\): name a model"
-    ):
+    with pytest.raises(UserError, match=r"its pictures are not made from photos \(data set 'colours'\): name a model"):
         chosen(tmp_path, folder)
 
 

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from prenda.errors import UserError
-from prenda.prediction import outputs
+from prenda.prediction import formats, outputs
 from prenda.prediction.answer import Answer, Guess
 
 ORIGIN = {"model": "ab", "photos": ["folder"], "top": 2}
@@ -80,7 +80,7 @@ def test_json_and_json_lines_hold_the_same_answers(tmp_path):
 
 def test_parquet_holds_the_same_answers(tmp_path, monkeypatch):
     pq = pytest.importorskip("pyarrow.parquet", reason="Parquet needs pyarrow, which comes with MLflow")
-    monkeypatch.setattr(outputs, "ROWS", 2)
+    monkeypatch.setattr(formats, "ROWS", 2)
     assert pq.read_table(written(tmp_path / "a.parquet")).to_pylist() == ROWS
     assert pq.read_metadata(tmp_path / "a.parquet").num_row_groups == 2
 

@@ -38,19 +38,19 @@ def choose(model: str, scratch: Path) -> Bundle:
 
 
 def _default() -> Path:
-    runs = (home() / "outputs" / "runs").glob(f"*/*/bundle/{DESCRIPTION}")
-    for folders in (champions.kept(), (description.parent for description in runs)):
-        newest_first = sorted(folders, key=_changed, reverse=True)
-        if newest_first:
-            return next(filter(_learned_from_photos, newest_first), newest_first[0])
+    for newest_first in (champions.kept, _runs):
+        if folders := newest_first():
+            return next(filter(_learned_from_photos, folders), folders[0])
     raise UserError(
         f"--model is {CHAMPION!r}, but {home()} holds neither a champion nor a finished run: `prenda train` trains a "
         "model, `prenda promote RUN` makes it the champion, and `--model FOLDER` names a bundle that is elsewhere."
     )
 
 
-def _changed(folder: Path) -> float:
-    return (folder / DESCRIPTION).stat().st_mtime
+def _runs() -> list[Path]:
+    """Return the bundles of the runs in outputs/runs, the newest first; only finished runs have one."""
+    descriptions = (home() / "outputs" / "runs").glob(f"*/*/bundle/{DESCRIPTION}")
+    return [path.parent for path in sorted(descriptions, key=lambda path: path.stat().st_mtime, reverse=True)]
 
 
 def _learned_from_photos(folder: Path) -> bool:
@@ -72,8 +72,8 @@ def _named(model: str, scratch: Path) -> Path:
     folder = next((each for each in (path, path / "bundle") if (each / DESCRIPTION).is_file()), None)
     if folder is None:
         raise BundleError(
-            f"--model is {model!r}, which holds no bundle: name the folder of a run that finished, or a bundle (a folder "
-            f"with {DESCRIPTION})."
+            f"--model is {model!r}, which holds no bundle: name the folder of a run that finished, or a bundle, which "
+            f"is a folder with {DESCRIPTION}."
         )
     return folder
 

@@ -16,13 +16,13 @@ RESERVED = {"con", "prn", "aux", "nul", *(f"{port}{number}" for port in ("com", 
 
 
 def printable(text: str) -> str:
-    """Return the text with `\\n`, `\\x1b` and the like in place of characters that a terminal would obey or hide."""
+    r"""Return the text with `\n`, `\x1b` and the like in place of characters that a terminal would obey or hide."""
     text = recorded(text)
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
 
 
 def recorded(path: Path | str) -> str:
-    """Return a path as outputs name it: as it is, but `\\xff` for bytes that are no UTF-8."""
+    r"""Return a path as outputs name it: as it is, but `\xff` for bytes that are no UTF-8."""
     return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 

@@ -1,4 +1,4 @@
-"""Files of answers: CSV, JSON, JSON lines and Parquet, written atomically and resumed after an interruption.
+"""Files of answers, written atomically and resumed after an interruption.
 
 While a prediction runs, its answers are lines of JSON in `FILE.part` beside the file, whatever the file's format. The
 first line says which model, photos and options they are of. The file itself is written from them at the end.
@@ -6,11 +6,9 @@ first line says which model, photos and options they are of. The file itself is 
 
 from __future__ import annotations
 
-import csv
-import itertools
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
@@ -18,12 +16,8 @@ from typing import IO, Any
 from filelock import FileLock, Timeout
 
 from prenda.errors import UserError
-
-SUFFIXES = (".csv", ".json", ".jsonl", ".parquet")
-ROWS = 10_000  # of a row group in Parquet, the most that are in memory
-FORMULA = ("=", "+", "-", "@", "\t", "\r")  # a spreadsheet computes a cell that starts so
-# Escape sequences, but not tabs and line breaks, which CSV quotes.
-CONTROLS = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if chr(code) not in "\t\n\r"}
+from prenda.prediction import formats
+from prenda.prediction.formats import line as _line
 
 
 class Output:
@@ -75,7 +69,7 @@ class Output:
             )
         new = self.path.with_name(f".{self.path.name}.new")
         try:
-            WRITERS[self.path.suffix.lower()](new, self._rows(), top)
+            formats.write(new, self.path.suffix.lower(), self._rows(), top)
             with new.open("rb") as file:
                 os.fsync(file.fileno())
             new.replace(self.path)
@@ -93,8 +87,8 @@ class Output:
 
 def check(path: Path) -> None:
     """Raise UserError if a file cannot have this name or place."""
-    if path.suffix.lower() not in SUFFIXES:
-        raise UserError(f"--output is {str(path)!r}: give a name that ends with {', '.join(SUFFIXES)}.")
+    if path.suffix.lower() not in formats.SUFFIXES:
+        raise UserError(f"--output is {str(path)!r}: give a name that ends with {', '.join(formats.SUFFIXES)}.")
     if path.is_dir():
         raise UserError(f"--output is {str(path)!r}, which is a folder: give the name of a file in it.")
     if not path.parent.is_dir():
@@ -187,68 +181,6 @@ def _origin(line: bytes, part: Path) -> dict[str, Any]:
         ) from error
 
 
-def _line(row: Mapping[str, Any]) -> bytes:
-    return json.dumps(row, ensure_ascii=False).encode("utf-8", "backslashreplace") + b"\n"
-
-
 def _row(line: bytes) -> dict[str, Any]:
     row: dict[str, Any] = json.loads(line)
     return row
-
-
-def _write_csv(path: Path, rows: Iterable[Mapping[str, Any]], top: int) -> None:
-    guesses = [f"{name}_{number}" for number in range(1, top + 1) for name in ("guess", "confidence")]
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(["photo", "garment", "confidence", "unsure", *guesses, "warnings", "error"])
-        for row in rows:
-            pairs = [value for guess in row["guesses"] for value in (guess["garment"], guess["confidence"])]
-            pairs += [None] * (2 * top - len(pairs))
-            cells = [row["photo"], row["garment"], row["confidence"], row["unsure"], *pairs]
-            writer.writerow(map(_cell, [*cells, "; ".join(row["warnings"]), row["error"]]))
-
-
-def _cell(value: str | float | None) -> str | float | None:
-    """Return a cell that a spreadsheet takes as text, and a terminal too: a file may be called `=HYPERLINK(…)` (CWE-1236)."""
-    if not isinstance(value, str):
-        return value
-    text = value.translate(CONTROLS)
-    return f"'{text}" if text.startswith(FORMULA) else text
-
-
-def _write_jsonl(path: Path, rows: Iterable[Mapping[str, Any]], top: int) -> None:
-    with path.open("wb") as file:
-        file.writelines(map(_line, rows))
-
-
-def _write_json(path: Path, rows: Iterable[Mapping[str, Any]], top: int) -> None:
-    with path.open("wb") as file:
-        file.write(b"[\n")
-        for number, row in enumerate(rows):
-            file.write((b",\n" if number else b"") + _line(row).rstrip(b"\n"))
-        file.write(b"\n]\n")
-
-
-def _write_parquet(path: Path, rows: Iterable[Mapping[str, Any]], top: int) -> None:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    guess = pa.struct([("garment", pa.string()), ("confidence", pa.float64())])
-    schema = pa.schema(
-        [
-            ("photo", pa.string()),
-            ("garment", pa.string()),
-            ("confidence", pa.float64()),
-            ("unsure", pa.string()),
-            ("guesses", pa.list_(guess)),
-            ("warnings", pa.list_(pa.string())),
-            ("error", pa.string()),
-        ]
-    )
-    iterator = iter(rows)
-    with pq.ParquetWriter(path, schema) as writer:
-        while group := list(itertools.islice(iterator, ROWS)):
-            writer.write_table(pa.Table.from_pylist(group, schema))
-
-
-WRITERS = {".csv": _write_csv, ".json": _write_json, ".jsonl": _write_jsonl, ".parquet": _write_parquet}
