@@ -18,8 +18,8 @@ from prenda.photos.preparation import Preparation
 from prenda.photos.prepare import Prepared, load
 from prenda.prediction.predictor import Predictor
 
-BATCH = 4  # photos of one call of the network: more gain nothing on one core, and hold more memory
-AHEAD = 8  # batches for each thread that may wait for a slow photo before them; they hold no pixels any more
+BATCH = 2  # photos of one call of the network: more gain nothing on one core (benchmarks/predict.py), and hold memory
+AHEAD = 16  # batches for each thread that may wait for a slow photo before them; they hold no pixels any more
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ def predict(
 def _batches(photos: Iterable[Found]) -> Iterator[list[Found]]:
     """Yield the photos in lists; the first ones are short, so that few photos are spread over all threads."""
     iterator = iter(photos)
-    for size in itertools.chain((1, 1, 2, 2), itertools.repeat(BATCH)):
+    for size in itertools.chain([1] * 4, itertools.repeat(BATCH)):
         batch = list(itertools.islice(iterator, size))
         if not batch:
             return
