@@ -6,5 +6,8 @@ Modules:
     foreign: Names for files that are no readable picture.
     pillow_warnings: Pillow's warnings, ignored while photos are decoded.
     prepare: Preparation of decoded photos: the pixels that a network asks for.
+    thumbnail: Fashion-MNIST's own steps from a photo to a grey thumbnail.
+    garment: Separation of a garment from the background of its photo.
+    resize: Resizing by the longest edge, and padding to a square.
     preparation: Description of that preparation, in plain types, as a bundle carries it.
 """
