@@ -41,7 +41,7 @@ def keep(bundle: Bundle, variant: str | None = None) -> Path:
         BundleError: If the task's name cannot be the name of a folder, or the bundle is damaged.
     """
     task = bundle.task if variant is None else f"{bundle.task}@{variant}"
-    if task.startswith(".") or Path(task).name != task:
+    if not bundle.task or task.startswith(".") or Path(task).name != task:
         raise BundleError(
             f"{bundle.folder / DESCRIPTION} names the task {task!r}, which cannot be the name of a folder: train again."
         )

@@ -49,7 +49,11 @@ def write(
         BundleError: If the network cannot be exported, its logits are not finite, or answers of the ONNX file differ.
     """
     network, pixels = _plain(backbone), pixels.detach().contiguous()
-    facts = {**description, "pixels": {"channels": pixels.shape[1], "type": "uint8", **description["pixels"]}}
+    facts = {
+        **description,
+        "labels": {"en": description["class_names"], **description["labels"]},
+        "pixels": {"channels": pixels.shape[1], "type": "uint8", **description["pixels"]},
+    }
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as scratch:
         part = Path(scratch) / "new"

@@ -52,7 +52,7 @@ def write_run(
     description = {
         "task": _task(data),
         "class_names": notes["class_names"],
-        "labels": _labels(data),
+        "labels": {language: list(names) for language, names in data.translations.items()},
         "image_shape": notes["image_shape"],
         "pixels": {**notes["pixels"], "polarity": AS_SEEN if as_seen else LIGHT_ON_DARK},
         "preparation": None if preparation is None else preparation.as_plain(),
@@ -77,7 +77,8 @@ def write_run(
 
 def portable(config: Mapping[str, Any]) -> dict[str, Any]:
     """Return a run's configuration without folders, addresses and user names of the machine that trained."""
-    return {group: _without_folders(value) for group, value in config.items() if group not in LOCAL}
+    shared = {group: _without_folders(value) for group, value in config.items() if group not in LOCAL}
+    return shared | {"data": {name: value for name, value in shared["data"].items() if name != "dir"}}
 
 
 def _without_folders(value: Any) -> Any:
@@ -93,11 +94,3 @@ def _without_folders(value: Any) -> Any:
 
 def _task(data: ImageDataModule) -> str:
     return task_name(data.data_name, data.class_names, data.class_names == find(data.data_name).class_names)
-
-
-def _labels(data: ImageDataModule) -> dict[str, list[str]]:
-    """Return the names of the run's classes by language, as the data set translates them."""
-    data_set = find(data.data_name)
-    places = [data_set.class_names.index(name) for name in data.class_names if name in data_set.class_names]
-    translated = {language: [names[place] for place in places] for language, names in data_set.translations.items()}
-    return {"en": list(data.class_names), **translated}
