@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from prenda.commands.shared import Subparsers, add_model_argument
+from prenda.commands.shared import RUN, Subparsers, add_model_argument
 from prenda.system.startup import heavy_imports
 
 
@@ -16,7 +16,7 @@ def add_parser(subparsers: Subparsers) -> None:
         description="Register a run's bundle as a version of a model. The alias `champion` moves to it if it is "
         "significantly better on the test images than the current champion (McNemar, one-sided, p < 0.05).",
     )
-    parser.add_argument("run", metavar="RUN", help="MLflow id or name of a run")
+    parser.add_argument("run", metavar="RUN", help=RUN)
     parser.add_argument(
         "--force", metavar="REASON", help="make it champion whatever the test says; the reason is recorded"
     )
