@@ -7,9 +7,10 @@ import pytest
 
 from prenda.bundle.format import DESCRIPTION
 from prenda.config.paths import home
-from prenda.errors import BundleError, UserError
+from prenda.errors import BundleError, TrackingError, UserError
 from prenda.photos.preparation import Preparation
 from prenda.prediction.models import choose
+from prenda.tracking import lookup, store
 from tests.prediction.bundles import write_bundle, write_old_bundle
 
 THUMBNAIL = Preparation("thumbnail", 28, 1)
@@ -91,3 +92,20 @@ def test_a_damaged_bundle_is_refused(tmp_path):
 
 def test_a_bundle_of_format_1_is_chosen(tmp_path):
     assert choose(str(write_old_bundle(tmp_path / "bundle")), tmp_path).format == 1
+
+
+def test_a_run_that_is_named_is_looked_up_in_the_store(tmp_path, monkeypatch):
+    asked = []
+
+    def bundle_of(uri, run, into):
+        asked.append((uri, run))
+        return write_bundle(into / "bundle")
+
+    monkeypatch.setattr(lookup, "bundle_of", bundle_of)
+    assert chosen(tmp_path, "cnn-seed0") == tmp_path / "bundle"
+    assert asked == [(store.local_store(), "cnn-seed0")]
+
+
+def test_a_name_that_nothing_has_is_refused(tmp_path):
+    with pytest.raises(TrackingError, match="there is no store at sqlite:"):
+        chosen(tmp_path, "no-such-run")

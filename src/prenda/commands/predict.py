@@ -17,7 +17,7 @@ def add_parser(subparsers: Subparsers) -> None:
     parser = subparsers.add_parser(
         "predict",
         help="say which garment photos show; sort them into folders",
-        description="Say which garment each photo shows, and how sure that is. Exit code 3 says that some photos cannot "
+        description="Say which garment each photo shows, and how sure that is. The exit code is 3 if some photos cannot "
         "be read; the others are answered.",
     )
     parser.add_argument(

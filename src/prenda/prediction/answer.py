@@ -135,4 +135,4 @@ def _of_model(bundle: Bundle) -> tuple[str, ...]:
     if preparation is None or preparation.kind != "thumbnail":
         return ()
     size = f"{preparation.native}x{preparation.native}"
-    return (f"the model learned from {size} pictures in grey, and photos are hard for it",)
+    return (f"learned from {size} grey pictures, so photos are hard",)
