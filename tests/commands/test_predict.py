@@ -87,12 +87,11 @@ def test_labels_are_in_spanish_and_top_gives_more_guesses(predict, shop, tmp_pat
 
 
 def test_globs_and_paths_on_standard_input_are_taken(predict, shop, tmp_path, monkeypatch):
-    assert "2 photos" not in predict(f"{shop}/a.*")[1]
-    assert "1 photo: 1 answered" in predict(f"{shop}/a.*")[1]
+    assert "\n1 photo: 1 answered" in predict(f"{shop}/a.*")[1]
     paths = f"{shop}/a.jpg\n{shop}/more/c.jpeg\n".encode()
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(paths)))
     code, out, _ = predict("-", "--output", tmp_path / "a.csv")
-    assert (code, "2 photos: 2 answered" in out) == (0, True)
+    assert (code, "\n2 photos: 2 answered" in out) == (0, True)
 
 
 def test_a_long_table_is_cut_and_says_so(predict, shop, monkeypatch):
@@ -243,7 +242,7 @@ def test_names_of_every_kind_are_answered_and_never_obeyed_by_the_terminal(predi
     assert "[bold].jpg" in out
     assert len(err.splitlines()) == 1
     rows = [row["photo"].removeprefix("./") for row in answers(tmp_path / "a.jsonl") if row["error"] is None]
-    assert sorted(rows) == sorted([*NAMES, "-dash.jpg"])
+    assert sorted(rows) == sorted(NAMES)  # each once
     assert sorted(path.name for path in (tmp_path / "sorted/Dress").iterdir()) == sorted(NAMES)
     code, out, _ = predict("--output", tmp_path / "a.csv", "--", "-dash.jpg")
     with (tmp_path / "a.csv").open(encoding="utf-8", newline="") as file:
@@ -359,11 +358,18 @@ def test_a_file_in_the_place_of_a_folder_is_refused(predict, shop, name):
     assert (code, err) == (2, f"prenda: {name} is '{shop}/a.jpg', which is a file: give the name of a folder.\n")
 
 
-def test_a_folder_without_photos_is_refused_and_leaves_nothing(predict, tmp_path):
+def test_a_folder_without_photos_fails_alone(predict, shop, tmp_path):
     (tmp_path / "empty").mkdir()
-    code, _, err = predict(tmp_path / "empty", "--output", tmp_path / "a.csv")
+    code, out, err = predict(tmp_path / "empty", shop / "a.jpg")
+    assert (code, err) == (3, f"prenda: {tmp_path}/empty: is a folder without photos\n")
+    assert "\n2 photos: 1 answered, 0 unsure, 1 failed" in out
+
+
+def test_no_photo_at_all_is_refused_and_leaves_nothing(predict, tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"\n")))
+    code, _, err = predict("-", "--output", tmp_path / "a.csv")
     assert code == 2
-    assert "and there is no photo: name photos, or a folder or a pattern that holds some." in err
+    assert "PHOTO is '-', and there is no photo: name photos, or a folder or a pattern that holds some." in err
     assert not list(tmp_path.glob("*a.csv*"))
 
 

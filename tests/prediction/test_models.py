@@ -107,5 +107,5 @@ def test_a_run_that_is_named_is_looked_up_in_the_store(tmp_path, monkeypatch):
 
 
 def test_a_name_that_nothing_has_is_refused(tmp_path):
-    with pytest.raises(TrackingError, match="there is no store at sqlite:"):
+    with pytest.raises(TrackingError, match=r"There is no store at sqlite:.*no-such-run.*: train a run first"):
         chosen(tmp_path, "no-such-run")
