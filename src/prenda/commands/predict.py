@@ -17,8 +17,8 @@ def add_parser(subparsers: Subparsers) -> None:
     parser = subparsers.add_parser(
         "predict",
         help="say which garment photos show; sort them into folders",
-        description="Say which garment each photo shows, and how sure that is. The exit code is 3 if some photos cannot "
-        "be read; the others are answered.",
+        description="Say which garment each photo shows, and how sure that is. The exit code is 3 if some photos could "
+        "not be read; the others are answered.",
     )
     parser.add_argument(
         "photos",
