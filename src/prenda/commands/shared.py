@@ -12,10 +12,16 @@ from prenda.system.signals import Stopped
 Subparsers: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
-def add_model_argument(parser: argparse.ArgumentParser) -> None:
-    """Add `--model`, the name of a registered model."""
+def add_model_arguments(parser: argparse.ArgumentParser, default: str) -> None:
+    """Add `--model`, the name of a registered model, and `--tracking-uri`, where it is registered.
+
+    Args:
+        parser: Parser of a command.
+        default: Says in words which model is taken without `--model`.
+    """
+    parser.add_argument("--model", metavar="NAME", help=f"name of the registered model (default: {default})")
     parser.add_argument(
-        "--model", default="prenda", metavar="NAME", help="name of the registered model (default: %(default)s)"
+        "--tracking-uri", metavar="URI", help="address of an MLflow store or server (default: this project's own store)"
     )
 
 

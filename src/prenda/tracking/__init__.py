@@ -9,6 +9,7 @@ Modules:
     comparisons: Recorded runs for a comparison, and its own record.
     lookup: Search for recorded runs and their files.
     registry: Logged models and versions of registered models.
+    model_files: Files that make a bundle a model of MLflow.
     loggers: Lightning loggers.
     ui: MLflow's UI on this project's store.
 """
