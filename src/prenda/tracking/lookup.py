@@ -33,7 +33,7 @@ class FoundRun:
 
     Attributes:
         named: RUN as it was given.
-        name: Name of the run; that of its folder where no store was asked.
+        name: Name of the run; that of its folder where nothing tells it.
         id: Its id in MLflow; None for a run that was recorded offline.
         status: FINISHED, FAILED, KILLED, PRUNED or RUNNING; None where nothing tells it.
         folder: Its folder, if that is on this machine.
@@ -222,7 +222,8 @@ def _on_disk(run: str) -> FoundRun | None:
 
 
 def _of_folder(run: str, folder: Path, checkpoint: Path | None) -> FoundRun:
-    return FoundRun(run, folder.name, run_folder.run_id(folder), run_folder.status(folder), folder, checkpoint)
+    name = run_folder.name(folder)
+    return FoundRun(run, name, run_folder.run_id(folder), run_folder.status(folder), folder, checkpoint)
 
 
 def _recorded_bundle(uri: str, record: Run, into: Path) -> Path | None:

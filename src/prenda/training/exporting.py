@@ -166,8 +166,8 @@ def _compared(found: FoundRun, bundle: Bundle, data_dir: str | None, scratch: Pa
 
 def _images(found: FoundRun, bundle: Bundle, data_dir: str | None) -> ImageDataModule:
     config = restore(bundle.config, str(bundle.folder / DESCRIPTION))
-    data = from_config(replace(config.data, dir=data_dir or config.data.dir))
     try:
+        data = from_config(replace(config.data, dir=data_dir or config.data.dir))
         data.prepare_data()
         data.setup()
     except UserError as error:
