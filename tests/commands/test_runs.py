@@ -196,8 +196,9 @@ def test_what_was_pruned_is_told_by_evaluate(home, capsys):
 def test_the_bundle_of_a_pruned_trial_is_told_too(home, capsys, tmp_path):
     trial = home.run("trial", val=0.5, **{"mlflow.parentRunId": "a sweep"})
     assert prune("--keep", "0", "--yes") == 0
-    assert main(["export", trial, "--to", str(tmp_path / "out")]) == 2
-    assert "`prenda runs --prune` freed it on" in capsys.readouterr().err
+    for command in (["export", trial, "--to", str(tmp_path / "out")], ["promote", trial]):
+        assert main(command) == 2
+        assert "`prenda runs --prune` freed it on" in capsys.readouterr().err
 
 
 def test_a_filter_chooses_what_is_pruned(home):
