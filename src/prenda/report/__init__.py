@@ -10,4 +10,5 @@ Modules:
     card: Model card in Markdown.
     samples: Sample pictures of a data set.
     terminal: Terminal output of a run.
+    runs: List of runs, and the plan of a pruning.
 """
