@@ -56,7 +56,7 @@ def _children(folder: Path) -> list[Path]:
         children = sorted(child for child in folder.iterdir() if child.is_dir() and not child.name.startswith("."))
     except OSError as error:
         raise DataError(
-            f"data.dir is {folder}, which cannot be read ({error.strerror}): give data.dir=… a folder that has {NEEDED}."
+            f"data.dir is {folder}, which cannot be read ({error.strerror}): give data.dir=… a folder with {NEEDED}."
         ) from error
     if not children:
         raise DataError(f"data.dir is {folder}, which has no sub-folder: it needs {NEEDED}.")
