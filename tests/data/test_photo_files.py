@@ -169,7 +169,7 @@ def test_a_folder_without_classes_is_refused(root):
     with pytest.raises(DataError, match="which has no sub-folder: it needs one sub-folder for each class, with its"):
         files_of(root)
     (root / "coat").mkdir()
-    with pytest.raises(DataError, match="whose sub-folders hold no photo: it needs one sub-folder for each class"):
+    with pytest.raises(DataError, match="where 'coat' is a folder without photos: put the photos of a class there, or"):
         files_of(root)
     write_photo(root / "coat/0.jpg", seed=0)
     with pytest.raises(DataError, match="whose photos are all of class 'coat': a classifier needs two or more classes"):
@@ -178,7 +178,7 @@ def test_a_folder_without_classes_is_refused(root):
 
 def spoil(folder: Path) -> None:
     (folder / "coat/broken.jpg").write_bytes((folder / "coat/000.jpg").read_bytes()[:200])
-    (folder / "coat/notes.txt").write_text("two of these are missing")
+    (folder / "coat/notes.jpg").write_text("two of these are missing")
     (folder / "coat/gone.jpg").symlink_to(folder / "nowhere.jpg")
 
 
@@ -186,7 +186,7 @@ def test_unreadable_files_are_listed_and_skipped(root):
     spoil(write_shop(root, {"coat": 20, "hat": 20}))
     files = files_of(root)
     reasons = {one.name: one.reason for one in files.skipped}
-    assert list(reasons) == ["coat/broken.jpg", "coat/gone.jpg", "coat/notes.txt"]
+    assert list(reasons) == ["coat/broken.jpg", "coat/gone.jpg", "coat/notes.jpg"]
     assert all(reasons.values())
     assert len(files.paths) == 40
 
