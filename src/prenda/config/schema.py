@@ -71,10 +71,15 @@ def group(cls: type, *, decisive: bool = True) -> Any:
 
 
 class Normalize(Enum):
-    """`standard`: zero mean and unit deviation over the training part; `unit`: pixels from 0 to 1."""
+    """Normalisation of pixels.
+
+    `standard`: zero mean and unit deviation over the training part; `unit`: pixels from 0 to 1; `imagenet`: mean and
+    deviation of ImageNet's photos, which pretrained networks were trained with.
+    """
 
     standard = "standard"
     unit = "unit"
+    imagenet = "imagenet"
 
 
 class TrackingKind(Enum):
@@ -128,6 +133,10 @@ class DataConfig:
 class AugmentConfig:
     """Augmentation of each image of a training batch."""
 
+    # Smallest part of the area that a random crop takes; 0 crops nothing.
+    crop: float = setting(0.0, valid=PROBABILITY, later=True)
+    # Strength of random changes of brightness, contrast and saturation.
+    color: float = setting(0.0, valid=PROBABILITY, later=True)
     flip: float = setting(0.0, valid=PROBABILITY)  # probability of a left-right mirror
     shift: int = setting(0, valid=PIXELS)  # largest move in pixels, each direction
     erase: float = setting(0.0, valid=PROBABILITY)  # probability that a rectangle is blanked

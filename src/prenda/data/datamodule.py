@@ -22,6 +22,9 @@ from prenda.photos.preparation import Preparation
 
 Split = Literal["train", "val", "test"]
 
+# Of ImageNet's photos, red, green and blue, for pixels from 0 to 1 (torchvision's reference trainings).
+IMAGENET_MEAN, IMAGENET_DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
 
 @dataclass(frozen=True)
 class Selection:
@@ -62,7 +65,7 @@ class ImageDataModule(pl.LightningDataModule):
         selection: Selection | None = None,
         image_size: int | None = None,
         channels: int = 1,
-        normalize: Literal["standard", "unit"] = "standard",
+        normalize: Literal["standard", "unit", "imagenet"] = "standard",
         batch_size: int = 128,
         eval_batch_size: int = 250,
         augment: Callable[[Tensor], Tensor] | None = None,
@@ -200,7 +203,7 @@ def from_config(
         normalize=data.normalize.value,
         batch_size=data.batch_size,
         eval_batch_size=data.eval_batch_size,
-        augment=None if augment is None else Augment(**asdict(augment)),
+        augment=None if augment is None else Augment(**asdict(augment), size=data.image_size),
         seed=seed,
         channels_last=channels_last,
     )
@@ -260,7 +263,7 @@ def _resized(images: Tensor, size: int | None) -> Tensor:
     return torch.cat(parts)
 
 
-def _statistics(images: Tensor, normalize: Literal["standard", "unit"]) -> Batch:
+def _statistics(images: Tensor, normalize: Literal["standard", "unit", "imagenet"]) -> Batch:
     """Return mean and standard deviation of normalisation, (C, 1, 1), in units of raw pixels.
 
     They are computed from a histogram in double precision, so they are bit-identical on every machine.
@@ -268,6 +271,10 @@ def _statistics(images: Tensor, normalize: Literal["standard", "unit"]) -> Batch
     channels = images.shape[1]
     if normalize == "unit":
         return torch.zeros(channels, 1, 1), torch.full((channels, 1, 1), 255.0)
+    if normalize == "imagenet":
+        colors = (torch.tensor(values)[:, None, None] * 255 for values in (IMAGENET_MEAN, IMAGENET_DEVIATION))
+        mean, deviation = (color if channels == 3 else color.mean(0, keepdim=True) for color in colors)
+        return mean, deviation
     value = torch.arange(256, dtype=torch.float64)
     counts = torch.stack([torch.bincount(images[:, c].flatten(), minlength=256) for c in range(channels)]).double()
     weight = counts / counts.sum(1, keepdim=True)
