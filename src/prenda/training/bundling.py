@@ -31,5 +31,5 @@ def write_run(
         "scores": dict(scores),
         "run_id": run_id,
     }
-    images = data.normalized(data.split("test").images[:CHECKED])
+    images = data.normalized(data.split("test").first(CHECKED))
     return export.write(folder, classifier.backbone, images, description)
