@@ -247,6 +247,9 @@ class TrainConfig:
     # The file of each group of conf/; filled in when a run starts.
     choices: dict[str, str] = setting({}, decisive=False)
     seed: int = setting(0, valid=SEED)
+    # Run or bundle whose weights the run starts from; their content decides the result, so it is in the fingerprint.
+    init_from: str | None = setting(None, decisive=False)
+    init_sha256: str | None = setting(None, later=True)  # SHA-256 of these weights; filled in when a run starts
     label_smoothing: float = setting(0.0, valid=Range(low=0, high=1, open_high=True))
     # Decay of the weights' moving average; null trains without one.
     ema: float | None = setting(None, valid=Range(low=0, high=1, open_low=True, open_high=True))
