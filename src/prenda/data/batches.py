@@ -115,14 +115,15 @@ class StreamedPictures:
 
     def __init__(self, split: Streamed) -> None:
         self._split = split
-        self.shape = (len(split), *split.image_shape)
+        self.shape: tuple[int, ...] = (len(split), *split.image_shape)
 
     def __len__(self) -> int:
         return len(self._split)
 
     def __getitem__(self, index: Sequence[int] | NDArray[np.int64]) -> NDArray[np.uint8]:
         """Return the images of an index (B,): (B, C, H, W)."""
-        return self._split[torch.as_tensor(index, dtype=torch.int64)][0].numpy()
+        images: NDArray[np.uint8] = self._split[torch.as_tensor(index, dtype=torch.int64)][0].numpy()
+        return images
 
 
 class ShuffledBatches(Sampler[Tensor]):

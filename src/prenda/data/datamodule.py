@@ -16,7 +16,7 @@ from prenda.config.schema import AugmentConfig, DataConfig
 from prenda.data.augment import Augment
 from prenda.data.batches import Batch, InMemory, Streamed, class_weights, scoring_batches, training_batches
 from prenda.data.datasets import find
-from prenda.data.photo_files import PhotoDataSet, PhotoFiles, PhotoSettings, photo_cache
+from prenda.data.photo_files import PhotoDataSet, PhotoFiles, PhotoSettings, photo_cache, photo_settings
 from prenda.data.photo_layout import Split
 from prenda.data.photo_storage import Storage, store_photos, stored_size
 from prenda.data.splits import Selection, chosen_classes, pixel_statistics, resized, split_images
@@ -108,6 +108,11 @@ class ImageDataModule(pl.LightningDataModule):
             return None
         channels, _, width = self._splits["test"].image_shape
         return Preparation(self._data_set.photos, size=width, channels=channels)
+
+    @property
+    def background(self) -> int:
+        """Pixel value around an article: white where photos are padded, else black."""
+        return 255 if self._data_set.photos == "pad" else 0
 
     @property
     def class_weights(self) -> Tensor | None:
@@ -244,13 +249,7 @@ def from_config(
         seed=seed,
         channels_last=channels_last,
         balance=data.balance.value,
-        photos=PhotoSettings(
-            data.val_share,
-            data.test_share,
-            data.split_seed,
-            data.max_unreadable,
-            Path(data.mapping).expanduser() if data.mapping else None,
-        ),
+        photos=photo_settings(data),
         stored=stored_size(data.image_size, cropped) if data.image_size else None,
         storage=Storage(data.memory_gb, data.cache_gb, data.workers),
     )

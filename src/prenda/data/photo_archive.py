@@ -8,6 +8,7 @@ import tempfile
 import urllib.request
 import zipfile
 from collections.abc import Iterator, Sequence
+from http.client import HTTPException
 from pathlib import Path
 from typing import IO
 
@@ -16,6 +17,17 @@ from filelock import FileLock
 from prenda.data.photo_layout import FOLDERS
 from prenda.errors import DataError
 
+# Opens nothing but https, and proxies: a redirection to a file or to plain http is refused.
+HTTPS = urllib.request.OpenerDirector()
+for handler in (
+    urllib.request.ProxyHandler,
+    urllib.request.HTTPSHandler,
+    urllib.request.HTTPRedirectHandler,
+    urllib.request.HTTPDefaultErrorHandler,
+    urllib.request.HTTPErrorProcessor,
+    urllib.request.UnknownHandler,
+):
+    HTTPS.add_handler(handler())
 TIMEOUT = 20  # seconds without an answer
 SUFFIXES = (".jpg", ".jpeg", ".png")
 LARGEST_FILE = 64 * 2**20  # bytes of one photo
@@ -57,14 +69,14 @@ def fetch_archive(folder: Path, archives: Sequence[Path], address: str, title: s
 
 def _download(address: str, to: Path, folder: Path, title: str) -> Path:
     try:
-        with urllib.request.urlopen(address, timeout=TIMEOUT) as answer, to.open("wb") as file:
+        with HTTPS.open(address, timeout=TIMEOUT) as answer, to.open("wb") as file:
             size = 0
             while chunk := answer.read(CHUNK):
                 size += len(chunk)
                 if size > DOWNLOAD:
                     raise OSError(f"more than {DOWNLOAD / 2**30:.0f} GiB")
                 file.write(chunk)
-    except OSError as error:  # every error of urllib is one
+    except (OSError, HTTPException) as error:  # every error of urllib is an OSError
         raise DataError(
             f"data.dir is {folder.parent}, where {title} is missing, and {address} did not answer ({error}). Download "
             f"it elsewhere, put it into {folder.parent} as {title}.tar.gz, or give data.dir=… the folder that holds "

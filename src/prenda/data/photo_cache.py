@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import time
+import weakref
 import zlib
 from collections.abc import Sequence
 from contextlib import suppress
@@ -82,9 +83,10 @@ class PreparedPhotos:
             reason = "its content has changed"
         except PhotoError as error:
             reason = str(error)
+        name, folder = self.paths[index].name, self.paths[index].parent.name
         raise DataError(
-            f"A photo of class folder {self.paths[index].parent.name!r}, {self.paths[index].name!r}, cannot be read any "
-            f"more ({reason}): leave the photos as they are while prenda reads them, and run the command again."
+            f"{name!r} in {folder!r} cannot be read any more ({reason}): leave the photos as they are while prenda "
+            "reads them, and run the command again."
         )
 
 
@@ -99,15 +101,14 @@ class CacheFile:
             FileNotFoundError: If there is none.
         """
         self.path, self._photos = path, photos
-        self._file = path.open("rb", buffering=0)
+        self._file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        weakref.finalize(self, os.close, self._file)
         header = _header(photos)
         self._start = len(header) + 4 * len(photos.paths)
-        right = os.fstat(self._file.fileno()).st_size == self._start + photos.nbytes
-        if not right or os.pread(self._file.fileno(), len(header), 0) != header:
-            self._file.close()
+        size = os.fstat(self._file).st_size
+        if size != self._start + photos.nbytes or os.pread(self._file, len(header), 0) != header:
             raise ValueError(f"{path} is no cache of these photos")
-        checks = os.pread(self._file.fileno(), 4 * len(photos.paths), len(header))
-        self._checks = np.frombuffer(checks, dtype="<u4")
+        self._checks = np.frombuffer(os.pread(self._file, 4 * len(photos.paths), len(header)), dtype="<u4")
         os.utime(path)  # the oldest use is dropped first
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -116,7 +117,7 @@ class CacheFile:
 
     def read(self, index: int) -> bytes | None:
         """Return the pixels of a photo; None if they are damaged."""
-        pixels = os.pread(self._file.fileno(), self._photos.row, self._start + index * self._photos.row)
+        pixels = os.pread(self._file, self._photos.row, self._start + index * self._photos.row)
         return pixels if zlib.crc32(pixels) == self._checks[index] else None
 
 

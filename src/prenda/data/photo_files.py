@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from prenda.config.paths import home
+from prenda.config.schema import DataConfig
 from prenda.data.class_mapping import ClassMapping, read_mapping
 from prenda.data.contract import DataSet, LabelledImages
 from prenda.data.photo_index import Indexed, index_photos
@@ -38,6 +39,12 @@ class PhotoSettings:
     split_seed: int = 0
     max_unreadable: float = 0.1
     mapping: Path | None = None
+
+
+def photo_settings(data: DataConfig) -> PhotoSettings:
+    """Return the settings of `data` that concern photos."""
+    mapping = None if data.mapping is None else Path(data.mapping).expanduser()
+    return PhotoSettings(data.val_share, data.test_share, data.split_seed, data.max_unreadable, mapping)
 
 
 @dataclass(frozen=True)
@@ -78,7 +85,7 @@ class PhotoFiles:
 
     @cached_property
     def content_hash(self) -> str:
-        """SHA-256 of the classes, and of each photo's split, class and content, hexadecimal; names count for nothing."""
+        """SHA-256 of the classes, and of split, class and content of each photo, hexadecimal; its name is left out."""
         lines = [
             f"{split} {self.labels[index]} {self.digests[index]}"
             for split in SPLITS
@@ -145,6 +152,7 @@ class PhotoDataSet(DataSet):
         Raises:
             DataError: If the folder has another layout, too many files cannot be read, or a class has too few photos.
         """
+        _check_shares(settings)
         folder = self.folder(data_dir)
         mapping = read_mapping(settings.mapping) if settings.mapping else ClassMapping()
         found = labelled_files(folder)
@@ -162,10 +170,6 @@ class PhotoDataSet(DataSet):
     def load(self, data_dir: Path) -> LabelledImages:
         """Raise an error: photos have no common size, and may not fit in memory."""
         raise NotImplementedError("photos are listed by `files`, and read by ImageDataModule")
-
-    def content(self, data_dir: Path, settings: PhotoSettings) -> str:
-        """Return the content hash of the photos and their split."""
-        return self.files(data_dir, settings).content_hash
 
 
 def photo_cache() -> Path:
@@ -216,6 +220,14 @@ def _arranged(
     )
 
 
+def _check_shares(settings: PhotoSettings) -> None:
+    if settings.val_share + settings.test_share >= 1:
+        raise DataError(
+            f"data.val_share is {settings.val_share:g} and data.test_share {settings.test_share:g}, which leaves no "
+            "photos for training: give shares whose sum is less than 1."
+        )
+
+
 def _check_readable(folder: Path, skipped: Sequence[Skipped], total: int, most: float) -> None:
     if len(skipped) <= most * total:
         return
@@ -231,7 +243,8 @@ def _check_splits(folder: Path, labels: Indices, splits: Mapping[Split, Indices]
     for split in SPLITS:
         absent = set(range(len(class_names))) - set(labels[splits[split]].tolist())
         if absent:
+            name = class_names[min(absent)]
             raise DataError(
-                f"data.dir is {folder}, where class {class_names[min(absent)]!r} has no readable photo in {split}: each "
-                "class needs one at least in each of training, validation and test."
+                f"data.dir is {folder}, where class {name!r} has no photo in {split} that can be read: a class needs "
+                "one at least in each of training, validation and test. Add photos, or drop it with data.mapping."
             )

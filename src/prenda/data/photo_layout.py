@@ -37,18 +37,15 @@ class Labelled:
 
 
 def labelled_files(folder: Path) -> list[Labelled]:
-    """Return the files of all classes, sorted by name; hidden folders are left out.
+    """Return the files of all classes; hidden files and folders are left out.
 
     Raises:
-        DataError: If there is no such folder, it has no sub-folders, or only some of the splits.
+        DataError: If there is no such folder, it has no sub-folders, part of the splits, or a class without photos.
     """
     children = _children(folder)
     splits = _split_folders(folder, children)
     parts: list[tuple[Split | None, Path]] = [*splits.items()] if splits else [(None, folder)]
-    found = [labelled for split, part in parts for labelled in _of_classes(folder, part, split)]
-    if not found:
-        raise DataError(f"data.dir is {folder}, whose sub-folders hold no photo: it needs {NEEDED}.")
-    return found
+    return [labelled for split, part in parts for labelled in _of_classes(folder, part, split)]
 
 
 def _children(folder: Path) -> list[Path]:
@@ -56,7 +53,7 @@ def _children(folder: Path) -> list[Path]:
         children = sorted(child for child in folder.iterdir() if child.is_dir() and not child.name.startswith("."))
     except OSError as error:
         raise DataError(
-            f"data.dir is {folder}, which cannot be read ({error.strerror}): give data.dir=… a folder that has {NEEDED}."
+            f"data.dir is {folder}, which cannot be read ({error.strerror}): give data.dir=… a folder with {NEEDED}."
         ) from error
     if not children:
         raise DataError(f"data.dir is {folder}, which has no sub-folder: it needs {NEEDED}.")
@@ -81,5 +78,10 @@ def _split_folders(folder: Path, children: list[Path]) -> dict[Split, Path]:
 def _of_classes(folder: Path, part: Path, split: Split | None) -> Iterator[Labelled]:
     for class_folder in _children(part):
         for found in find([str(class_folder)]):
+            if found.path == class_folder:
+                raise DataError(
+                    f"data.dir is {folder}, where {class_folder.relative_to(folder).as_posix()!r} {found.error}: put "
+                    "the photos of a class there, or remove it."
+                )
             name = found.path.relative_to(folder).as_posix()
             yield Labelled(found.path, name, class_folder.name, split, found.error)

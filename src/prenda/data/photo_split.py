@@ -55,8 +55,9 @@ def split_photos(
     by_class: list[list[Group]] = [[] for _ in class_names]
     for group in _groups(groups, digests, seed):
         by_class[labels[group.members[0]]].append(group)
-    for name, of_class in zip(class_names, by_class, strict=True):
-        for split, members in _split_class(name, of_class, shares).items():
+    for label, of_class in enumerate(by_class):
+        _check_enough(class_names[label], len(of_class), int((labels == label).sum()))
+        for split, members in _split_class(of_class, shares).items():
             taken[split] += members
     return {split: np.sort(np.array(members, dtype=np.int64)) for split, members in taken.items()}
 
@@ -78,15 +79,18 @@ def _place(digest: str, seed: int) -> str:
     return hashlib.sha256(f"{seed} {digest}".encode()).hexdigest()
 
 
-def _split_class(name: str, groups: list[Group], shares: tuple[float, float]) -> dict[Split, list[int]]:
+def _check_enough(name: str, different: int, total: int) -> None:
+    if different >= len(SPLITS):
+        return
+    counted = f"{total} photos" if different == total else f"{total} photos, {different} without near-duplicates"
+    raise DataError(
+        f"Class {name!r} has {counted}, but training, validation and test need one each: add photos until "
+        f"{len(SPLITS)} of them differ, or drop the class with data.mapping. `prenda data check` shows every class."
+    )
+
+
+def _split_class(groups: list[Group], shares: tuple[float, float]) -> dict[Split, list[int]]:
     total = sum(len(group.members) for group in groups)
-    if len(groups) < len(SPLITS):
-        alike = "" if len(groups) == total else f" (of {total}; near-duplicates count once)"
-        raise DataError(
-            f"Class {name!r} has {len(groups)} photo{'s' * (len(groups) != 1)} that differ{alike}, but training, "
-            f"validation and test need one each: add photos until it has at least {len(SPLITS)}, or drop the class "
-            "with data.mapping."
-        )
     val_share, test_share = shares
     test, rest = _take(groups, total * test_share, left=2)
     val, train = _take(rest, total * val_share, left=1)

@@ -52,7 +52,7 @@ def store_photos(
     Raises:
         DataError: If a photo cannot be read any more, or the cache cannot be written.
     """
-    parts = {split: _part(files, split, preparations[split]) for split in ORDER}
+    parts = {split: prepared_photos(files, split, preparations[split]) for split in ORDER}
     cached = _fitting(parts, storage.cache_gb)
     kept = [parts[split].key for split in cached]
     drop_oldest(cache, kept, storage.cache_gb * 1e9 - sum(parts[split].nbytes for split in cached))
@@ -66,7 +66,8 @@ def store_photos(
     return splits
 
 
-def _part(files: PhotoFiles, split: Split, preparation: Preparation) -> PreparedPhotos:
+def prepared_photos(files: PhotoFiles, split: Split, preparation: Preparation) -> PreparedPhotos:
+    """Return the photos of one split with their preparation; nothing is read yet."""
     indices = files.splits[split].tolist()
     return PreparedPhotos(
         tuple(files.paths[index] for index in indices), tuple(files.digests[index] for index in indices), preparation

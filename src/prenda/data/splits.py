@@ -93,7 +93,7 @@ def pixel_statistics(split: InMemory | Streamed, normalize: Literal["standard", 
         return mean, deviation
     value = torch.arange(256, dtype=torch.float64)
     counts = torch.zeros(channels, 256, dtype=torch.int64)
-    for index in torch.arange(len(split)).split(STEP):
+    for index in torch.split(torch.arange(len(split)), STEP):
         images = split[index][0]
         counts += torch.stack([torch.bincount(images[:, c].flatten(), minlength=256) for c in range(channels)])
     weight = counts.double() / counts.sum(1, keepdim=True)

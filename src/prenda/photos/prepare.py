@@ -10,7 +10,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from prenda.photos.decode import MOST_PIXELS, Photo, decode
+from prenda.photos.garment import SIDE
 from prenda.photos.preparation import Preparation
+from prenda.photos.resize import padded_square, resize_longest
+from prenda.photos.thumbnail import thumbnail_steps
 
 
 @dataclass(frozen=True)
@@ -34,7 +37,8 @@ def load(source: Path | bytes, preparation: Preparation, *, most_pixels: int = M
     Raises:
         PhotoError: If it is no usable picture.
     """
-    photo = decode(source, draft=preparation.size, most_pixels=most_pixels)
+    sufficient = preparation.size if preparation.kind == "pad" else max(SIDE, preparation.native)
+    photo = decode(source, draft=sufficient, most_pixels=most_pixels)
     return Prepared(prepare(photo, preparation), photo.size, photo.warnings)
 
 
@@ -59,33 +63,11 @@ def steps(image: Image.Image, preparation: Preparation) -> list[tuple[str, Image
     Raises:
         PhotoError: If `thumbnail` finds nothing but background.
     """
-    return _pad_steps(image, preparation)
-
-
-def _pad_steps(image: Image.Image, preparation: Preparation) -> list[tuple[str, Image.Image]]:
-    resized = resize_longest(image, preparation.size)
-    padded = padded_square(resized, preparation.size, "white")
-    return [("photo", image), ("resized", resized), ("padded", _with_channels(padded, preparation.channels))]
-
-
-def resize_longest(image: Image.Image, longest: int) -> Image.Image:
-    """Return the picture with a longest edge of that many pixels, by bicubic interpolation with antialiasing."""
-    width, height = image.size
-    if width >= height:
-        size = (longest, max(1, round(height / width * longest)))
-    else:
-        size = (max(1, round(width / height * longest)), longest)
-    return image.resize(size, Image.Resampling.BICUBIC)
-
-
-def padded_square(image: Image.Image, side: int, color: str) -> Image.Image:
-    """Return the picture in the centre of a square of one colour."""
-    if image.size == (side, side):
-        return image
-    square = Image.new(image.mode, (side, side), color)
-    square.paste(image, (round((side - image.width) / 2), round((side - image.height) / 2)))
-    return square
-
-
-def _with_channels(image: Image.Image, channels: int) -> Image.Image:
-    return image.convert("L" if channels == 1 else "RGB")
+    kind, size = preparation.kind, preparation.size
+    mode = "L" if preparation.channels == 1 else "RGB"
+    if kind == "thumbnail":
+        named = thumbnail_steps(image, preparation.native)
+        resized = named[-1][1].resize((size, size), Image.Resampling.BILINEAR)  # as data.image_size resizes a data set
+        return [*named, ("network's picture", resized.convert(mode))]
+    resized = resize_longest(image, size)
+    return [("photo", image), ("resized", resized), ("padded", padded_square(resized, size, "white").convert(mode))]

@@ -24,7 +24,8 @@ Images = NDArray[np.uint8]
 class IndexedImages(Protocol):
     """Images (N, C, H, W), uint8, that are read when they are indexed: an array, or photos on a disk."""
 
-    shape: tuple[int, ...]
+    @property
+    def shape(self) -> tuple[int, ...]: ...
 
     def __getitem__(self, index: Sequence[int] | NDArray[np.int64], /) -> Images: ...
 

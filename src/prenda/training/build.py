@@ -90,8 +90,8 @@ def build_classifier(config: TrainConfig, data: ImageDataModule) -> Classifier:
     backbone = build(config.backbone, "backbone", image_shape=data.image_shape, num_classes=len(data.class_names))
     if config.mirrored_scoring or config.shifted_scoring:
         stored = len(data.statistics()["mean"])  # channels
-        background = data.normalized(torch.zeros(1, stored, 1, 1, dtype=torch.uint8))  # (1, C, 1, 1)
-        backbone = Views(backbone, background, config.mirrored_scoring, config.shifted_scoring)
+        pixel = torch.full((1, stored, 1, 1), data.background, dtype=torch.uint8)
+        backbone = Views(backbone, data.normalized(pixel), config.mirrored_scoring, config.shifted_scoring)
     if config.trainer.channels_last:
         backbone = backbone.to(memory_format=torch.channels_last)
     if config.trainer.compile:

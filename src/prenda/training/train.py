@@ -25,6 +25,7 @@ from prenda.training.features import kept_features
 from prenda.training.finish import TrainResult, finish
 from prenda.training.fit import fit
 from prenda.training.initial_weights import load_initial
+from prenda.training.photos import record_photos
 from prenda.training.profile import TRACE
 from prenda.training.starting_point import identified
 
@@ -62,6 +63,7 @@ def train(config: TrainConfig, folder: Path, callbacks: Sequence[Callback] = ())
     _check_images(folder, data)
     folder.mkdir(parents=True, exist_ok=True)
     write_atomically(folder / "config.yaml", as_yaml(config))
+    record_photos(console, data, folder)
     with stop_on_signal(), recorded(config.tracking, describe_run(config), folder) as run:
         run.log_tags({"device": device} | ({"initial_weights": initial} if initial else {}))
         run.log_data(_data_used(data))
@@ -120,7 +122,7 @@ def _data_used(data: ImageDataModule) -> DataUsed:
     parts: tuple[Split, ...] = ("train", "val", "test")
     split = {
         "classes": ", ".join(data.class_names),
-        "val_size": data.selection.val_size,
+        "val_size": len(data.split("val")),
         "split_seed": data.selection.split_seed,
     }
     sizes = {str(part): len(data.split(part)) for part in parts}
