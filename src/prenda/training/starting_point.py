@@ -9,8 +9,8 @@ from prenda.bundle.format import DESCRIPTION, WEIGHTS, Bundle, checksum, read
 from prenda.config import recorded
 from prenda.config.schema import TrainConfig
 from prenda.errors import ConfigError, TrackingError
-from prenda.tracking.lookup import connect_existing, find
-from prenda.tracking.runs import is_finished
+from prenda.tracking.lookup import resolve
+from prenda.tracking.run_folder import is_finished
 from prenda.tracking.store import local_store
 
 LAST = Path("checkpoints/last.ckpt")
@@ -80,15 +80,15 @@ def _newest(name: str, outputs: Path) -> Path | None:
 def _recorded_bundle(source: str) -> Path:
     """Return the bundle of a run in this project's store, by its id or name."""
     try:
-        folder = Path(find(connect_existing(local_store()), source).data.tags.get("folder", ""))
+        found = resolve(local_store(), source)
     except TrackingError as error:
         raise ConfigError(
             f"init_from is {source!r}, but nothing of that name was trained here: name a finished run (its folder, id "
             "or name), the folder of a bundle, or an experiment. `make shop` trains the runs that init_from=shop finds."
         ) from error
-    if not (folder / "bundle" / DESCRIPTION).is_file():
+    if found.folder is None or not (found.folder / "bundle" / DESCRIPTION).is_file():
         raise ConfigError(
-            f"init_from is {source!r}, a run without bundle in {folder}: name one that finished on this machine with "
-            "report=full or report=light."
+            f"init_from is {source!r}, a run without bundle on this machine: name one that finished here with "
+            "report=full or report=light; `prenda export` fetches the bundle of another."
         )
-    return folder / "bundle"
+    return found.folder / "bundle"
