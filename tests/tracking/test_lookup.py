@@ -78,12 +78,13 @@ def test_a_long_list_is_cut(home):
 def test_a_folder_needs_no_store(tmp_path):
     folder = tmp_path / "run"
     (folder / "checkpoints").mkdir(parents=True)
-    (folder / "config.yaml").write_text("seed: 1\n")
+    (folder / "config.yaml").write_text("tracking:\n  run_name: a name\n")
     (folder / "checkpoints/best.ckpt").write_text("weights")
     uri = f"sqlite:///{tmp_path}/nothing.db"
     for name in (folder, folder / "checkpoints/best.ckpt"):
         found = resolve(uri, str(name))
         assert (found.folder, found.id, found.status, found.paste) == (folder, None, None, str(folder))
+        assert found.name == "a name"
     assert download(uri, str(folder), "checkpoints/best.ckpt", tmp_path) == folder / "checkpoints/best.ckpt"
     assert not (tmp_path / "nothing.db").exists()
 

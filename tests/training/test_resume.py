@@ -155,7 +155,8 @@ def test_an_interruption_is_told_with_the_next_step(tmp_path):
             _, printed = process.communicate(timeout=60)
         finally:
             process.kill()
-    assert "the run is recorded as KILLED, and `prenda resume " in printed
+    (folder,) = {path.parents[1] for path in (tmp_path / "home").rglob("last.ckpt")}
+    assert f"the run is recorded as KILLED, and `prenda resume {folder}` resumes it." in printed
 
 
 def test_a_run_is_not_resumed_on_other_images(tmp_path, monkeypatch):

@@ -14,11 +14,16 @@ from prenda.tracking.registry import Registry, Version
 from prenda.tracking.store import local_store
 
 
-def show_models(model: str | None = None) -> None:
-    """Print the versions of a registered model, the newest first; None prints those of all models."""
+def show_models(model: str | None = None, uri: str | None = None) -> None:
+    """Print the versions of a registered model, the newest first.
+
+    Args:
+        model: Name of the registered model; None prints all.
+        uri: Address of the MLflow store or server; None is this project's own store.
+    """
     if model is not None:
         check_name(model)
-    registry = Registry(local_store())
+    registry = Registry(uri or local_store())
     found = {name: registry.versions(name) for name in (registry.models() if model is None else [model])}
     out = Console()
     if not out.is_terminal:

@@ -14,13 +14,13 @@ from numpy.typing import NDArray
 
 from prenda.bundle import champions
 from prenda.bundle.tasks import FIRST_MODEL, model_name
-from prenda.config.identity import run_name
 from prenda.errors import UserError
 from prenda.model_selection.listing import check_name
 from prenda.report.card import card
 from prenda.report.tables import UNREADABLE, read_predictions
 from prenda.scoring.metrics import HEADLINE
 from prenda.scoring.significance import McNemar, mcnemar
+from prenda.tracking.lookup import download
 from prenda.tracking.registry import CHAMPION, RecordedModel, Registry, Version
 from prenda.tracking.store import local_store
 
@@ -47,7 +47,7 @@ class _Decision:
     champion: RecordedModel | None = None
 
 
-def promote(run: str, model: str | None = None, force: str | None = None) -> str:
+def promote(run: str, model: str | None = None, force: str | None = None, uri: str | None = None) -> str:
     """Register a run's bundle, and move the alias `champion` to it if it is significantly better than the champion.
 
     The test is McNemar's on the same test images, exact and one-sided, with p < 0.05. The version's tags record the
@@ -57,6 +57,7 @@ def promote(run: str, model: str | None = None, force: str | None = None) -> str
         run: Id or name of the run.
         model: Name of the registered model; None takes that of the run's task.
         force: Reason to move the alias whatever the test says; None leaves the decision to the test.
+        uri: Address of the MLflow store or server; None is this project's own store.
 
     Returns:
         The decision and its reason, as a sentence.
@@ -68,7 +69,7 @@ def promote(run: str, model: str | None = None, force: str | None = None) -> str
         check_name(model)
     if force is not None and not force.strip():
         raise UserError(f"--force is {force!r}: give the reason, which is recorded with the version.")
-    registry = Registry(local_store())
+    registry = Registry(uri or local_store())
     with tempfile.TemporaryDirectory() as scratch, registry.promotion_lock():
         _complete(registry, run, Path(scratch))
         entrant = _tested(registry.model_of_run(run, Path(scratch) / "entrant"))
@@ -96,24 +97,14 @@ def _complete(registry: Registry, run: str, scratch: Path) -> None:
     found = registry.scores_without_bundle(run, scratch)
     if found is None:
         return
-    from prenda.training import bundling  # torch, which a promotion does without otherwise
-    from prenda.training.evaluation import evaluate, load_run
+    from prenda.training.exporting import write_again  # torch, which a promotion does without otherwise
 
     run_id, scores = found
     if "temperature" not in scores:
         raise UserError(f"{run!r} was recorded before runs had bundles: train it again.")
-    with load_run(run_id) as back:
-        again = evaluate(back.config.trainer, back.classifier, back.data, back.checkpoint)
-        bundling.write_run(
-            scratch / "bundle",
-            back.classifier,
-            back.data,
-            scores,
-            validation=again["val"],
-            rows=again["test"].classes,
-            run_name=run_name(back.config),
-            run_id=run_id,
-        )
+    local = registry.uri == local_store()
+    source = run_id if local else str(download(registry.uri, run_id, "checkpoints/best.ckpt", scratch))
+    write_again(source, scores, scratch / "bundle", run_id)
     registry.add_bundle(run_id, scratch / "bundle")
 
 

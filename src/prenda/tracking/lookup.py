@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from prenda.bundle.format import DESCRIPTION
 from prenda.errors import TrackingError
 from prenda.tracking import run_folder
-from prenda.tracking.records import FREED, Want, local_folder, local_path, named, short_id, status_of
+from prenda.tracking.records import FREED, Want, is_trial, local_folder, local_path, named, short_id, status_of
 from prenda.tracking.run_folder import CONFIG
 from prenda.tracking.store import connect
 
@@ -33,7 +33,7 @@ class FoundRun:
 
     Attributes:
         named: RUN as it was given.
-        name: Name of the run; that of its folder where no store was asked.
+        name: Name of the run; that of its folder where nothing tells it.
         id: Its id in MLflow; None for a run that was recorded offline.
         status: FINISHED, FAILED, KILLED, PRUNED or RUNNING; None where nothing tells it.
         folder: Its folder, if that is on this machine.
@@ -85,14 +85,24 @@ def of_record(run: str, record: Run) -> FoundRun:
 
 
 def find(client: MlflowClient, run: str) -> Run:
-    """Return the record of the run that RUN names; see `resolve`.
+    """Return the record of the run that RUN names, for a command that needs its model; see `resolve`.
 
     Raises:
-        TrackingError: If there is no such run, several have the name, or it is not recorded in this store.
+        TrackingError: If there is no such run, several have the name, it is not recorded in this store, or it is a
+            trial whose bundle was freed.
     """
+    record = named(client, _recorded_id(client, run) or run)
+    day = record.data.tags.get(FREED)
+    if day is not None and is_trial(record):
+        raise TrackingError(_was_freed(f"{record.info.run_name!r} ({short_id(record.info.run_id)})", day, "bundle"))
+    return record
+
+
+def _recorded_id(client: MlflowClient, run: str) -> str | None:
+    """Return the id of the run of a folder or checkpoint; None if RUN is no path."""
     found = _on_disk(run)
     if found is None:
-        return named(client, run, "finished")
+        return None
     if found.folder is None:
         raise TrackingError(f"{run!r} is {OUTSIDE}")
     if found.id is None:
@@ -100,7 +110,7 @@ def find(client: MlflowClient, run: str) -> Run:
             f"{run!r} was recorded offline, and this command needs a run in {client.tracking_uri}: train with "
             "tracking=mlflow, or name another run; `prenda runs` lists them."
         )
-    return named(client, found.id, "finished")
+    return found.id
 
 
 def file_of(uri: str, found: FoundRun, artifact: str, into: Path) -> Path:
@@ -222,7 +232,8 @@ def _on_disk(run: str) -> FoundRun | None:
 
 
 def _of_folder(run: str, folder: Path, checkpoint: Path | None) -> FoundRun:
-    return FoundRun(run, folder.name, run_folder.run_id(folder), run_folder.status(folder), folder, checkpoint)
+    name = run_folder.name(folder)
+    return FoundRun(run, name, run_folder.run_id(folder), run_folder.status(folder), folder, checkpoint)
 
 
 def _recorded_bundle(uri: str, record: Run, into: Path) -> Path | None:

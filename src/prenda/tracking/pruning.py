@@ -22,7 +22,7 @@ from prenda.tracking import run_folder
 from prenda.tracking.disk import artifacts_of, models_of, size_of
 from prenda.tracking.listing import selected
 from prenda.tracking.lookup import connect_existing
-from prenda.tracking.records import FREED, VAL, kind_of, local_folder, search, status_of
+from prenda.tracking.records import FREED, VAL, is_trial, kind_of, local_folder, search, status_of
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -166,7 +166,7 @@ def _holding(record: Run) -> Holding:
     """Return the checkpoints of a run, and the bundles of a trial."""
     folder, artifacts = local_folder(record), artifacts_of(record)
     places = {CHECKPOINTS: _there(_below(folder, CHECKPOINT_FOLDER), _below(artifacts, CHECKPOINT_FOLDER))}
-    if "mlflow.parentRunId" in record.data.tags:
+    if is_trial(record):
         places[BUNDLES] = _there(
             _below(folder, BUNDLE_FOLDER), _below(artifacts, BUNDLE_FOLDER), *map(_with_leftover, models_of(record))
         )

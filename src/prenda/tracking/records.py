@@ -72,6 +72,11 @@ def kind_of(record: Run) -> str:
     return str(record.data.tags.get("prenda.kind", "run"))
 
 
+def is_trial(record: Run) -> bool:
+    """Whether a run is the trial of a sweep."""
+    return "mlflow.parentRunId" in record.data.tags
+
+
 def status_of(record: Run) -> str:
     """Return the status of a run: MLflow's, or PRUNED if a sweep gave it up."""
     return "PRUNED" if "pruned" in record.data.tags else str(record.info.status)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import yaml
+
 RUN_ID, STATUS = ".run_id", ".status"  # the MLflow run that the folder belongs to, and how it ended
 FREED = ".freed"  # when `prenda runs --prune` freed its checkpoints
 CONFIG = "config.yaml"  # every run's folder has one
@@ -27,6 +29,15 @@ def run_id(folder: Path) -> str | None:
 def freed(folder: Path) -> str | None:
     """Return the day on which the run's checkpoints were freed; None where they were not."""
     return _text(folder / FREED)
+
+
+def name(folder: Path) -> str:
+    """Return the name that the run's configuration gives it; that of the folder if it gives none."""
+    try:
+        given = yaml.safe_load((folder / CONFIG).read_text(encoding="utf-8"))["tracking"]["run_name"]
+    except (OSError, ValueError, yaml.YAMLError, KeyError, TypeError):  # who needs the configuration will say so
+        return folder.name
+    return str(given or folder.name)
 
 
 def _text(path: Path) -> str | None:
