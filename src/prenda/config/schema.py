@@ -39,6 +39,7 @@ AT_LEAST_1 = Range(low=1)
 NOT_NEGATIVE = Range(low=0)
 POSITIVE = Range(low=0, open_low=True)
 PROBABILITY = Range(low=0, high=1)
+SHARE = Range(low=0, high=1, open_low=True, open_high=True)
 SEED = Range(low=0, high=2**32 - 1)
 PIXELS = Range(low=0, high=4096)
 
@@ -71,10 +72,23 @@ def group(cls: type, *, decisive: bool = True) -> Any:
 
 
 class Normalize(Enum):
-    """`standard`: zero mean and unit deviation over the training part; `unit`: pixels from 0 to 1."""
+    """Normalisation of pixels.
+
+    `standard`: zero mean and unit deviation over the training part; `unit`: pixels from 0 to 1; `imagenet`: mean and
+    deviation of ImageNet's photos, which pretrained networks were trained with.
+    """
 
     standard = "standard"
     unit = "unit"
+    imagenet = "imagenet"
+
+
+class Balance(Enum):
+    """`none`: each image counts the same; `loss`: each class counts the same; `sampler`: so, by drawing its images."""
+
+    none = "none"
+    loss = "loss"
+    sampler = "sampler"
 
 
 class TrackingKind(Enum):
@@ -122,12 +136,25 @@ class DataConfig:
     flip: float = setting(0.0, valid=PROBABILITY)
     batch_size: int = setting(128, valid=AT_LEAST_1)  # images a step, over all processes together
     eval_batch_size: int = setting(250, valid=AT_LEAST_1)
+    balance: Balance = setting(Balance.none, later=True)  # of classes with unequal numbers of training images
+    # The rest is for data sets of photos in folders. Shares are those of each class, where prenda splits.
+    val_share: float = setting(0.15, valid=SHARE, later=True)
+    test_share: float = setting(0.15, valid=SHARE, later=True)
+    max_unreadable: float = setting(0.1, valid=PROBABILITY, later=True)  # share of files that may be unreadable
+    mapping: str | None = setting(None, later=True)  # YAML file that merges, renames or drops classes
+    memory_gb: float = setting(4.0, valid=NOT_NEGATIVE, decisive=False)  # GB of photos in memory, for each process
+    cache_gb: float = setting(20.0, valid=NOT_NEGATIVE, decisive=False)  # GB of prepared photos on the disk
+    workers: int = setting(2, valid=Range(low=0, high=256), decisive=False)  # processes that read photos from the disk
 
 
 @dataclass(frozen=True)
 class AugmentConfig:
     """Augmentation of each image of a training batch."""
 
+    # Smallest part of the area that a random crop takes; 0 crops nothing.
+    crop: float = setting(0.0, valid=PROBABILITY, later=True)
+    # Strength of random changes of brightness, contrast and saturation.
+    color: float = setting(0.0, valid=PROBABILITY, later=True)
     flip: float = setting(0.0, valid=PROBABILITY)  # probability of a left-right mirror
     shift: int = setting(0, valid=PIXELS)  # largest move in pixels, each direction
     erase: float = setting(0.0, valid=PROBABILITY)  # probability that a rectangle is blanked
@@ -220,6 +247,9 @@ class TrainConfig:
     # The file of each group of conf/; filled in when a run starts.
     choices: dict[str, str] = setting({}, decisive=False)
     seed: int = setting(0, valid=SEED)
+    # Run or bundle whose weights the run starts from; their content decides the result, so it is in the fingerprint.
+    init_from: str | None = setting(None, decisive=False)
+    init_sha256: str | None = setting(None, later=True)  # SHA-256 of these weights; filled in when a run starts
     label_smoothing: float = setting(0.0, valid=Range(low=0, high=1, open_high=True))
     # Decay of the weights' moving average; null trains without one.
     ema: float | None = setting(None, valid=Range(low=0, high=1, open_low=True, open_high=True))
