@@ -258,7 +258,7 @@ def test_an_unknown_run_is_told(store, model, promote):
     code, printed = promote("nobody's", model)
     assert code == 2
     assert "is neither a file nor a run in sqlite:///" in printed
-    assert "`prenda ui` shows ids and names" in printed
+    assert "`prenda runs` shows ids and names" in printed
 
 
 @pytest.mark.parametrize("command", [["promote", "cnn"], ["models"]])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from prenda.commands.shared import Subparsers, add_model_arguments
+from prenda.commands.shared import RUN, Subparsers, add_model_arguments
 from prenda.system.startup import heavy_imports
 
 
@@ -17,7 +17,7 @@ def add_parser(subparsers: Subparsers) -> None:
         "significantly better on the test images than the current champion (McNemar, one-sided, p < 0.05). The "
         "champion's bundle is copied to outputs/champions.",
     )
-    parser.add_argument("run", metavar="RUN", help="MLflow id or name of a run")
+    parser.add_argument("run", metavar="RUN", help=RUN)
     parser.add_argument(
         "--force", metavar="REASON", help="make it champion whatever the test says; the reason is recorded"
     )
