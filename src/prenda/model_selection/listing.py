@@ -10,6 +10,7 @@ from rich.table import Table
 
 from prenda.errors import UserError
 from prenda.scoring.metrics import HEADLINE, Metric
+from prenda.system.redaction import without_passwords
 from prenda.tracking.registry import Registry, Version
 from prenda.tracking.store import local_store
 
@@ -33,7 +34,7 @@ def show_models(model: str | None = None, uri: str | None = None) -> None:
             out.print(_table(name, versions))
     if not any(found.values()):
         which = "No model has any" if model is None else f"{model!r} has no"
-        print(f"{which} versions in {registry.uri}: `prenda promote RUN` registers one.")
+        print(f"{which} versions in {without_passwords(registry.uri)}: `prenda promote RUN` registers one.")
 
 
 def check_name(model: str) -> None:
