@@ -14,13 +14,14 @@ def add_parser(subparsers: Subparsers) -> None:
         "promote",
         help="register a run's model; make it champion if it is significantly better",
         description="Register a run's bundle as a version of a model. The alias `champion` moves to it if it is "
-        "significantly better on the test images than the current champion (McNemar, one-sided, p < 0.05).",
+        "significantly better on the test images than the current champion (McNemar, one-sided, p < 0.05). The "
+        "champion's bundle is copied to outputs/champions.",
     )
     parser.add_argument("run", metavar="RUN", help=RUN)
     parser.add_argument(
         "--force", metavar="REASON", help="make it champion whatever the test says; the reason is recorded"
     )
-    add_model_argument(parser)
+    add_model_argument(parser, "that of the run's data set and classes")
     parser.set_defaults(run_command=run)
 
 

@@ -16,11 +16,9 @@ RUN = "MLflow id of a run (or its first eight characters), its name, its folder,
 Subparsers: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
-def add_model_argument(parser: argparse.ArgumentParser) -> None:
-    """Add `--model`, the name of a registered model."""
-    parser.add_argument(
-        "--model", default="prenda", metavar="NAME", help="name of the registered model (default: %(default)s)"
-    )
+def add_model_argument(parser: argparse.ArgumentParser, default: str) -> None:
+    """Add `--model`, the name of a registered model; `default` says in words which is taken without it."""
+    parser.add_argument("--model", metavar="NAME", help=f"name of the registered model (default: {default})")
 
 
 def stoppable(training: Callable[[], object]) -> int:

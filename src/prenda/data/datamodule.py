@@ -95,6 +95,15 @@ class ImageDataModule(pl.LightningDataModule):
         images = self._splits["train"].images
         return Preparation(self._data_set.photos, size=images.shape[-1], channels=images.shape[1])
 
+    @property
+    def translations(self) -> dict[str, tuple[str, ...]]:
+        """Names of the classes for people, in the order of the labels, by language; see the data set's contract."""
+        known = self._data_set.class_names
+        return {
+            language: tuple(names[known.index(name)] for name in self.class_names)
+            for language, names in self._data_set.translations.items()
+        }
+
     def prepare_data(self) -> None:
         """Fetch and verify missing files, unless the images are in memory already."""
         if not self._splits:  # Lightning calls this before each of its loops

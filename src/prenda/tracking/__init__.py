@@ -14,6 +14,7 @@ Modules:
     disk: Disk space of runs.
     pruning: Freeing the disk space of old runs.
     registry: Logged models and versions of registered models.
+    model_files: Files that make a bundle a model of MLflow.
     loggers: Lightning loggers.
     ui: MLflow's UI on this project's store.
 """
