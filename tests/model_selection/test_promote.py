@@ -19,6 +19,7 @@ from prenda.scoring.selective import fit_thresholds
 from prenda.tracking.registry import Registry, log_bundle
 from prenda.tracking.store import connect, experiment_id
 from prenda.training.train import train
+from tests.bundle.format_1 import write_format_1
 from tests.bundle.test_bundle import dense, write
 from tests.conftest import TINY, configured
 from tests.training.test_train import DENSE
@@ -317,8 +318,10 @@ class Shops:
         self.store, self._capsys = store, capsys
 
     def run(self, name: str, right: int, task: str = "fashion_mnist", **changes) -> str:
-        data = {"name": task.partition("-")[0], "content_hash": task.encode().hex() * 2}
-        return self.store.run(name, right, task=task, data=data, **changes)
+        return self.store.run(name, right, task=task, data=self.data(task), **changes)
+
+    def data(self, task: str = "fashion_mnist") -> dict[str, str]:
+        return {"name": task.partition("-")[0], "content_hash": task.encode().hex() * 2}
 
     def promote(self, name: str, *more: str) -> str:
         assert main(["promote", name, *more]) == 0
@@ -361,6 +364,19 @@ def test_the_model_of_version_0_1_0_is_that_of_its_task(shops):
     assert "new (version 2 of prenda) is the champion now, in place of old" in shops.promote("new")
     shops.run("garments", 400)
     assert "garments (version 1 of prenda-fashion_mnist) is the champion" in shops.promote("garments")
+
+
+def test_a_champion_whose_bundle_has_format_1_is_compared_and_kept(shops):
+    for name, right in (("old", 400), ("worse", 399), ("new", 430)):
+        shops.run(name, right)
+    shops.promote("old")
+    (output,) = shops.store.client.get_run(shops.store.champion("prenda")).outputs.model_outputs
+    write_format_1(shops.store.home / "mlruns/artifacts/models" / output.model_id / "artifacts", data=shops.data())
+    assert "worse (version 2 of prenda) is registered, but not champion" in shops.promote("worse")
+    (place,) = champions.kept()
+    assert bundle.read(place).format == 1
+    assert "new (version 3 of prenda) is the champion now, in place of old" in shops.promote("new")
+    assert bundle.read(place).format == 2
 
 
 def test_a_champion_of_0_1_0_whose_run_was_deleted_still_says_its_task(shops):

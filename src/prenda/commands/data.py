@@ -1,15 +1,16 @@
-"""`prenda data`: fetch a data set, or draw samples of it."""
+"""`prenda data`: fetch a data set, draw samples of it, or check a folder of photos."""
 
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
 from prenda.commands.shared import Subparsers
 
 
 def add_parser(subparsers: Subparsers) -> None:
     """Add the command and its actions to the parser of `prenda`."""
-    parser = subparsers.add_parser("data", help="fetch a data set, or draw samples of it")
+    parser = subparsers.add_parser("data", help="fetch a data set, draw samples of it, or check your own photos")
     actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True)
     fetch = _add_action(
         actions, "fetch", "fetch the files of a data set, if they are missing, and verify their checksums"
@@ -24,6 +25,10 @@ def add_parser(subparsers: Subparsers) -> None:
     )
     show.add_argument("--output", metavar="FILE", help="PNG to write (default: outputs/NAME.png in the project)")
     show.set_defaults(run_command=run_show)
+    text = "check a folder of your own photos: sizes of the classes, unreadable files, near-duplicates"
+    check = actions.add_parser("check", help=text, description=f"{text[0].upper()}{text[1:]}.")
+    check.add_argument("folder", metavar="FOLDER", help="folder with a sub-folder for each class")
+    check.set_defaults(run_command=run_check)
 
 
 def _add_action(actions: Subparsers, name: str, text: str) -> argparse.ArgumentParser:
@@ -46,4 +51,14 @@ def run_show(arguments: argparse.Namespace) -> int:
     from prenda.report import samples
 
     print(samples.show(arguments.name, arguments.dir, arguments.samples, arguments.seed, arguments.output))
+    return 0
+
+
+def run_check(arguments: argparse.Namespace) -> int:
+    """Print what is in a folder of labelled photos."""
+    from rich.console import Console
+
+    from prenda.report.photo_check import check
+
+    check(Console(), Path(arguments.folder))
     return 0

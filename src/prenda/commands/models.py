@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from prenda.commands.shared import Subparsers, add_model_argument
+from prenda.commands.shared import Subparsers, add_model_arguments
 
 
 def add_parser(subparsers: Subparsers) -> None:
@@ -14,7 +14,7 @@ def add_parser(subparsers: Subparsers) -> None:
         help="list the registered models and their versions",
         description="List the versions of each registered model, newest first.",
     )
-    add_model_argument(parser, "all")
+    add_model_arguments(parser, "all")
     parser.set_defaults(run_command=run)
 
 
@@ -22,5 +22,5 @@ def run(arguments: argparse.Namespace) -> int:
     """Print the versions."""
     from prenda.model_selection.listing import show_models
 
-    show_models(arguments.model)
+    show_models(arguments.model, arguments.tracking_uri)
     return 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from prenda.commands.shared import RUN, Subparsers, add_model_argument
+from prenda.commands.shared import RUN, Subparsers, add_model_arguments
 from prenda.system.startup import heavy_imports
 
 
@@ -21,7 +21,7 @@ def add_parser(subparsers: Subparsers) -> None:
     parser.add_argument(
         "--force", metavar="REASON", help="make it champion whatever the test says; the reason is recorded"
     )
-    add_model_argument(parser, "that of the run's data set and classes")
+    add_model_arguments(parser, "that of the run's data set and classes")
     parser.set_defaults(run_command=run)
 
 
@@ -30,5 +30,5 @@ def run(arguments: argparse.Namespace) -> int:
     with heavy_imports():
         from prenda.model_selection.promote import promote
 
-    print(promote(arguments.run, arguments.model, arguments.force))
+    print(promote(arguments.run, arguments.model, arguments.force, arguments.tracking_uri))
     return 0

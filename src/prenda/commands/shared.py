@@ -16,9 +16,17 @@ RUN = "MLflow id of a run (or its first eight characters), its name, its folder,
 Subparsers: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
-def add_model_argument(parser: argparse.ArgumentParser, default: str) -> None:
-    """Add `--model`, the name of a registered model; `default` says in words which is taken without it."""
+def add_model_arguments(parser: argparse.ArgumentParser, default: str) -> None:
+    """Add `--model`, the name of a registered model, and `--tracking-uri`, where it is registered.
+
+    Args:
+        parser: Parser of a command.
+        default: Says in words which model is taken without `--model`.
+    """
     parser.add_argument("--model", metavar="NAME", help=f"name of the registered model (default: {default})")
+    parser.add_argument(
+        "--tracking-uri", metavar="URI", help="address of an MLflow store or server (default: this project's own store)"
+    )
 
 
 def stoppable(training: Callable[[], object]) -> int:

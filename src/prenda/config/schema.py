@@ -39,6 +39,7 @@ AT_LEAST_1 = Range(low=1)
 NOT_NEGATIVE = Range(low=0)
 POSITIVE = Range(low=0, open_low=True)
 PROBABILITY = Range(low=0, high=1)
+SHARE = Range(low=0, high=1, open_low=True, open_high=True)
 SEED = Range(low=0, high=2**32 - 1)
 PIXELS = Range(low=0, high=4096)
 
@@ -75,6 +76,14 @@ class Normalize(Enum):
 
     standard = "standard"
     unit = "unit"
+
+
+class Balance(Enum):
+    """`none`: each image counts the same; `loss`: each class counts the same; `sampler`: so, by drawing its images."""
+
+    none = "none"
+    loss = "loss"
+    sampler = "sampler"
 
 
 class TrackingKind(Enum):
@@ -122,6 +131,15 @@ class DataConfig:
     flip: float = setting(0.0, valid=PROBABILITY)
     batch_size: int = setting(128, valid=AT_LEAST_1)  # images a step, over all processes together
     eval_batch_size: int = setting(250, valid=AT_LEAST_1)
+    balance: Balance = setting(Balance.none, later=True)  # of classes with unequal numbers of training images
+    # The rest is for data sets of photos in folders. Shares are those of each class, where prenda splits.
+    val_share: float = setting(0.15, valid=SHARE, later=True)
+    test_share: float = setting(0.15, valid=SHARE, later=True)
+    max_unreadable: float = setting(0.1, valid=PROBABILITY, later=True)  # share of files that may be unreadable
+    mapping: str | None = setting(None, later=True)  # YAML file that merges, renames or drops classes
+    memory_gb: float = setting(4.0, valid=NOT_NEGATIVE, decisive=False)  # GB of photos in memory, for each process
+    cache_gb: float = setting(20.0, valid=NOT_NEGATIVE, decisive=False)  # GB of prepared photos on the disk
+    workers: int = setting(2, valid=Range(low=0, high=256), decisive=False)  # processes that read photos from the disk
 
 
 @dataclass(frozen=True)

@@ -2,43 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Literal
 
 import pytorch_lightning as pl
 import torch
 from torch import Tensor
-from torch.nn.functional import interpolate
 from torch.utils.data import DataLoader
 
 from prenda.config.schema import AugmentConfig, DataConfig
 from prenda.data.augment import Augment
-from prenda.data.batches import Batch, InMemory, scoring_batches, training_batches
+from prenda.data.batches import Batch, InMemory, Streamed, class_weights, scoring_batches, training_batches
 from prenda.data.datasets import find
+from prenda.data.photo_files import PhotoDataSet, PhotoFiles, PhotoSettings, photo_cache, photo_settings
+from prenda.data.photo_layout import Split
+from prenda.data.photo_storage import Storage, store_photos, stored_size
+from prenda.data.splits import Selection, chosen_classes, pixel_statistics, resized, split_images
 from prenda.errors import DataError
 from prenda.photos.preparation import Preparation
 
-Split = Literal["train", "val", "test"]
-
-
-@dataclass(frozen=True)
-class Selection:
-    """Selection of a run's images, and their split into train and validation.
-
-    Attributes:
-        classes: Names to keep, in the order of the new labels; None keeps all.
-        val_size: Number of official training images that are used for validation.
-        split_seed: Seed of the split.
-        limit_train: Number of training images to keep after the split; None keeps all. A smaller selection is part of
-            every larger one.
-    """
-
-    classes: Sequence[str] | None = None
-    val_size: int = 5000
-    split_seed: int = 0
-    limit_train: int | None = None
+__all__ = ["ImageDataModule", "PhotoSettings", "Selection", "Split", "Storage", "from_config"]
 
 
 class ImageDataModule(pl.LightningDataModule):
@@ -48,6 +33,8 @@ class ImageDataModule(pl.LightningDataModule):
         A batch is images (B, C, H, W), float32, normalised, and labels (B,), int64.
 
     Attributes:
+        class_names: Names of the classes, in the order of the labels; those of photos are known after `setup`.
+        files: The photos of a data set of photos, after `setup`; None for other data sets.
         predicted: The split that `Trainer.predict` gets, each image once, in order and without augmentation.
 
     Raises:
@@ -68,32 +55,69 @@ class ImageDataModule(pl.LightningDataModule):
         augment: Callable[[Tensor], Tensor] | None = None,
         seed: int = 0,
         channels_last: bool = False,
+        balance: Literal["none", "loss", "sampler"] = "none",
+        photos: PhotoSettings | None = None,
+        stored: int | None = None,
+        storage: Storage | None = None,
     ) -> None:
+        """Name the images and their use; nothing is read yet.
+
+        Args:
+            name: Name of the data set.
+            data_dir: Folder of its files.
+            selection: Classes, split and number of training images.
+            image_size: Pixels a side; None keeps the data set's own, which photos do not have.
+            channels: Channels of the network's images: 1 or 3.
+            normalize: Normalisation of pixels.
+            batch_size: Images of a training step, over all processes together.
+            eval_batch_size: Images of a scoring step.
+            augment: Augmentation of training batches, uint8 (B, C, H, W) to the same or to another size.
+            seed: Seed of the order of training images.
+            channels_last: Whether batches are laid out in memory with channels last.
+            balance: How classes of unequal size are treated in training.
+            photos: Settings of data sets of photos.
+            stored: Pixels a side of stored training photos; None is `image_size`.
+            storage: Limits of memory and disk for photos.
+        """
         super().__init__()
         self.data_name, self.data_dir, self._data_set = name, data_dir, find(name)
         self.selection = selection or Selection()
         self.image_size, self.channels, self.normalize = image_size, channels, normalize
         self.batch_size, self.eval_batch_size = batch_size, eval_batch_size
         self.augment, self.seed, self.channels_last = augment or Augment(), seed, channels_last
-        self.class_names = _chosen_classes(self._data_set.class_names, self.selection.classes)
+        self.balance, self.photos, self.storage = balance, photos or PhotoSettings(), storage or Storage()
+        self._stored = stored
+        self.files: PhotoFiles | None = None
+        self.class_names: tuple[str, ...] = ()
+        if not isinstance(self._data_set, PhotoDataSet):
+            self.class_names = chosen_classes(self._data_set.class_names, self.selection.classes)
         self.content_hash = ""
         self.predicted: Split = "test"
-        self._splits: dict[Split, InMemory] = {}
+        self._splits: dict[Split, InMemory | Streamed] = {}
         self._mean = self._deviation = self._scale = torch.empty(0)
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
         """Shape (C, H, W) of the network's images; known after `setup`."""
-        _, height, width = self._splits["train"].images.shape[1:]
-        return self.channels, height, width
+        return self.channels, *self._splits["test"].image_shape[1:]
 
     @property
     def preparation(self) -> Preparation | None:
         """How a photo becomes an image of this data set; None if there is no way. Known after `setup`."""
         if self._data_set.photos is None:
             return None
-        images = self._splits["train"].images
-        return Preparation(self._data_set.photos, size=images.shape[-1], channels=images.shape[1])
+        channels, _, width = self._splits["test"].image_shape
+        return Preparation(self._data_set.photos, size=width, channels=channels)
+
+    @property
+    def background(self) -> int:
+        """Pixel value around an article: white where photos are padded, else black."""
+        return 255 if self._data_set.photos == "pad" else 0
+
+    @property
+    def class_weights(self) -> Tensor | None:
+        """Weights of the classes in the loss, (num_classes,), float32; None unless `balance` is `loss`."""
+        return class_weights(self._splits["train"].labels, len(self.class_names)) if self.balance == "loss" else None
 
     @property
     def translations(self) -> dict[str, tuple[str, ...]]:
@@ -120,13 +144,14 @@ class ImageDataModule(pl.LightningDataModule):
         if self.trainer is not None:
             self._move_to(self.trainer.strategy.root_device)
 
-    def split(self, split: Split) -> InMemory:
+    def split(self, split: Split) -> InMemory | Streamed:
         """Return the images and labels of one split, in their fixed order."""
         return self._splits[split]
 
     def train_dataloader(self) -> DataLoader[Batch]:
-        replicas, rank = self._place()
-        return training_batches(self._splits["train"], self.batch_size, self.seed, replicas, rank)
+        train = self._splits["train"]
+        weights = class_weights(train.labels, len(self.class_names)) if self.balance == "sampler" else None
+        return training_batches(train, self.batch_size, self.seed, *self._place(), weights)
 
     def val_dataloader(self) -> DataLoader[Batch]:
         return scoring_batches(self._splits["val"], self.eval_batch_size, *self._place())
@@ -138,15 +163,17 @@ class ImageDataModule(pl.LightningDataModule):
         return scoring_batches(self._splits[self.predicted], self.eval_batch_size, *self._place())
 
     def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
-        """Return the batch unchanged: the images are on the device already."""
-        return batch
+        """Return the batch on the device, where images in memory are already."""
+        images, labels = batch
+        return images.to(device), labels.to(device)
 
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
         """Augment (in training) and normalise a batch, on its device."""
         images, labels = batch
         if self.trainer is not None and self.trainer.training:
             images = self.augment(images)
-        return self.normalized(images), labels
+        # Training photos may be stored larger, for random crops.
+        return self.normalized(resized(images, self.image_size)), labels
 
     def normalized(self, images: Tensor) -> Tensor:
         """Return normalised images for the network.
@@ -154,7 +181,7 @@ class ImageDataModule(pl.LightningDataModule):
         Shapes:
             images (B, C or 1, H, W), uint8 -> (B, C, H, W), float32.
         """
-        images = images.float().sub_(self._mean).mul_(self._scale)
+        images = images.to(self._mean.device).float().sub_(self._mean).mul_(self._scale)
         if images.shape[1] != self.channels:
             images = images.expand(-1, self.channels, -1, -1)
         return images.contiguous(memory_format=torch.channels_last) if self.channels_last else images
@@ -169,6 +196,19 @@ class ImageDataModule(pl.LightningDataModule):
         return self.trainer.world_size, self.trainer.global_rank
 
     def _load(self) -> None:
+        if isinstance(self._data_set, PhotoDataSet):
+            self._splits = self._load_photos(self._data_set)
+        else:
+            self._splits = self._load_images()
+        self._mean, self._deviation = pixel_statistics(self._splits["train"], self.normalize)
+        self._scale = 1 / self._deviation
+
+    def _load_images(self) -> dict[Split, InMemory | Streamed]:
+        if self.photos.mapping is not None:
+            raise DataError(
+                f"data.mapping is {self.photos.mapping}, but {self.data_name} is no data set of photos in folders: use "
+                "data.classes to choose some of its classes."
+            )
         loaded = self._data_set.load(self.data_dir)
         stored = loaded.train_images.shape[1]
         if stored not in (1, self.channels):
@@ -177,22 +217,26 @@ class ImageDataModule(pl.LightningDataModule):
                 f"data.channels={stored}."
             )
         self.content_hash = loaded.content_hash
-        labels = [loaded.class_names.index(name) for name in self.class_names]
-        images, targets = _keep(loaded.train_images, loaded.train_labels, labels)
-        train, val = _split_indices(targets, self.selection)
-        parts: dict[Split, Batch] = {
-            "train": (images[train], targets[train]),
-            "val": (images[val], targets[val]),
-            "test": _keep(loaded.test_images, loaded.test_labels, labels),
-        }
+        return {**split_images(loaded, self.class_names, self.selection, self.image_size)}
+
+    def _load_photos(self, data_set: PhotoDataSet) -> dict[Split, InMemory | Streamed]:
         size = self.image_size
-        self._splits = {split: InMemory(_resized(part[0], size), part[1]) for split, part in parts.items()}
-        self._mean, self._deviation = _statistics(self._splits["train"].images, self.normalize)
-        self._scale = 1 / self._deviation
+        if size is None:
+            raise DataError("data.image_size is null, but photos have no size of their own: give data.image_size=224.")
+        files = data_set.files(self.data_dir, self.photos)
+        self.class_names = chosen_classes(files.class_names, self.selection.classes)
+        chosen = files.of_classes(self.class_names)
+        self.content_hash = chosen.content_hash
+        self.files = chosen.limited(self.selection.limit_train, self.selection.split_seed)
+        assert data_set.photos is not None
+        scored = Preparation(data_set.photos, size=size, channels=self.channels)
+        stored = replace(scored, size=self._stored or size)
+        preparations: dict[Split, Preparation] = {"train": stored, "val": scored, "test": scored}
+        return store_photos(self.files, preparations, self.storage, photo_cache())
 
     def _move_to(self, device: torch.device) -> None:
         for part in self._splits.values():
-            part.images, part.labels = part.images.to(device), part.labels.to(device)
+            part.to(device)
         self._mean, self._scale = self._mean.to(device), self._scale.to(device)
 
 
@@ -200,6 +244,7 @@ def from_config(
     data: DataConfig, augment: AugmentConfig | None = None, *, seed: int = 0, channels_last: bool = False
 ) -> ImageDataModule:
     """Return the datamodule that `data` and `augment` of a configuration describe."""
+    cropped = augment is not None and getattr(augment, "crop", 0.0) > 0
     return ImageDataModule(
         data.name,
         Path(data.dir).expanduser(),
@@ -212,74 +257,8 @@ def from_config(
         augment=None if augment is None else Augment(**asdict(augment)),
         seed=seed,
         channels_last=channels_last,
+        balance=data.balance.value,
+        photos=photo_settings(data),
+        stored=stored_size(data.image_size, cropped) if data.image_size else None,
+        storage=Storage(data.memory_gb, data.cache_gb, data.workers),
     )
-
-
-def _chosen_classes(known: tuple[str, ...], wanted: Sequence[str] | None) -> tuple[str, ...]:
-    if wanted is None:
-        return known
-    unknown = [name for name in wanted if name not in known]
-    if unknown or len(set(wanted)) < 2 or len(set(wanted)) != len(wanted):
-        raise DataError(f"data.classes is {list(wanted)}: name two or more, each once, of {', '.join(known)}.")
-    return tuple(wanted)
-
-
-def _keep(images: Tensor, labels: Tensor, kept: list[int]) -> Batch:
-    """Return the images of the kept classes, in their order, with labels that count from 0."""
-    if kept == list(range(int(labels.max()) + 1)):
-        return images, labels
-    new = torch.full((int(labels.max()) + 1,), -1)
-    new[torch.tensor(kept)] = torch.arange(len(kept))
-    chosen = new[labels] >= 0
-    return images[chosen], new[labels[chosen]]
-
-
-def _split_indices(labels: Tensor, selection: Selection) -> Batch:
-    """Return the indices of train and validation, sorted; both have the same proportions of classes."""
-    total, val_size, limit = len(labels), selection.val_size, selection.limit_train
-    if val_size >= total:
-        raise DataError(
-            f"data.val_size is {val_size}, but there are {total} training images in all: use fewer for validation."
-        )
-    generator = torch.Generator().manual_seed(selection.split_seed)
-    order = torch.randperm(total, generator=generator)
-    val = _stratified(order, labels, val_size)
-    remaining = order[~torch.isin(order, val)]
-    if limit is not None and limit > len(remaining):
-        raise DataError(
-            f"data.limit_train is {limit}, but {len(remaining)} training images remain after the split: "
-            "give at most that many, or null for all."
-        )
-    return remaining[:limit].sort().values, val.sort().values
-
-
-def _stratified(order: Tensor, labels: Tensor, size: int) -> Tensor:
-    """Return the first images of each class in `order`, `size` in all, in the proportions of the classes."""
-    counts = torch.bincount(labels)
-    exact = counts * size / len(labels)
-    share = exact.floor().long()
-    share[(exact - share).argsort(descending=True, stable=True)[: size - int(share.sum())]] += 1
-    return torch.cat([order[labels[order] == label][:count] for label, count in enumerate(share.tolist())])
-
-
-def _resized(images: Tensor, size: int | None) -> Tensor:
-    if size is None or images.shape[-1] == size == images.shape[-2]:
-        return images
-    parts = [interpolate(part, (size, size), mode="bilinear", antialias=True) for part in torch.split(images, 4096)]
-    return torch.cat(parts)
-
-
-def _statistics(images: Tensor, normalize: Literal["standard", "unit"]) -> Batch:
-    """Return mean and standard deviation of normalisation, (C, 1, 1), in units of raw pixels.
-
-    They are computed from a histogram in double precision, so they are bit-identical on every machine.
-    """
-    channels = images.shape[1]
-    if normalize == "unit":
-        return torch.zeros(channels, 1, 1), torch.full((channels, 1, 1), 255.0)
-    value = torch.arange(256, dtype=torch.float64)
-    counts = torch.stack([torch.bincount(images[:, c].flatten(), minlength=256) for c in range(channels)]).double()
-    weight = counts / counts.sum(1, keepdim=True)
-    mean = (weight * value).sum(1)
-    deviation = ((weight * value**2).sum(1) - mean**2).sqrt().clamp(min=1.0)  # images of one value stay finite
-    return mean.float()[:, None, None], deviation.float()[:, None, None]

@@ -18,10 +18,12 @@ from prenda.config.paths import home
 from prenda.config.recorded import load as load_config
 from prenda.config.schema import TrainConfig
 from prenda.data.datamodule import from_config as data_from_config
+from prenda.data.datasets import find
+from prenda.data.photo_files import PhotoDataSet
 from prenda.errors import UserError
 from prenda.report.comparison import page as comparison_page
 from prenda.report.comparison.results import ComparedRun, Comparison, Group, Pair, show
-from prenda.report.figures import Images
+from prenda.report.figures import IndexedImages
 from prenda.report.tables import UNREADABLE, read_predictions
 from prenda.report.terminal import relative
 from prenda.scoring.metrics import HEADLINE
@@ -157,12 +159,13 @@ def _check_same_images(tested: Sequence[ScoredRun]) -> None:
                 )
 
 
-def _images(tested: ScoredRun, data_dir: str | None) -> tuple[Images | None, str]:
+def _images(tested: ScoredRun, data_dir: str | None) -> tuple[IndexedImages | None, str]:
     """Return the test images, or None and the reason. Nothing is downloaded."""
     try:
         recorded = tested.config.data
-        # Only the test images matter, at their original size.
-        data_config = replace(recorded, dir=data_dir or recorded.dir, image_size=None, limit_train=1)
+        # Only the test images matter, at their original size; photos have none.
+        size = recorded.image_size if isinstance(find(recorded.name), PhotoDataSet) else None
+        data_config = replace(recorded, dir=data_dir or recorded.dir, image_size=size, limit_train=1)
         data = data_from_config(data_config)
         data.setup()
     except (UserError, OSError) as error:
@@ -176,7 +179,7 @@ def _images(tested: ScoredRun, data_dir: str | None) -> tuple[Images | None, str
             None,
             f"{data_config.dir} holds other images than the runs were tested on: give their folder with --data-dir.",
         )
-    return test.images.numpy(), ""
+    return test.pictures(), ""
 
 
 def _groups(runs: Sequence[ComparedRun]) -> list[Group]:

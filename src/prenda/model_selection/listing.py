@@ -10,15 +10,21 @@ from rich.table import Table
 
 from prenda.errors import UserError
 from prenda.scoring.metrics import HEADLINE, Metric
+from prenda.system.redaction import without_passwords
 from prenda.tracking.registry import Registry, Version
 from prenda.tracking.store import local_store
 
 
-def show_models(model: str | None = None) -> None:
-    """Print the versions of a registered model, the newest first; None prints those of all models."""
+def show_models(model: str | None = None, uri: str | None = None) -> None:
+    """Print the versions of a registered model, the newest first.
+
+    Args:
+        model: Name of the registered model; None prints all.
+        uri: Address of the MLflow store or server; None is this project's own store.
+    """
     if model is not None:
         check_name(model)
-    registry = Registry(local_store())
+    registry = Registry(uri or local_store())
     found = {name: registry.versions(name) for name in (registry.models() if model is None else [model])}
     out = Console()
     if not out.is_terminal:
@@ -28,7 +34,7 @@ def show_models(model: str | None = None) -> None:
             out.print(_table(name, versions))
     if not any(found.values()):
         which = "No model has any" if model is None else f"{model!r} has no"
-        print(f"{which} versions in {registry.uri}: `prenda promote RUN` registers one.")
+        print(f"{which} versions in {without_passwords(registry.uri)}: `prenda promote RUN` registers one.")
 
 
 def check_name(model: str) -> None:

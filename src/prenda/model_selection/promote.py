@@ -21,6 +21,7 @@ from prenda.report.card import card
 from prenda.report.tables import UNREADABLE, read_predictions
 from prenda.scoring.metrics import HEADLINE
 from prenda.scoring.significance import McNemar, mcnemar
+from prenda.tracking.lookup import download
 from prenda.tracking.registry import CHAMPION, RecordedModel, Registry, Version
 from prenda.tracking.store import local_store
 
@@ -47,7 +48,7 @@ class _Decision:
     champion: RecordedModel | None = None
 
 
-def promote(run: str, model: str | None = None, force: str | None = None) -> str:
+def promote(run: str, model: str | None = None, force: str | None = None, uri: str | None = None) -> str:
     """Register a run's bundle, and move the alias `champion` to it if it is significantly better than the champion.
 
     The test is McNemar's on the same test images, exact and one-sided, with p < 0.05. The version's tags record the
@@ -57,6 +58,7 @@ def promote(run: str, model: str | None = None, force: str | None = None) -> str
         run: Id or name of the run.
         model: Name of the registered model; None takes that of the run's task.
         force: Reason to move the alias whatever the test says; None leaves the decision to the test.
+        uri: Address of the MLflow store or server; None is this project's own store.
 
     Returns:
         The decision and its reason, as a sentence.
@@ -68,7 +70,7 @@ def promote(run: str, model: str | None = None, force: str | None = None) -> str
         check_name(model)
     if force is not None and not force.strip():
         raise UserError(f"--force is {force!r}: give the reason, which is recorded with the version.")
-    registry = Registry(local_store())
+    registry = Registry(uri or local_store())
     with tempfile.TemporaryDirectory() as scratch, registry.promotion_lock():
         _complete(registry, run, Path(scratch))
         entrant = _tested(registry.model_of_run(run, Path(scratch) / "entrant"))
@@ -102,7 +104,9 @@ def _complete(registry: Registry, run: str, scratch: Path) -> None:
     run_id, scores = found
     if "temperature" not in scores:
         raise UserError(f"{run!r} was recorded before runs had bundles: train it again.")
-    with load_run(run_id) as back:
+    local = registry.uri == local_store()
+    source = run_id if local else str(download(registry.uri, run_id, "checkpoints/best.ckpt", scratch))
+    with load_run(source) as back:
         again = evaluate(back.config.trainer, back.classifier, back.data, back.checkpoint)
         bundling.write_run(
             scratch / "bundle",

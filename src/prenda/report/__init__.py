@@ -9,6 +9,7 @@ Modules:
     page: Reports as one HTML file.
     card: Model card in Markdown.
     samples: Sample pictures of a data set.
+    photo_check: Check of a folder of labelled photos.
     terminal: Terminal output of a run.
     runs: List of runs, and the plan of a pruning.
 """

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -18,6 +19,15 @@ from prenda.scoring.scores import Row
 
 BLUE, ORANGE = "#0072b2", "#d55e00"  # distinct for every kind of colour vision (Okabe and Ito)
 Images = NDArray[np.uint8]
+
+
+class IndexedImages(Protocol):
+    """Images (N, C, H, W), uint8, that are read when they are indexed: an array, or photos on a disk."""
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+
+    def __getitem__(self, index: Sequence[int] | NDArray[np.int64], /) -> Images: ...
 
 
 def save(figure: Figure, path: Path) -> None:

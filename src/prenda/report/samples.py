@@ -7,16 +7,27 @@ from pathlib import Path
 import torch
 
 from prenda.config.paths import home
+from prenda.data.batches import Streamed
 from prenda.data.datasets import find
+from prenda.data.photo_files import PhotoDataSet, PhotoSettings
+from prenda.data.photo_layout import SPLITS
+from prenda.data.photo_storage import prepared_photos
 from prenda.errors import UserError
-from prenda.report.figures import samples_figure, save
+from prenda.photos.preparation import Preparation
+from prenda.report.figures import IndexedImages, samples_figure, save
+
+PHOTO_SIZE = 128  # pixels a side of a photo in a picture of samples
 
 
 def fetch(name: str, data_dir: str | None) -> str:
     """Download a data set if it is missing, and return one line about it."""
-    folder = Path(data_dir) if data_dir else home() / "data"
-    data_set = find(name)
+    folder, data_set = _folder(name, data_dir), find(name)
     data_set.fetch(folder)
+    if isinstance(data_set, PhotoDataSet):
+        files = data_set.files(folder, PhotoSettings())
+        parts = " and ".join(f"{len(files.splits[split]):,} {split}" for split in SPLITS)
+        state = "verified" if data_set.content_is_fixed else f"{len(files.skipped)} unreadable"
+        return f"{name}: {parts} photos of {len(files.class_names)} classes, {state}, in {data_set.folder(folder)}"
     data = data_set.load(folder)
     return (
         f"{name}: {len(data.train_labels):,} training and {len(data.test_labels):,} test images of "
@@ -31,19 +42,36 @@ def show(name: str, data_dir: str | None, samples: int, seed: int, output: str |
         DataError: If the data set cannot be loaded.
         UserError: If `samples` is less than 1 or more than a class has.
     """
-    folder = Path(data_dir) if data_dir else home() / "data"
-    data_set = find(name)
+    folder, data_set = _folder(name, data_dir), find(name)
     data_set.fetch(folder)
-    data = data_set.load(folder)
-    fewest = int(torch.bincount(data.train_labels).min())
+    images: IndexedImages
+    if isinstance(data_set, PhotoDataSet):
+        files = data_set.files(folder, PhotoSettings())
+        class_names, labels = files.class_names, torch.from_numpy(files.labels[files.splits["train"]])
+        preparation = Preparation("pad", size=PHOTO_SIZE, channels=3)
+        images = Streamed(prepared_photos(files, "train", preparation), None, labels, workers=0).pictures()
+    else:
+        data = data_set.load(folder)
+        class_names, labels, images = data.class_names, data.train_labels, data.train_images.numpy()
+    rows = _chosen(labels, len(class_names), samples, seed)
+    pictures = images[rows.flatten().numpy()].reshape(*rows.shape, *images.shape[1:])  # (classes, samples, C, H, W)
+    path = Path(output) if output else home() / "outputs" / f"{name}.png"
+    save(samples_figure(pictures, class_names, f"{name}: random training images"), path)
+    return path.resolve()
+
+
+def _folder(name: str, data_dir: str | None) -> Path:
+    if data_dir is None and name == "folder":
+        raise UserError("folder is the data set of your own photos: give --dir the folder that holds them.")
+    return Path(data_dir) if data_dir else home() / "data"
+
+
+def _chosen(labels: torch.Tensor, num_classes: int, samples: int, seed: int) -> torch.Tensor:
+    """Return the indices of random images of each class, (num_classes, samples)."""
+    fewest = int(torch.bincount(labels, minlength=num_classes).min())
     if not 1 <= samples <= fewest:
         raise UserError(
             f"--samples is {samples}: give at least 1 and at most {fewest}, the images of the smallest class."
         )
-    generator = torch.Generator().manual_seed(seed)
-    order = torch.randperm(len(data.train_labels), generator=generator)
-    rows = [order[data.train_labels[order] == label][:samples] for label in range(len(data.class_names))]
-    images = data.train_images[torch.stack(rows)].numpy()  # (classes, samples, C, H, W)
-    path = Path(output) if output else home() / "outputs" / f"{name}.png"
-    save(samples_figure(images, data.class_names, f"{name}: random training images"), path)
-    return path.resolve()
+    order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(seed))
+    return torch.stack([order[labels[order] == label][:samples] for label in range(num_classes)])

@@ -14,6 +14,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.tree import Tree
 
+from prenda.report.page import Table as Content
 from prenda.report.tables import score_table
 from prenda.scoring.metrics import SUMMARY
 
@@ -58,16 +59,20 @@ def show_result(
     console: Console, title: str, scores: Mapping[str, Mapping[str, float]], places: Mapping[str, str]
 ) -> None:
     """Print the scores of each split, then the places of all files."""
-    console.print(f"\n{title}", highlight=False, markup=False)
-    content = score_table(SUMMARY, scores)
-    table = Table()
-    for index, column in enumerate(content.columns):
-        table.add_column(column, justify="right" if index else "left")
-    for row in content.rows:
-        table.add_row(*row)
-    console.print(table)
+    show_table(console, title, score_table(SUMMARY, scores))
     for name, place in places.items():
         console.print(f"{name:<17} {place}", soft_wrap=True, highlight=False, markup=False)
+
+
+def show_table(console: Console, title: str, content: Content) -> None:
+    """Print a table with its title above; all columns but the first hold numbers."""
+    console.print(f"\n{title}", highlight=False, markup=False)
+    table = Table()
+    for index, column in enumerate(content.columns):
+        table.add_column(escape(column), justify="right" if index else "left")
+    for row in content.rows:
+        table.add_row(*map(escape, row))
+    console.print(table)
 
 
 def relative(path: Path) -> str:

@@ -23,6 +23,7 @@ from prenda.config.hydra_errors import explained
 from prenda.config.identity import decisive, differences
 from prenda.config.schema import DataConfig, SearchConfig, TrackingConfig, TrainConfig
 from prenda.data.datasets import content_identity
+from prenda.data.photo_files import PhotoSettings, photo_settings
 from prenda.errors import ConfigError
 from prenda.search.composition import chosen_files, without_hydra
 from prenda.search.space import VARIABLES, Parameter, Space, Value, parse, text
@@ -165,12 +166,12 @@ def trial_overrides(plan: Plan, config: TrainConfig, chosen: Mapping[str, Value]
 
 def content_of(data: DataConfig) -> str | None:
     """Return the fingerprint of images that the data set's name does not determine; cached for the process."""
-    return _content(data.name, data.dir)
+    return _content(data.name, data.dir, photo_settings(data))
 
 
 @cache
-def _content(name: str, folder: str) -> str | None:
-    return content_identity(name, Path(folder).expanduser())
+def _content(name: str, folder: str, photos: PhotoSettings) -> str | None:
+    return content_identity(name, Path(folder).expanduser(), photos)
 
 
 def _decisive(config: TrainConfig) -> dict[str, Any]:

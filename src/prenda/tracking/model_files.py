@@ -7,7 +7,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from prenda.bundle.format import Bundle, read
+from prenda.bundle.format import FORMAT, Bundle, read
 
 if TYPE_CHECKING:
     from mlflow.models import ModelSignature
@@ -26,6 +26,7 @@ def describe(folder: Path, run_id: str, model_id: str) -> None:
     from prenda.bundle.checked_pixels import write_checked  # imports onnx
 
     about = read(folder)
+    assert about.format == FORMAT, "only bundles that this version wrote are logged"
     data = write_checked(about.network).name
     facts = {"task": about.task, "class_names": list(about.class_names), "polarity": about.polarity}
     labels = {language: list(names) for language, names in about.labels.items()}

@@ -18,6 +18,7 @@ from prenda.bundle import format as bundle
 from prenda.bundle.format import CARD
 from prenda.bundle.tasks import FIRST_MODEL
 from prenda.errors import TrackingError
+from prenda.system.redaction import without_passwords
 from prenda.tracking.lookup import connect_existing, fetch, find
 from prenda.tracking.model_files import describe
 
@@ -218,8 +219,8 @@ class Registry:
         except (MlflowException, OSError) as error:
             reason = (str(error) or type(error).__name__).splitlines()[0]
             raise TrackingError(
-                f"{what} cannot be had from {self.uri} ({reason}): `prenda models` lists what is registered; a model "
-                "whose files were deleted must be trained again."
+                f"{what} cannot be had from {without_passwords(self.uri)} ({reason}): `prenda models` lists what is "
+                "registered; a model whose files were deleted must be trained again."
             ) from error
 
     def _download(self, place: str, into: Path) -> Path:

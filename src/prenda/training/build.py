@@ -87,7 +87,7 @@ def build_classifier(config: TrainConfig, data: ImageDataModule) -> Classifier:
     """
     backbone = build(config.backbone, "backbone", image_shape=data.image_shape, num_classes=len(data.class_names))
     if config.mirrored_scoring or config.shifted_scoring:
-        background = data.normalized(torch.zeros(1, 1, 1, 1, dtype=torch.uint8))  # (1, C, 1, 1)
+        background = data.normalized(torch.full((1, 1, 1, 1), data.background, dtype=torch.uint8))  # (1, C, 1, 1)
         backbone = Views(backbone, background, config.mirrored_scoring, config.shifted_scoring)
     if config.trainer.channels_last:
         backbone = backbone.to(memory_format=torch.channels_last)
@@ -100,6 +100,7 @@ def build_classifier(config: TrainConfig, data: ImageDataModule) -> Classifier:
         scheduler=build(config.scheduler, "scheduler"),
         label_smoothing=config.label_smoothing,
         seed=config.seed,
+        class_weights=data.class_weights,
     )
     _check_optimizer(config, classifier)
     classifier.notes = {

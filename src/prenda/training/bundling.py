@@ -64,7 +64,7 @@ def write_run(
         "run_id": run_id,
     }
     _, height, width = data.image_shape
-    pixels = data.split("test").images[: max(LEAST_CHECKED, min(CHECKED, CHECKED * 28 * 28 // (height * width)))]
+    pixels = data.split("test").first(max(LEAST_CHECKED, min(CHECKED, CHECKED * 28 * 28 // (height * width))))
     return export.write(
         folder,
         classifier.backbone,

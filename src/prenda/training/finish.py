@@ -87,7 +87,7 @@ def _results(
         scores=scores,
         temperature=fit_temperature(scores["val"]),
         best_epoch=best_epoch,
-        test_images=data.split("test").images.cpu().numpy(),
+        test_images=data.split("test").pictures(),
         first_layer=None if weights is None else weights.numpy(),
     )
 

@@ -23,6 +23,7 @@ from prenda.training.build import build_callbacks, build_classifier, build_data,
 from prenda.training.distributed import Torchrun, fit_in_processes
 from prenda.training.finish import TrainResult, finish
 from prenda.training.fit import fit
+from prenda.training.photos import record_photos
 from prenda.training.profile import TRACE
 
 
@@ -57,6 +58,7 @@ def train(config: TrainConfig, folder: Path, callbacks: Sequence[Callback] = ())
     _check_images(folder, data)
     folder.mkdir(parents=True, exist_ok=True)
     write_atomically(folder / "config.yaml", as_yaml(config))
+    record_photos(console, data, folder)
     with stop_on_signal(), recorded(config.tracking, describe_run(config), folder) as run:
         run.log_tags({"device": device})
         run.log_data(_data_used(data))
@@ -113,7 +115,7 @@ def _data_used(data: ImageDataModule) -> DataUsed:
     parts: tuple[Split, ...] = ("train", "val", "test")
     split = {
         "classes": ", ".join(data.class_names),
-        "val_size": data.selection.val_size,
+        "val_size": len(data.split("val")),
         "split_seed": data.selection.split_seed,
     }
     sizes = {str(part): len(data.split(part)) for part in parts}

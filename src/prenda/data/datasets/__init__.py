@@ -4,6 +4,8 @@ Modules:
     fashion_mnist: Fashion-MNIST, thumbnails of garments.
     mnist: MNIST, handwritten digits.
     kmnist: Kuzushiji-MNIST, cursive Japanese characters.
+    clothing: clothing-dataset-small, photos of garments.
+    folder: Labelled photos of your own.
     generated: Generated patterns, for trying the program without a download.
 """
 
@@ -12,9 +14,13 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from prenda.data.contract import DataSet
 from prenda.errors import DataError
+
+if TYPE_CHECKING:  # the model card needs no photos
+    from prenda.data.photo_files import PhotoSettings
 
 
 def names() -> list[str]:
@@ -40,8 +46,10 @@ def find(name: str) -> DataSet:
     return data_set
 
 
-def content_identity(name: str, data_dir: Path) -> str | None:
+def content_identity(name: str, data_dir: Path, photos: PhotoSettings | None = None) -> str | None:
     """Return the content hash of a data set whose name does not fix its images, and None for any other.
+
+    The name does not fix them either where `data.mapping` changes the classes: the content of its file counts.
 
     Two runs on such a data set are on the same images if this is equal, wherever the files lie. The images are read
     each time, so that a changed file is never taken for the old one.
@@ -49,8 +57,12 @@ def content_identity(name: str, data_dir: Path) -> str | None:
     Raises:
         DataError: If there is no such data set, or its images cannot be had.
     """
-    data_set = find(name)
-    if data_set.content_is_fixed:
+    from prenda.data.photo_files import PhotoDataSet, PhotoSettings
+
+    data_set, photos = find(name), photos or PhotoSettings()
+    if data_set.content_is_fixed and photos.mapping is None:
         return None
     data_set.fetch(data_dir)
+    if isinstance(data_set, PhotoDataSet):
+        return data_set.files(data_dir, photos).content_hash
     return data_set.load(data_dir).content_hash

@@ -27,14 +27,14 @@ from prenda.report.comparison.results import (
     score_table,
     verdict,
 )
-from prenda.report.figures import Images, save
+from prenda.report.figures import IndexedImages, save
 from prenda.report.page import Section, Table, write_page
 from prenda.scoring.metrics import METRIC_BY_NAME
 
 IMAGES_SHOWN = 12  # in a gallery
 
 
-def write(folder: Path, comparison: Comparison, images: Images | None, missing: str) -> None:
+def write(folder: Path, comparison: Comparison, images: IndexedImages | None, missing: str) -> None:
     """Write `comparison.html` and `.json`, and the pictures.
 
     Args:
@@ -90,7 +90,7 @@ def _write_confusions(folder: Path, comparison: Comparison) -> tuple[list[Path],
     return matrices, differences
 
 
-def _write_galleries(folder: Path, comparison: Comparison, images: Images) -> list[Path]:
+def _write_galleries(folder: Path, comparison: Comparison, images: IndexedImages) -> list[Path]:
     """Write galleries of disagreements: one run right and the other wrong; of more runs, the most divided images."""
     written = []
     if len(comparison.runs) == 2:

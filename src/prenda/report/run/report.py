@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from prenda.report import figures, tables
-from prenda.report.figures import Images, save
+from prenda.report.figures import IndexedImages, save
 from prenda.report.page import Section, Table, write_page
 from prenda.scoring.calibration import reliability
 from prenda.scoring.metrics import HEADLINE, METRIC_BY_NAME, METRICS, SUMMARY, Needs, measure, needing
@@ -39,7 +39,7 @@ class RunResults:
     scores: Mapping[str, Scores]
     temperature: float
     best_epoch: int
-    test_images: Images
+    test_images: IndexedImages
     first_layer: np.ndarray[Any, np.dtype[np.float32]] | None
 
     def calibrated(self, split: str) -> dict[str, float]:
