@@ -8,9 +8,9 @@ from pathlib import Path
 from prenda.bundle.format import DESCRIPTION, WEIGHTS, Bundle, checksum, read
 from prenda.config import recorded
 from prenda.config.schema import TrainConfig
-from prenda.errors import ConfigError, TrackingError
-from prenda.tracking.lookup import connect_existing, find
-from prenda.tracking.runs import is_finished
+from prenda.errors import AmbiguousRunError, ConfigError, TrackingError
+from prenda.tracking.lookup import bundle_of
+from prenda.tracking.run_folder import is_finished
 from prenda.tracking.store import local_store
 
 LAST = Path("checkpoints/last.ckpt")
@@ -63,8 +63,19 @@ def _bundle_folder(source: str, outputs: Path) -> Path:
             f"init_from is {source!r}, where no bundle is: name the folder of a finished run, or of its bundle "
             f"(with {DESCRIPTION}). A run with report=none has none."
         )
-    newest = _newest(source, outputs)
-    return newest if newest is not None else _recorded_bundle(source)
+    try:
+        return bundle_of(local_store(), source, outputs)  # of a run whose name is this, or its id
+    except AmbiguousRunError as error:
+        raise ConfigError(f"init_from is {source!r}, where one run is needed: {error}") from error
+    except TrackingError as error:
+        newest = _newest(source, outputs)
+        if newest is not None:
+            return newest
+        raise ConfigError(
+            f"init_from is {source!r}, but nothing of that name was trained here: name a finished run (its folder, id "
+            "or name; `prenda runs` lists them), the folder of a bundle, or an experiment. `make shop` trains the runs "
+            f"that init_from=shop finds. ({error})"
+        ) from error
 
 
 def _newest(name: str, outputs: Path) -> Path | None:
@@ -75,20 +86,3 @@ def _newest(name: str, outputs: Path) -> Path | None:
             if run_name == name or run_name.startswith(f"{name}-"):
                 return folder / "bundle"
     return None
-
-
-def _recorded_bundle(source: str) -> Path:
-    """Return the bundle of a run in this project's store, by its id or name."""
-    try:
-        folder = Path(find(connect_existing(local_store()), source).data.tags.get("folder", ""))
-    except TrackingError as error:
-        raise ConfigError(
-            f"init_from is {source!r}, but nothing of that name was trained here: name a finished run (its folder, id "
-            "or name), the folder of a bundle, or an experiment. `make shop` trains the runs that init_from=shop finds."
-        ) from error
-    if not (folder / "bundle" / DESCRIPTION).is_file():
-        raise ConfigError(
-            f"init_from is {source!r}, a run without bundle in {folder}: name one that finished on this machine with "
-            "report=full or report=light."
-        )
-    return folder / "bundle"
