@@ -221,7 +221,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--rounds", type=int, default=5, help="that count (default: %(default)s)")
     parser.add_argument("--threads", type=int, default=cores(), help="(default: all cores)")
     parser.add_argument("--least", type=float, default=0.0, help="fail if the share is smaller")
-    parser.add_argument("--write", action="store_true", help="write the table and every figure to benchmarks/results/ too")
+    parser.add_argument(
+        "--write", action="store_true", help="write the table and every figure to benchmarks/results/ too"
+    )
     asked = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory() as scratch:
         width, height = map(int, asked.photo_size.split("x"))

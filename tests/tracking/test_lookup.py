@@ -202,3 +202,12 @@ def test_several_runs_to_start_from_are_refused_with_their_ids(home):
     ) as told:
         identified(configured(*TINY, "init_from=twins"))
     assert all(run[:8] in str(told.value) for run in ids)
+
+
+def test_a_run_without_bundle_is_nothing_to_start_from(home):
+    run = home.run("bundleless", val=0.5)
+    shutil.rmtree(home.folder(run) / "bundle")
+    with pytest.raises(
+        ConfigError, match=rf"'bundleless', a run without bundle: .*`prenda export {run[:8]} --to FOLDER`"
+    ):
+        identified(configured(*TINY, "init_from=bundleless"))

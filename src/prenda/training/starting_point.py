@@ -9,7 +9,7 @@ from prenda.bundle.format import DESCRIPTION, WEIGHTS, Bundle, checksum, read
 from prenda.config import recorded
 from prenda.config.schema import TrainConfig
 from prenda.errors import AmbiguousRunError, ConfigError, TrackingError
-from prenda.tracking.lookup import bundle_of
+from prenda.tracking.lookup import bundle_in, resolve
 from prenda.tracking.run_folder import is_finished
 from prenda.tracking.store import local_store
 
@@ -64,18 +64,25 @@ def _bundle_folder(source: str, outputs: Path) -> Path:
             f"(with {DESCRIPTION}). A run with report=none has none."
         )
     try:
-        return bundle_of(local_store(), source, outputs)  # of a run whose name is this, or its id
+        found = resolve(local_store(), source)
     except AmbiguousRunError as error:
         raise ConfigError(f"init_from is {source!r}, where one run is needed: {error}") from error
     except TrackingError as error:
         newest = _newest(source, outputs)
-        if newest is not None:
-            return newest
+        if newest is None:
+            raise ConfigError(
+                f"init_from is {source!r}, but nothing of that name was trained here: name a finished run (its folder, "
+                "id or name; `prenda runs` lists them), the folder of a bundle, or an experiment. `make shop` trains "
+                "the runs that init_from=shop finds."
+            ) from error
+        return newest
+    recorded_bundle = bundle_in(local_store(), found, outputs)
+    if recorded_bundle is None:
         raise ConfigError(
-            f"init_from is {source!r}, but nothing of that name was trained here: name a finished run (its folder, id "
-            "or name; `prenda runs` lists them), the folder of a bundle, or an experiment. `make shop` trains the runs "
-            f"that init_from=shop finds. ({error})"
-        ) from error
+            f"init_from is {source!r}, a run without bundle: name one that finished with report=full or report=light; "
+            f"`prenda export {found.paste} --to FOLDER` makes a bundle that init_from takes."
+        )
+    return recorded_bundle
 
 
 def _newest(name: str, outputs: Path) -> Path | None:
