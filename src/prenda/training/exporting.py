@@ -18,7 +18,7 @@ from scipy.special import softmax
 from prenda.bundle import format as bundle_format
 from prenda.bundle.format import DESCRIPTION, Bundle
 from prenda.config.identity import run_name
-from prenda.config.recorded import restore
+from prenda.config.recorded import load
 from prenda.data.datamodule import ImageDataModule, Split, from_config
 from prenda.errors import BundleError, TrackingError, UserError
 from prenda.report.tables import UNREADABLE, read_predictions
@@ -29,7 +29,7 @@ from prenda.training.evaluation import evaluate, load_run
 
 TOLERANCE = 1e-3  # of probabilities; training in float32 leaves about 1e-6
 HALF_TOLERANCE = 0.05  # of probabilities that a run scored in bfloat16 or float16
-OWN_FILES = {DESCRIPTION, "README.md", "card.md", "MLmodel", "requirements.txt", "python_env.yaml"}
+OWN_FILES = {DESCRIPTION, "README.md", "card.md", "MLmodel", "requirements.txt", "python_env.yaml", "checked.onnx"}
 
 
 @dataclass(frozen=True)
@@ -166,7 +166,7 @@ def write_again(
 
 def _compared(found: FoundRun, bundle: Bundle, data_dir: str | None, scratch: Path) -> tuple[int, float]:
     """Compare the bundle's answers with the recorded ones; return the number of images and the largest difference."""
-    data = _images(found, bundle, data_dir)
+    data = _images(found, bundle, data_dir, scratch)
     precision = str(bundle.config.get("trainer", {}).get("precision", "32"))
     allowed = TOLERANCE if precision.startswith("32") else HALF_TOLERANCE
     images, largest = 0, 0.0
@@ -189,8 +189,8 @@ def _compared(found: FoundRun, bundle: Bundle, data_dir: str | None, scratch: Pa
     return images, largest
 
 
-def _images(found: FoundRun, bundle: Bundle, data_dir: str | None) -> ImageDataModule:
-    config = restore(bundle.config, str(bundle.folder / DESCRIPTION))
+def _images(found: FoundRun, bundle: Bundle, data_dir: str | None, scratch: Path) -> ImageDataModule:
+    config = load(file_of(local_store(), found, "config.yaml", scratch))  # a bundle's leaves out folders
     try:
         data = from_config(replace(config.data, dir=data_dir or config.data.dir))
         data.prepare_data()
