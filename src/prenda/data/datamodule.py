@@ -122,7 +122,11 @@ class ImageDataModule(pl.LightningDataModule):
     @property
     def translations(self) -> dict[str, tuple[str, ...]]:
         """Names of the classes for people, in the order of the labels, by language; see the data set's contract."""
+        if self.files is not None and self.files.translations:  # from data.mapping
+            return dict(self.files.translations)
         known = self._data_set.class_names
+        if not set(self.class_names) <= set(known):  # renamed by data.mapping
+            return {}
         return {
             language: tuple(names[known.index(name)] for name in self.class_names)
             for language, names in self._data_set.translations.items()
