@@ -261,6 +261,15 @@ def test_a_name_that_is_no_utf8_is_answered(predict, tmp_path):
     assert (tmp_path / "sorted/Dress" / name).is_file()
 
 
+def test_a_terminal_of_another_encoding_shows_what_it_can(predict, tmp_path, monkeypatch):
+    photo(tmp_path / "in/ñ 裙.jpg")
+    shown = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(shown, encoding="ascii"))
+    assert predict(tmp_path / "in")[0] == 0
+    sys.stdout.flush()
+    assert rb"\xf1 \u88d9.jpg" in shown.getvalue()
+
+
 def test_nothing_of_exif_reaches_an_output(predict, tmp_path):
     (tmp_path / "in").mkdir()
     (tmp_path / "in/a.jpg").write_bytes(sideways())
