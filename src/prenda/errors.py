@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 RUN_FOLDER = "Run folder: "  # start of the note that names the run in an error that is no UserError
+RUN_TO_RESUME = "Resume by: prenda resume "  # start of the note that names the run in a stop
 
 
 class UserError(ValueError):

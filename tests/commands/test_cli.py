@@ -21,6 +21,7 @@ from prenda.data.datasets import names
 from prenda.errors import DataError
 from tests.conftest import TINY
 
+OFFERED = ["train", "resume", "runs", "evaluate", "compare", "promote", "export", "models", "data", "ui"]
 HEAVY = {"torch", "numpy", "mlflow", "pytorch_lightning", "matplotlib", "scipy", "onnxruntime", "optuna", "hydra"}
 
 
@@ -75,7 +76,7 @@ def test_tab_completion_offers_groups_and_their_files(tmp_path):
         assert "-F hydra_bash_completion prenda" in done.stderr
         return done.stdout.split()
 
-    assert press_tab("prenda ") == ["train", "resume", "evaluate", "compare", "promote", "models", "data", "ui"]
+    assert press_tab("prenda ") == OFFERED
     assert "backbone=" in press_tab("prenda train back")
     assert press_tab("prenda train backbone=d") == ["backbone=dense"]
     assert "trainer.epochs=" in press_tab("prenda train backbone=dense trainer.ep")
@@ -166,7 +167,10 @@ def _path(folder: Path) -> str:
 @pytest.mark.parametrize(
     ("number", "remedy"),
     [
-        (errno.ENOSPC, "make room on the disks of outputs/, mlruns/ and temporary files, then `prenda resume RUN`"),
+        (
+            errno.ENOSPC,
+            "make room on the disks of outputs/, mlruns/ and temporary files, then give the same command again",
+        ),
         (errno.ENOENT, "correct the path, or restore the file"),
         (errno.EACCES, "give yourself permission, or name another folder; PRENDA_HOME moves outputs/ and mlruns/"),
         (errno.EROFS, "give yourself permission, or name another folder"),

@@ -7,6 +7,8 @@ Modules:
     evaluate: `prenda evaluate`: score a finished run again.
     compare: `prenda compare`: compare recorded runs.
     promote: `prenda promote`: make a run's model the champion.
+    export: `prenda export`: write a run's bundle to a folder.
+    runs: `prenda runs`: list recorded runs, or free the disk space of old ones.
     models: `prenda models`: list the versions of a registered model.
     data: `prenda data`: fetch a data set, or draw samples of it.
     ui: `prenda ui`: serve MLflow's UI.

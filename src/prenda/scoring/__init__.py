@@ -5,5 +5,6 @@ Modules:
     metrics: Registry of metrics.
     scores: Scores by class, confused pairs and overfitting.
     calibration: Temperature scaling and calibration of probabilities.
+    selective: Thresholds below which an answer is unsure.
     significance: Tests of statistical significance for differences between classifiers.
 """
