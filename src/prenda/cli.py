@@ -12,7 +12,7 @@ import traceback
 from collections.abc import Callable, Sequence
 
 from prenda import __version__
-from prenda.commands import compare, data, evaluate, export, models, promote, resume, runs, train, ui
+from prenda.commands import compare, data, evaluate, export, models, predict, promote, resume, runs, train, ui
 from prenda.errors import RUN_FOLDER, UserError
 from prenda.system.redaction import without_passwords
 
@@ -30,7 +30,7 @@ REMEDIES = {  # for errors of the operating system, which are no bugs of prenda
     errno.EROFS: NO_PERMISSION,
     errno.EADDRINUSE: "give another port, or end the program that uses it",
 }
-COMMANDS = (train, resume, runs, evaluate, compare, promote, export, models, data, ui)
+COMMANDS = (train, resume, runs, evaluate, compare, promote, export, models, predict, data, ui)
 EPILOG = """
 prenda train takes Hydra overrides and has its own help: prenda train --help
 
@@ -45,6 +45,7 @@ examples:
   prenda compare RUN RUN                         # compare runs and test the differences for significance
   prenda promote RUN                             # register its model; make it champion if significantly better
   prenda export RUN --to model                   # write its bundle to a folder, checked
+  prenda predict PHOTO FOLDER                    # say which garments photos show
   prenda data show                               # draw random samples of each class
   prenda ui                                      # open MLflow's UI on this project's runs
 """
@@ -58,6 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         1: Failed. A bug is shown with its traceback and what to attach to a report. A full disk, a missing file, a
             missing permission or a port in use is shown in one line. A sweep with failed trials also ends with 1.
         2: An error that the user can correct, such as a wrong argument or setting, shown without a traceback.
+        3: `prenda predict` could not read some photos; the others are answered.
         128 + N: Stopped by signal N, such as 130 for Ctrl-C and 143 for SIGTERM.
     """
     arguments = list(sys.argv[1:] if arguments is None else arguments)

@@ -15,24 +15,34 @@ class MuonWithAdamW(Optimizer):
 
     torch's Muon takes matrices only; a convolution's weight (O, I, H, W) is the matrix (O, I*H*W), seen through a view
     of the same memory (Jordan and others, 2024, https://kellerjordan.github.io/posts/muon/).
+
+    Parameter groups are kept: each becomes a group of Muon and one of AdamW, with its further entries.
     """
 
     def __init__(
         self,
-        params: Iterable[nn.Parameter],
+        params: Iterable[nn.Parameter] | Iterable[dict[str, Any]],
         lr: float = 0.02,
         momentum: float = 0.95,
         weight_decay: float = 0.01,
         adamw_lr: float = 3e-3,
     ) -> None:
-        params = list(params)
-        self._weights = [param for param in params if param.ndim >= 2]
-        self._matrices = [nn.Parameter(_as_matrix(weight.detach())) for weight in self._weights]
-        vectors = [param for param in params if param.ndim < 2]
-        self._parts: list[Optimizer] = [Muon(self._matrices, lr=lr, momentum=momentum, weight_decay=weight_decay)]
-        if vectors:
-            self._parts.append(AdamW(vectors, lr=adamw_lr, weight_decay=weight_decay, fused=True))
-        super().__init__(params, {})
+        groups = _as_groups(params)
+        matrix_groups, vector_groups = [], []
+        self._weights: list[nn.Parameter] = []
+        self._matrices: list[nn.Parameter] = []
+        for group in groups:
+            weights = [param for param in group["params"] if param.ndim >= 2]
+            matrices = [nn.Parameter(_as_matrix(weight.detach())) for weight in weights]
+            vectors = [param for param in group["params"] if param.ndim < 2]
+            matrix_groups += [group | {"params": matrices}] if matrices else []
+            vector_groups += [group | {"params": vectors}] if vectors else []
+            self._weights += weights
+            self._matrices += matrices
+        self._parts: list[Optimizer] = [Muon(matrix_groups, lr=lr, momentum=momentum, weight_decay=weight_decay)]
+        if vector_groups:
+            self._parts.append(AdamW(vector_groups, lr=adamw_lr, weight_decay=weight_decay, fused=True))
+        super().__init__([param for group in groups for param in group["params"]], {})
         # The groups of the parts themselves, so that a scheduler's learning rate reaches the parts.
         self.param_groups = [group for part in self._parts for group in part.param_groups]
 
@@ -63,6 +73,11 @@ class MuonWithAdamW(Optimizer):
         for part, state in zip(self._parts, state_dict["parts"], strict=True):
             part.load_state_dict(state)
         self.param_groups = [group for part in self._parts for group in part.param_groups]
+
+
+def _as_groups(params: Iterable[nn.Parameter] | Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    listed: list[Any] = list(params)
+    return listed if listed and isinstance(listed[0], dict) else [{"params": listed}]
 
 
 def _as_matrix(weight: Tensor, like: Tensor | None = None) -> Tensor:

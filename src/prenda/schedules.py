@@ -5,10 +5,11 @@ Every parameter group keeps its own learning rate as the peak.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import ConstantLR, CosineAnnealingLR, LRScheduler, MultiStepLR, OneCycleLR
+from torch.optim.lr_scheduler import ConstantLR, CosineAnnealingLR, LambdaLR, LRScheduler, MultiStepLR, OneCycleLR
 
 
 def constant(optimizer: Optimizer, total_steps: int) -> LRScheduler:
@@ -37,6 +38,8 @@ def one_cycle(optimizer: Optimizer, total_steps: int, warmup: float = 0.3) -> LR
 def cosine(optimizer: Optimizer, total_steps: int, final: float = 0.0) -> LRScheduler:
     """Return a half cosine from the learning rate down to `final` times the first group's learning rate.
 
+    Groups with an `lr_factor` each go down to `final` times their own learning rate.
+
     Raises:
         ValueError: If `final` is not between 0 and 1.
 
@@ -44,6 +47,8 @@ def cosine(optimizer: Optimizer, total_steps: int, final: float = 0.0) -> LRSche
     """
     if not 0 <= final <= 1:
         raise ValueError(f"scheduler.final is {final!r}: it must be at least 0 and at most 1, a part of the rate.")
+    if any("lr_factor" in group for group in optimizer.param_groups):  # torch's takes one end for all groups
+        return LambdaLR(optimizer, lambda step: final + (1 - final) * (1 + math.cos(math.pi * step / total_steps)) / 2)
     return CosineAnnealingLR(optimizer, T_max=total_steps, eta_min=final * optimizer.param_groups[0]["lr"])
 
 

@@ -9,9 +9,10 @@ from prenda.backbones.cnn import ConvNet
 from prenda.backbones.dense import DenseNetwork
 from prenda.backbones.resnet import ResNet
 from prenda.backbones.resnet9 import ResNet9
+from prenda.backbones.timm import TimmNet
 from prenda.backbones.torchvision import TorchvisionNet
 
-BACKBONES = [DenseNetwork, ConvNet, ResNet, ResNet9, TorchvisionNet]
+BACKBONES = [DenseNetwork, ConvNet, ResNet, ResNet9, TorchvisionNet, TimmNet]
 
 
 @pytest.mark.parametrize("backbone", BACKBONES)
@@ -41,7 +42,7 @@ def test_an_unknown_activation_is_refused(backbone):
         backbone((1, 28, 28), 10, activation="selu")
 
 
-@pytest.mark.parametrize("backbone", [DenseNetwork, ConvNet, ResNet, ResNet9])
+@pytest.mark.parametrize("backbone", [DenseNetwork, ConvNet, ResNet, ResNet9, TimmNet])
 @pytest.mark.parametrize("dropout", [-0.1, 1, 1.5, "half", True])
 def test_a_dropout_that_leaves_nothing_is_refused(backbone, dropout):
     with pytest.raises(ValueError, match=r"backbone.dropout is .*: it must be a number, at least 0 and less than 1"):

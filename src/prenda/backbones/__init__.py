@@ -9,7 +9,9 @@ Modules:
     dense: Fully connected networks.
     resnet: Small residual networks.
     resnet9: Residual networks for short trainings.
+    timm: timm's networks, untrained or with weights of an earlier training.
     torchvision: torchvision's classification networks.
+    weights: Files of weights, verified and loaded into a network.
     activations: Activations by name.
     settings: Checks of settings, shared by the backbones.
     first_layer: Weights of a network's first layer, as images.

@@ -72,10 +72,15 @@ def group(cls: type, *, decisive: bool = True) -> Any:
 
 
 class Normalize(Enum):
-    """`standard`: zero mean and unit deviation over the training part; `unit`: pixels from 0 to 1."""
+    """Normalisation of pixels.
+
+    `standard`: zero mean and unit deviation over the training part; `unit`: pixels from 0 to 1; `imagenet`: mean and
+    deviation of ImageNet's photos, which pretrained networks were trained with.
+    """
 
     standard = "standard"
     unit = "unit"
+    imagenet = "imagenet"
 
 
 class Balance(Enum):
@@ -146,6 +151,10 @@ class DataConfig:
 class AugmentConfig:
     """Augmentation of each image of a training batch."""
 
+    # Smallest part of the area that a random crop takes; 0 crops nothing.
+    crop: float = setting(0.0, valid=PROBABILITY, later=True)
+    # Strength of random changes of brightness, contrast and saturation.
+    color: float = setting(0.0, valid=PROBABILITY, later=True)
     flip: float = setting(0.0, valid=PROBABILITY)  # probability of a left-right mirror
     shift: int = setting(0, valid=PIXELS)  # largest move in pixels, each direction
     erase: float = setting(0.0, valid=PROBABILITY)  # probability that a rectangle is blanked
@@ -238,6 +247,9 @@ class TrainConfig:
     # The file of each group of conf/; filled in when a run starts.
     choices: dict[str, str] = setting({}, decisive=False)
     seed: int = setting(0, valid=SEED)
+    # Run or bundle whose weights the run starts from; their content decides the result, so it is in the fingerprint.
+    init_from: str | None = setting(None, decisive=False)
+    init_sha256: str | None = setting(None, later=True)  # SHA-256 of these weights; filled in when a run starts
     label_smoothing: float = setting(0.0, valid=Range(low=0, high=1, open_high=True))
     # Decay of the weights' moving average; null trains without one.
     ema: float | None = setting(None, valid=Range(low=0, high=1, open_low=True, open_high=True))

@@ -16,6 +16,8 @@ from prenda.data.photo_layout import Split
 from prenda.errors import DataError
 
 STEP = 256  # images at a time, which bounds the memory
+# Of ImageNet's photos, red, green and blue, for pixels from 0 to 1 (torchvision's reference trainings).
+IMAGENET_MEAN, IMAGENET_DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,7 @@ def resized(images: Tensor, size: int | None) -> Tensor:
     return torch.cat(parts)
 
 
-def pixel_statistics(split: InMemory | Streamed, normalize: Literal["standard", "unit"]) -> Batch:
+def pixel_statistics(split: InMemory | Streamed, normalize: Literal["standard", "unit", "imagenet"]) -> Batch:
     """Return mean and standard deviation of normalisation, (C, 1, 1), in units of raw pixels.
 
     They are computed from a histogram in double precision, so they are bit-identical on every machine.
@@ -85,6 +87,10 @@ def pixel_statistics(split: InMemory | Streamed, normalize: Literal["standard", 
     channels = split.image_shape[0]
     if normalize == "unit":
         return torch.zeros(channels, 1, 1), torch.full((channels, 1, 1), 255.0)
+    if normalize == "imagenet":
+        colors = (torch.tensor(values)[:, None, None] * 255 for values in (IMAGENET_MEAN, IMAGENET_DEVIATION))
+        mean, deviation = (color if channels == 3 else color.mean(0, keepdim=True) for color in colors)
+        return mean, deviation
     value = torch.arange(256, dtype=torch.float64)
     counts = torch.zeros(channels, 256, dtype=torch.int64)
     for index in torch.split(torch.arange(len(split)), STEP):

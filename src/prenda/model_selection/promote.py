@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 
 from prenda.bundle import champions
 from prenda.bundle.tasks import FIRST_MODEL, model_name
-from prenda.config.identity import run_name
 from prenda.errors import UserError
 from prenda.model_selection.listing import check_name
 from prenda.report.card import card
@@ -98,26 +97,14 @@ def _complete(registry: Registry, run: str, scratch: Path) -> None:
     found = registry.scores_without_bundle(run, scratch)
     if found is None:
         return
-    from prenda.training import bundling  # torch, which a promotion does without otherwise
-    from prenda.training.evaluation import evaluate, load_run
+    from prenda.training.exporting import write_again  # torch, which a promotion does without otherwise
 
     run_id, scores = found
     if "temperature" not in scores:
         raise UserError(f"{run!r} was recorded before runs had bundles: train it again.")
     local = registry.uri == local_store()
     source = run_id if local else str(download(registry.uri, run_id, "checkpoints/best.ckpt", scratch))
-    with load_run(source) as back:
-        again = evaluate(back.config.trainer, back.classifier, back.data, back.checkpoint)
-        bundling.write_run(
-            scratch / "bundle",
-            back.classifier,
-            back.data,
-            scores,
-            validation=again["val"],
-            rows=again["test"].classes,
-            run_name=run_name(back.config),
-            run_id=run_id,
-        )
+    write_again(source, scores, scratch / "bundle", run_id)
     registry.add_bundle(run_id, scratch / "bundle")
 
 

@@ -32,6 +32,7 @@ from prenda.system.atomic_write import write_atomically
 from prenda.system.signals import stop_deferred
 from prenda.tracking.run_folder import status
 from prenda.tracking.runs import Run, record_failure
+from prenda.training.starting_point import identified
 
 TICK = 1.0  # seconds to wait for the end of a trial
 STUDY = ".study"  # in a sweep's folder: the study's name in its database
@@ -151,7 +152,7 @@ class Sweep:
     def _start(self, trial: Trial, progress: SweepProgress) -> None:
         try:
             chosen = self.plan.space.choose(trial)
-            config = self.plan.configuration(chosen)
+            config = identified(self.plan.configuration(chosen))
         except UserError as error:
             self._tell(trial, Outcome("failed", note=str(error)), None, progress)
             return

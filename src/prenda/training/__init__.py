@@ -5,6 +5,10 @@ Modules:
     resume: Resuming an interrupted run.
     build: Construction of a run's parts from its configuration.
     classifier: LightningModule around a backbone.
+    starting_point: Run or bundle that a new run starts from.
+    initial_weights: Loading of the weights that a new run starts from.
+    features: Features of a frozen body, computed once and kept.
+    feature_data: LightningDataModule for such features.
     epoch_outputs: Outputs of an epoch's steps.
     test_time_views: Test-time augmentation.
     fit: Training loop, with Lightning's Trainer.

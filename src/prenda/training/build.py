@@ -63,6 +63,8 @@ def prepare_process(config: TrainConfig, processes: int) -> None:
     warnings.filterwarnings("ignore", message=".*does not have many workers.*")
     # Lightning calls a function that torch has deprecated; only Lightning can fix this.
     warnings.filterwarnings("ignore", message=".*treespec, LeafSpec.*")
+    # By design: a frozen body stays in evaluation mode.
+    warnings.filterwarnings("ignore", message=".*in eval mode at the start of training.*")
     # On a Slurm cluster too, prenda starts the processes itself.
     warnings.filterwarnings("ignore", message=".*`srun` command is available.*")
     # The folder of a resumed run holds checkpoints.
@@ -87,8 +89,9 @@ def build_classifier(config: TrainConfig, data: ImageDataModule) -> Classifier:
     """
     backbone = build(config.backbone, "backbone", image_shape=data.image_shape, num_classes=len(data.class_names))
     if config.mirrored_scoring or config.shifted_scoring:
-        background = data.normalized(torch.full((1, 1, 1, 1), data.background, dtype=torch.uint8))  # (1, C, 1, 1)
-        backbone = Views(backbone, background, config.mirrored_scoring, config.shifted_scoring)
+        stored = len(data.statistics()["mean"])  # channels
+        pixel = torch.full((1, stored, 1, 1), data.background, dtype=torch.uint8)
+        backbone = Views(backbone, data.normalized(pixel), config.mirrored_scoring, config.shifted_scoring)
     if config.trainer.channels_last:
         backbone = backbone.to(memory_format=torch.channels_last)
     if config.trainer.compile:

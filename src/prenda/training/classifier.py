@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, cast
 
 import torch
 from pytorch_lightning.trainer.states import TrainerFn
@@ -20,10 +20,12 @@ from prenda.errors import UserError
 from prenda.scoring.metrics import METRIC_BY_NAME, Needs, measure, needing
 from prenda.scoring.predictions import Predictions
 from prenda.training.epoch_outputs import EpochOutputs, Gathered, over_processes
+from prenda.training.feature_data import FeatureData
 from prenda.training.lightning_overrides import LightningModule
+from prenda.training.test_time_views import network_of
 
 SPLITS = ("train", "val", "test")
-MakeOptimizer = Callable[[Iterable[nn.Parameter]], Optimizer]
+MakeOptimizer = Callable[[Iterable[nn.Parameter] | Iterable[dict[str, Any]]], Optimizer]
 MakeScheduler = Callable[[Optimizer, int], LRScheduler]
 
 
@@ -37,6 +39,7 @@ class Classifier(LightningModule):
     Attributes:
         confusion: Confusion matrix of each split in the last epoch, (num_classes, num_classes), int64; rows are true.
         notes: Plain types that every checkpoint carries under `prenda`.
+        features: Features of a frozen body in place of the images, for training and scoring; None for the images.
     """
 
     def __init__(
@@ -55,6 +58,7 @@ class Classifier(LightningModule):
         self.label_smoothing, self.seed = label_smoothing, seed
         self.confusion: dict[str, Tensor] = {}
         self.notes: dict[str, Any] = {}
+        self.features: FeatureData | None = None
         self._optimizer, self._scheduler = optimizer, scheduler
         self.class_weights: Tensor | None
         self.register_buffer("class_weights", class_weights, persistent=False)  # known from the data, not a weight
@@ -66,11 +70,15 @@ class Classifier(LightningModule):
         self._outputs = {split: EpochOutputs() for split in SPLITS}
 
     def forward(self, images: Tensor) -> Tensor:
-        """Return the logits of images.
+        """Return the logits of images, or of the features of their views: then the mean over the views.
 
         Shapes:
-            images (B, C, H, W) -> logits (B, num_classes).
+            images (B, C, H, W), or features (B, views, F) of a frozen body -> logits (B, num_classes).
         """
+        if images.ndim == 3:
+            head = cast(nn.Module, network_of(self.backbone).head)
+            mean: Tensor = sum(head(view) for view in images.unbind(1)) / images.shape[1]
+            return mean
         logits: Tensor = self.backbone(images)
         return logits
 
@@ -138,8 +146,17 @@ class Classifier(LightningModule):
             self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
 
     def make_optimizer(self) -> Optimizer:
-        """Return a new optimiser of the backbone's parameters."""
-        return self._optimizer(self.backbone.parameters())
+        """Return a new optimiser of the backbone's parameters.
+
+        A backbone may have `parameter_groups`: parts with a factor each of the optimiser's learning rate.
+        """
+        groups = getattr(network_of(self.backbone), "parameter_groups", None)
+        if not callable(groups):
+            return self._optimizer(self.backbone.parameters())
+        optimizer = self._optimizer(groups())
+        for group in optimizer.param_groups:
+            group["lr"] *= group["lr_factor"]
+        return optimizer
 
     def make_scheduler(self, optimizer: Optimizer, total_steps: int) -> LRScheduler:
         """Return a new schedule of the optimiser's learning rate over `total_steps` steps."""

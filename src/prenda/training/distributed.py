@@ -18,6 +18,7 @@ from prenda.errors import UserError
 from prenda.system.signals import Stopped
 from prenda.training.build import build_classifier, build_data, prepare_process
 from prenda.training.fit import fit
+from prenda.training.initial_weights import load_initial
 
 if TYPE_CHECKING:
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
@@ -100,4 +101,6 @@ def _fit_worker(
     prepare_process(config, processes)
     data = build_data(config)
     data.setup()
-    fit(config, build_classifier(config, data), data, folder, run_id, callbacks, processes)
+    classifier = build_classifier(config, data)
+    load_initial(config, classifier, data, folder)
+    fit(config, classifier, data, folder, run_id, callbacks, processes)

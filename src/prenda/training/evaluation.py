@@ -42,10 +42,11 @@ def evaluate(
     """
     predictor = build_trainer(trainer, devices=1, logger=False, enable_checkpointing=False, enable_progress_bar=False)
     classifier.load_state_dict(checkpoints.read(checkpoint)["state_dict"])
+    scored_on = data if classifier.features is None else classifier.features
     scores = {}
     for split in splits:
-        data.predicted = split
-        logits = torch.cat(cast(list[Tensor], predictor.predict(classifier, datamodule=data)))
+        scored_on.predicted = split
+        logits = torch.cat(cast(list[Tensor], predictor.predict(classifier, datamodule=scored_on)))
         labels = data.split(split).labels
         scores[str(split)] = score(logits.cpu().numpy(), labels.cpu().numpy(), data.class_names)
     return scores

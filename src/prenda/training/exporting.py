@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,14 +17,15 @@ from scipy.special import softmax
 
 from prenda.bundle import format as bundle_format
 from prenda.bundle.format import DESCRIPTION, Bundle
+from prenda.config.identity import run_name
 from prenda.config.recorded import restore
 from prenda.data.datamodule import ImageDataModule, Split, from_config
 from prenda.errors import BundleError, TrackingError, UserError
 from prenda.report.tables import UNREADABLE, read_predictions
 from prenda.tracking.lookup import OUTSIDE, FoundRun, bundle_in, file_of, resolve
 from prenda.tracking.store import local_store
-from prenda.training import bundling, checkpoints
-from prenda.training.evaluation import load_run
+from prenda.training import bundling
+from prenda.training.evaluation import evaluate, load_run
 
 TOLERANCE = 1e-3  # of probabilities; training in float32 leaves about 1e-6
 HALF_TOLERANCE = 0.05  # of probabilities that a run scored in bfloat16 or float16
@@ -133,10 +134,34 @@ def _bundle(found: FoundRun, scratch: Path, data_dir: str | None) -> Iterator[Pa
     scores = json.loads(file_of(local_store(), found, "scores.json", scratch).read_text(encoding="utf-8"))
     if "temperature" not in scores:
         raise UserError(f"Run {found.name!r} was recorded before runs had bundles: train it again.")
-    with load_run(found.paste, data_dir) as loaded:
-        loaded.classifier.load_state_dict(checkpoints.read(loaded.checkpoint)["state_dict"])
-        bundling.write_run(scratch / "made", loaded.classifier, loaded.data, scores, found.id)
+    write_again(found.paste, scores, scratch / "made", found.id, data_dir)
     yield scratch / "made"
+
+
+def write_again(
+    source: str, scores: Mapping[str, float], folder: Path, run_id: str | None, data_dir: str | None = None
+) -> None:
+    """Write the bundle of a run that has none, such as a trial, from its checkpoint.
+
+    Args:
+        source: The run or its checkpoint.
+        scores: Recorded scores of the run.
+        folder: Folder of the bundle.
+        run_id: Id of the MLflow run; None if there is none.
+        data_dir: Folder of the data set; None takes the recorded one.
+    """
+    with load_run(source, data_dir) as run:
+        again = evaluate(run.config.trainer, run.classifier, run.data, run.checkpoint)
+        bundling.write_run(
+            folder,
+            run.classifier,
+            run.data,
+            scores,
+            validation=again["val"],
+            rows=again["test"].classes,
+            run_name=run_name(run.config),
+            run_id=run_id,
+        )
 
 
 def _compared(found: FoundRun, bundle: Bundle, data_dir: str | None, scratch: Path) -> tuple[int, float]:

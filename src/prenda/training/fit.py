@@ -65,4 +65,5 @@ def fit(
         profiler=None if trace is None else trace.spans,
         plugins=[checkpoints.AtomicCheckpointIO()],
     )
-    trainer.fit(classifier, datamodule=data, ckpt_path=last if last.is_file() else None, weights_only=True)
+    trained_on = data if classifier.features is None else classifier.features
+    trainer.fit(classifier, datamodule=trained_on, ckpt_path=last if last.is_file() else None, weights_only=True)

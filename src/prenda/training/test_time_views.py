@@ -38,11 +38,12 @@ class Views(nn.Module):
         if self.training:
             logits: Tensor = self.network(images)
             return logits
-        views = self._views(images)
+        views = self.views(images)
         mean: Tensor = sum(self.network(view) for view in views) / len(views)
         return mean
 
-    def _views(self, images: Tensor) -> list[Tensor]:
+    def views(self, images: Tensor) -> list[Tensor]:
+        """Return the views that are scored, the picture itself first; each has the images' shape."""
         views = [images]
         if self.shift:
             padded = nn.functional.pad(images - self.background, [self.shift] * 4) + self.background
@@ -52,3 +53,8 @@ class Views(nn.Module):
         if self.mirrored:
             views += [view.flip(-1) for view in views]
         return views
+
+
+def network_of(backbone: nn.Module) -> nn.Module:
+    """Return the network itself, of one that `Views` may wrap."""
+    return backbone.network if isinstance(backbone, Views) else backbone

@@ -21,10 +21,13 @@ from prenda.tracking.runs import PRUNED, DataUsed, Pruned, Run, recorded
 from prenda.training import checkpoints
 from prenda.training.build import build_callbacks, build_classifier, build_data, prepare_process, resolve_device
 from prenda.training.distributed import Torchrun, fit_in_processes
+from prenda.training.features import kept_features
 from prenda.training.finish import TrainResult, finish
 from prenda.training.fit import fit
+from prenda.training.initial_weights import load_initial
 from prenda.training.photos import record_photos
 from prenda.training.profile import TRACE
+from prenda.training.starting_point import identified
 
 
 def train(config: TrainConfig, folder: Path, callbacks: Sequence[Callback] = ()) -> TrainResult:
@@ -43,6 +46,7 @@ def train(config: TrainConfig, folder: Path, callbacks: Sequence[Callback] = ())
         Pruned: If a callback pruned the run, by writing the reason to `pruned.txt` in the folder.
     """
     check(config)
+    config = identified(config, folder)
     check_folder(config, folder)
     torchrun = Torchrun.found()
     device, processes = resolve_device(config.trainer)
@@ -51,6 +55,7 @@ def train(config: TrainConfig, folder: Path, callbacks: Sequence[Callback] = ())
     data.prepare_data()
     data.setup()
     classifier = build_classifier(config, data)
+    initial = load_initial(config, classifier, data, folder)
     build_callbacks(config)  # raises its errors here, before anything is recorded
     console = Console()
     terminal.show_config(console, as_plain(config), f"prenda train: {run_name(config)}")
@@ -60,7 +65,7 @@ def train(config: TrainConfig, folder: Path, callbacks: Sequence[Callback] = ())
     write_atomically(folder / "config.yaml", as_yaml(config))
     record_photos(console, data, folder)
     with stop_on_signal(), recorded(config.tracking, describe_run(config), folder) as run:
-        run.log_tags({"device": device})
+        run.log_tags({"device": device} | ({"initial_weights": initial} if initial else {}))
         run.log_data(_data_used(data))
         pruned = folder / PRUNED
         if not pruned.is_file():
@@ -68,6 +73,7 @@ def train(config: TrainConfig, folder: Path, callbacks: Sequence[Callback] = ())
                 fit(config, classifier, data, folder, run.id, callbacks, torchrun.processes, torchrun.nodes)
                 torchrun.leave()
             elif processes == 1:
+                classifier.features = kept_features(config, classifier, data, folder)
                 fit(config, classifier, data, folder, run.id, callbacks)
             else:
                 fit_in_processes(config, folder, run.id, callbacks, processes)
@@ -93,6 +99,7 @@ def join(config: TrainConfig, folder: Path) -> None:
     data.prepare_data()
     data.setup()
     classifier = build_classifier(config, data)
+    load_initial(config, classifier, data, folder)
     with stop_on_signal():
         fit(config, classifier, data, folder, None, (), torchrun.processes, torchrun.nodes)
 
