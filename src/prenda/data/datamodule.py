@@ -122,6 +122,8 @@ class ImageDataModule(pl.LightningDataModule):
     @property
     def translations(self) -> dict[str, tuple[str, ...]]:
         """Names of the classes for people, in the order of the labels, by language; see the data set's contract."""
+        if self.files is not None:
+            return dict(self.files.translations)
         known = self._data_set.class_names
         return {
             language: tuple(names[known.index(name)] for name in self.class_names)
