@@ -246,7 +246,7 @@ def from_config(
     data: DataConfig, augment: AugmentConfig | None = None, *, seed: int = 0, channels_last: bool = False
 ) -> ImageDataModule:
     """Return the datamodule that `data` and `augment` of a configuration describe."""
-    cropped = augment is not None and getattr(augment, "crop", 0.0) > 0
+    cropped = augment is not None and augment.crop > 0
     return ImageDataModule(
         data.name,
         Path(data.dir).expanduser(),
