@@ -46,8 +46,8 @@ def test_a_folder_is_checked_before_training(shop, capsys):
     assert main(["data", "check", str(shop)]) == 0
     printed = capsys.readouterr().out
     assert f"{shop}: 12 photos" in printed
-    rows = {line.split("│")[1].strip(): [cell.strip() for cell in line.split("│")[2:-1]] for line in printed.splitlines()
-            if "│" in line}  # fmt: skip
+    cells = [[cell.strip() for cell in line.split("│")[1:-1]] for line in printed.splitlines() if "│" in line]
+    rows = {name: values for name, *values in cells}
     assert rows["coat"] == ["6", "6", "0", ""]
     assert rows["dress"] == ["1", "1", "0", "needs at least 3"]
     assert rows["hat"] == ["5", "5", "1", ""]
