@@ -89,7 +89,15 @@ def _newest(name: str, outputs: Path) -> Path | None:
     """Return the bundle of the newest finished run of this name, or of this experiment (`NAME-…`); None without one."""
     for folder in sorted(outputs.glob("runs/*/*"), reverse=True):  # named by date and time
         if (folder / "bundle" / DESCRIPTION).is_file() and is_finished(folder):
-            run_name = recorded.load(folder / "config.yaml").tracking.run_name or ""
+            run_name = _name(folder)
             if run_name == name or run_name.startswith(f"{name}-"):
                 return folder / "bundle"
     return None
+
+
+def _name(folder: Path) -> str:
+    """Return the name of the folder's run; empty if this version cannot read it."""
+    try:
+        return recorded.load(folder / "config.yaml").tracking.run_name or ""
+    except ConfigError:
+        return ""
