@@ -122,11 +122,9 @@ class ImageDataModule(pl.LightningDataModule):
     @property
     def translations(self) -> dict[str, tuple[str, ...]]:
         """Names of the classes for people, in the order of the labels, by language; see the data set's contract."""
-        if self.files is not None and self.files.translations:  # from data.mapping
+        if self.files is not None:
             return dict(self.files.translations)
         known = self._data_set.class_names
-        if not set(self.class_names) <= set(known):  # renamed by data.mapping
-            return {}
         return {
             language: tuple(names[known.index(name)] for name in self.class_names)
             for language, names in self._data_set.translations.items()
@@ -248,7 +246,7 @@ def from_config(
     data: DataConfig, augment: AugmentConfig | None = None, *, seed: int = 0, channels_last: bool = False
 ) -> ImageDataModule:
     """Return the datamodule that `data` and `augment` of a configuration describe."""
-    cropped = augment is not None and getattr(augment, "crop", 0.0) > 0
+    cropped = augment is not None and augment.crop > 0
     return ImageDataModule(
         data.name,
         Path(data.dir).expanduser(),

@@ -55,7 +55,7 @@ def _data(bundle: Bundle, rows: Sequence[Row]) -> list[str]:
         f"- Content: SHA-256 `{bundle.data['content_hash']}`",
         f"- Test: {tested:,} images, held out from the start and scored once",
     ]
-    if "val_size" in settings:
+    if settings.get("val_size") is not None:
         origin = f"split from training with split seed {settings.get('split_seed')}"
         lines.append(f"- Validation: {settings['val_size']:,} images {origin}")
     if settings.get("limit_train") is not None:
