@@ -3,6 +3,7 @@ from __future__ import annotations
 import getpass
 import json
 import socket
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from prenda.bundle import format as bundle
 from prenda.cli import main
 from prenda.config.convert import as_plain
+from prenda.config.paths import REPOSITORY
 from prenda.photos.preparation import Preparation
 from prenda.scoring.selective import fit_thresholds
 from prenda.training.bundling import portable
@@ -51,7 +53,15 @@ def test_nothing_of_the_training_machine_is_in_the_bundle(trained):
     home = trained.folder.parent
     for path in (trained.folder / "bundle").iterdir():
         content = path.read_bytes()
-        for personal in (str(home), str(Path.home()) + "/", "ana", getpass.getuser() + "@", socket.gethostname()):
+        for personal in (
+            str(home),
+            str(REPOSITORY),
+            sys.prefix,
+            str(Path.home()) + "/",
+            "ana",
+            getpass.getuser() + "@",
+            socket.gethostname(),
+        ):
             if personal == "ana" and path.suffix != ".json":
                 continue  # three letters of a weight
             assert personal.encode() not in content, (path.name, personal)

@@ -12,6 +12,7 @@ from typing import Any
 import onnxruntime
 import safetensors.torch
 import torch
+from onnx import ModelProto
 from torch import Tensor, nn
 
 from prenda.bundle.format import DESCRIPTION, FORMAT, NETWORK, README, WEIGHTS, Bundle, checksum, described
@@ -110,8 +111,17 @@ def _onnx(network: nn.Module, pixels: Tensor, facts: Mapping[str, Any]) -> bytes
             "operations that torch.export knows, without branches on the values of images."
         ) from error
     assert program is not None
-    content: bytes = program.model_proto.SerializeToString()
+    content: bytes = _without_traces(program.model_proto).SerializeToString()
     return content
+
+
+def _without_traces(model: ModelProto) -> ModelProto:
+    """Remove where in which source file each operation comes from: those are paths of this machine."""
+    for part in (model, model.graph, *model.graph.node, *model.graph.value_info, *model.graph.initializer):
+        part.ClearField("metadata_props")
+        part.ClearField("doc_string")
+    assert not model.functions, "torch inlines functions"
+    return model
 
 
 def _difference(
