@@ -12,11 +12,11 @@ import traceback
 from collections.abc import Callable, Sequence
 
 from prenda import __version__
-from prenda.commands import compare, data, evaluate, models, promote, resume, train, ui
+from prenda.commands import compare, data, evaluate, export, models, predict, promote, resume, runs, train, ui
 from prenda.errors import RUN_FOLDER, UserError
 from prenda.system.redaction import without_passwords
 
-NO_ROOM = "make room on the disks of outputs/, mlruns/ and temporary files, then `prenda resume RUN`"
+NO_ROOM = "make room on the disks of outputs/, mlruns/ and temporary files, then "
 NO_PERMISSION = "give yourself permission, or name another folder; PRENDA_HOME moves outputs/ and mlruns/"
 REMEDIES = {  # for errors of the operating system, which are no bugs of prenda
     errno.ENOSPC: NO_ROOM,
@@ -30,7 +30,7 @@ REMEDIES = {  # for errors of the operating system, which are no bugs of prenda
     errno.EROFS: NO_PERMISSION,
     errno.EADDRINUSE: "give another port, or end the program that uses it",
 }
-COMMANDS = (train, resume, evaluate, compare, promote, models, data, ui)
+COMMANDS = (train, resume, runs, evaluate, compare, promote, export, models, predict, data, ui)
 EPILOG = """
 prenda train takes Hydra overrides and has its own help: prenda train --help
 
@@ -40,9 +40,12 @@ examples:
   prenda train -m backbone=dense,cnn seed=0,1    # a grid of four runs; run it again to resume
   prenda train -m search=architecture workers=2  # a search, two trials at a time
   prenda resume RUN                              # resume an interrupted run
+  prenda runs --sort test                        # list finished runs, the best first, with their ids
   prenda evaluate RUN                            # score a recorded run again
   prenda compare RUN RUN                         # compare runs and test the differences for significance
   prenda promote RUN                             # register its model; make it champion if significantly better
+  prenda export RUN --to model                   # write its bundle to a folder, checked
+  prenda predict PHOTO FOLDER                    # say which garments photos show
   prenda data show                               # draw random samples of each class
   prenda ui                                      # open MLflow's UI on this project's runs
 """
@@ -56,6 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         1: Failed. A bug is shown with its traceback and what to attach to a report. A full disk, a missing file, a
             missing permission or a port in use is shown in one line. A sweep with failed trials also ends with 1.
         2: An error that the user can correct, such as a wrong argument or setting, shown without a traceback.
+        3: `prenda predict` could not read some photos; the others are answered.
         128 + N: Stopped by signal N, such as 130 for Ctrl-C and 143 for SIGTERM.
     """
     arguments = list(sys.argv[1:] if arguments is None else arguments)
@@ -99,8 +103,16 @@ def _guarded(command: Callable[[], int], arguments: Sequence[str]) -> int:
             traceback.print_exc()
             print(_bug_report(error, arguments), file=sys.stderr)
         else:
-            print("\n".join([f"prenda: {error}: {remedy}", *getattr(error, "__notes__", [])]), file=sys.stderr)
+            again = _again(error) if remedy == NO_ROOM else ""
+            print("\n".join([f"prenda: {error}: {remedy}{again}", *getattr(error, "__notes__", [])]), file=sys.stderr)
         return 1
+
+
+def _again(error: Exception) -> str:
+    """Return the command that goes on after room was made: that of the run, if one had started."""
+    notes = getattr(error, "__notes__", [])
+    folder = next((note.removeprefix(RUN_FOLDER) for note in notes if note.startswith(RUN_FOLDER)), None)
+    return "give the same command again" if folder is None else f"`prenda resume {shlex.quote(folder)}`"
 
 
 def _bug_report(error: Exception, arguments: Sequence[str]) -> str:

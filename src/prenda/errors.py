@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 RUN_FOLDER = "Run folder: "  # start of the note that names the run in an error that is no UserError
+RUN_TO_RESUME = "Resume by: prenda resume "  # start of the note that names the run in a stop
 
 
 class UserError(ValueError):
@@ -27,6 +28,10 @@ class PhotoError(UserError):
 
 class TrackingError(UserError):
     """A tracking store, server, run or registered model that is not available."""
+
+
+class AmbiguousRunError(TrackingError):
+    """A name that several runs bear, where one run is needed; the text lists them with their ids."""
 
 
 class CheckpointError(UserError):

@@ -4,6 +4,9 @@ import copy
 import json
 import subprocess
 import sys
+from functools import partial
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnxruntime
@@ -19,16 +22,21 @@ from prenda.backbones.resnet import ResNet
 from prenda.backbones.torchvision import TorchvisionNet
 from prenda.bundle import export
 from prenda.bundle import format as bundle
-from prenda.data.datasets.fashion_mnist import GARMENTS
+from prenda.data.datasets.fashion_mnist import GARMENTS, SPANISH
 from prenda.data.datasets.generated import generate
 from prenda.errors import BundleError
+from prenda.photos.preparation import Preparation
 from prenda.training.test_time_views import Views
 
 SHAPE = (1, 28, 28)
 DESCRIPTION = {
+    "task": "generated",
     "class_names": list(GARMENTS),
+    "labels": {"es": list(SPANISH)},
     "image_shape": list(SHAPE),
-    "pixels": {"mean": [127.5], "std": [64.0]},
+    "pixels": {"mean": [127.5], "std": [64.0], "polarity": "light on dark"},
+    "preparation": {"kind": "thumbnail", "size": 28, "channels": 1, "native": 28},
+    "unsure": {"confidence": 0.7, "energy": -1.5},
     "temperature": 1.25,
     "config": {"seed": 0, "backbone": {"_target_": "prenda.backbones.dense.DenseNetwork", "units": [8]}},
     "data": {"name": "generated", "content_hash": "ab" * 32},
@@ -38,18 +46,33 @@ DESCRIPTION = {
 
 
 def pictures(count: int = 50) -> torch.Tensor:
-    return (generate(count, seed=1)[0].float() - 127.5) / 64
+    return generate(count, seed=1)[0]
+
+
+def normalize(pixels: torch.Tensor) -> torch.Tensor:
+    return (pixels.float() - 127.5) / 64
 
 
 def dense() -> DenseNetwork:
     return DenseNetwork(SHAPE, 10, units=[8])
 
 
+def write(folder: Path, network: nn.Module, **changes: Any) -> float:
+    return export.write(folder, network, pictures(), normalize, DESCRIPTION | changes)
+
+
+def answers(path: Path, pixels: torch.Tensor) -> tuple[np.ndarray, np.ndarray]:
+    """Probabilities and logits."""
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    probabilities, logits = session.run(["probabilities", "logits"], {"pixels": pixels.numpy()})
+    return probabilities, logits
+
+
 @pytest.fixture(scope="module")
 def original(tmp_path_factory):
     folder = tmp_path_factory.mktemp("bundles") / "bundle"
     network = dense()
-    export.write(folder, network, pictures(), DESCRIPTION)
+    write(folder, network)
     return folder, network
 
 
@@ -59,11 +82,6 @@ def folder(original, tmp_path):
     for path in original[0].iterdir():
         (tmp_path / path.name).write_bytes(path.read_bytes())
     return tmp_path
-
-
-def logits(path, images: torch.Tensor) -> np.ndarray:
-    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-    return session.run(["logits"], {"images": images.numpy()})[0]
 
 
 def every_activation() -> nn.Sequential:
@@ -84,21 +102,50 @@ NETWORKS = {
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_onnx_and_weights_compute_what_the_network_computes(name, tmp_path):
-    network, images = NETWORKS[name](), pictures()
-    assert export.write(tmp_path / "bundle", network, images, DESCRIPTION) <= export.TOLERANCE
+    network, pixels = NETWORKS[name](), pictures()
+    assert write(tmp_path / "bundle", network) <= export.TOLERANCE
     read = bundle.read(tmp_path / "bundle")
     again = NETWORKS[name]()
     safetensors.torch.load_model(again, read.weights)
     for count in (1, 7):  # neither is the number of images that it was exported with
-        expected = again.eval()(images[:count]).detach().numpy()
-        np.testing.assert_allclose(logits(read.network, images[:count]), expected, atol=1e-4)
-    assert torch.equal(again(images), network.eval()(images))
+        expected = again.eval()(normalize(pixels[:count])).detach()
+        probabilities, logits = answers(read.network, pixels[:count])
+        np.testing.assert_allclose(logits, expected.numpy(), atol=1e-4)
+        np.testing.assert_allclose(probabilities, torch.softmax(expected / 1.25, 1).numpy(), atol=1e-4)
+    assert torch.equal(again(normalize(pixels)), network.eval()(normalize(pixels)))
+
+
+def test_colour_and_repeated_grey_pixels_are_normalised_as_in_training(tmp_path):
+    for channels, mean in ((1, [127.5]), (3, [127.5, 100.0, 90.0])):
+        pixels = torch.randint(0, 256, (5, channels, 8, 8), dtype=torch.uint8)
+        constants = torch.tensor(mean)[:, None, None]
+        network = DenseNetwork((3, 8, 8), 10, units=[8])
+        pixels_facts = {"mean": mean, "std": [64.0] * channels, "polarity": "as seen"}
+        about = DESCRIPTION | {"image_shape": [3, 8, 8], "pixels": pixels_facts}
+        as_in_training = partial(training_images, constants)
+        folder = tmp_path / str(channels)
+        assert export.write(folder, network, pixels, as_in_training, about) <= export.TOLERANCE
+        read = bundle.read(folder)
+        assert (read.channels, read.pixel_shape, read.image_shape) == (channels, (channels, 8, 8), (3, 8, 8))
+
+
+def training_images(mean: torch.Tensor, pixels: torch.Tensor) -> torch.Tensor:
+    return ((pixels.float() - mean) / 64).expand(-1, 3, -1, -1)
+
+
+def test_a_wrong_normalisation_in_the_description_is_refused(tmp_path):
+    with pytest.raises(BundleError, match=r"gives logits up to .* away from the network's on 50 images"):
+        export.write(tmp_path / "bundle", dense(), pictures(), lambda pixels: pixels.float() / 255, DESCRIPTION)
 
 
 def test_what_is_read_is_what_was_written(original):
     read = bundle.read(original[0])
     assert (read.class_names, read.image_shape, read.temperature) == (GARMENTS, SHAPE, 1.25)
     assert (read.mean, read.std, read.run_id) == ((127.5,), (64.0,), None)
+    assert (read.format, read.channels, read.polarity, read.task) == (2, 1, "light on dark", "generated")
+    assert read.preparation == Preparation("thumbnail", size=28, channels=1)
+    assert read.labels == {"en": GARMENTS, "es": SPANISH}
+    assert read.unsure == {"confidence": 0.7, "energy": -1.5}
     assert read.data["content_hash"] == "ab" * 32
     assert read.scores["test/f1"] == 0.4
     assert read.config["backbone"]["units"] == [8]
@@ -106,11 +153,17 @@ def test_what_is_read_is_what_was_written(original):
     assert read.onnx_images == 50
 
 
+def test_a_data_set_may_name_its_classes_in_english_too(tmp_path):
+    names = [f"the {name}" for name in GARMENTS]
+    write(tmp_path / "bundle", dense(), labels={"en": names})
+    assert bundle.read(tmp_path / "bundle").labels == {"en": tuple(names)}
+
+
 def test_the_callers_network_is_left_as_it_is(tmp_path, capfd):
     network = ConvNet(SHAPE, 10, filters=[4]).to(memory_format=torch.channels_last).train()
     network.compile(backend="eager")
     before = copy.deepcopy(network.state_dict())
-    export.write(tmp_path / "bundle", network, pictures().to(memory_format=torch.channels_last), DESCRIPTION)
+    write(tmp_path / "bundle", network)
     assert network.training
     assert network._compiled_call_impl is not None
     assert network.stages[0][0].weight.is_contiguous(memory_format=torch.channels_last)
@@ -120,7 +173,7 @@ def test_the_callers_network_is_left_as_it_is(tmp_path, capfd):
 
 
 def test_a_bundle_takes_the_place_of_an_older_one(folder):
-    assert export.write(folder, dense(), pictures(), DESCRIPTION | {"temperature": 2.0}) <= export.TOLERANCE
+    assert write(folder, dense(), temperature=2.0) <= export.TOLERANCE
     assert bundle.read(folder).temperature == 2
     assert [path.name for path in folder.parent.iterdir() if path.name.startswith(f".{folder.name}")] == []
 
@@ -138,23 +191,23 @@ class NotANumber(nn.Sequential):
 def test_a_network_that_cannot_be_exported_is_told(tmp_path):
     network = Branching(nn.Flatten(), nn.Linear(784, 10))
     with pytest.raises(BundleError, match=r"Branching cannot be exported to ONNX \(.*\): write its forward with"):
-        export.write(tmp_path / "bundle", network, pictures(), DESCRIPTION)
+        write(tmp_path / "bundle", network)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_network_that_went_astray_is_told(tmp_path):
     network = NotANumber(nn.Flatten(), nn.Linear(784, 10))
     with pytest.raises(BundleError, match=r"logits are not finite: .* Give a smaller optimizer.lr, or set trainer.gra"):
-        export.write(tmp_path / "bundle", network, pictures(), DESCRIPTION)
+        write(tmp_path / "bundle", network)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_an_onnx_file_that_computes_something_else_is_refused(folder, monkeypatch):
     other = (folder / "model.onnx").read_bytes()
-    monkeypatch.setattr(export, "_onnx", lambda network, images: other)
+    monkeypatch.setattr(export, "_onnx", lambda *_: other)
     kept = bundle.read(folder)
     with pytest.raises(BundleError, match=r"logits up to .* away from the network's on 50 images, where 0.0001 is all"):
-        export.write(folder, dense(), pictures(), DESCRIPTION)
+        write(folder, dense())
     assert bundle.read(folder) == kept
 
 
@@ -185,6 +238,9 @@ def test_a_missing_or_damaged_file_is_told(folder, name):
         (lambda about: about.update(temperature=0), "temperature 0.0 and std .* must be more than 0"),
         (lambda about: about.update(scores=None), "items"),
         (lambda about: about.pop("format"), "no 'format'"),
+        (lambda about: about.pop("unsure"), "no 'unsure'"),
+        (lambda about: about["labels"].update(es=["Camiseta"]), "labels.es has 1 names for 10 classes"),
+        (lambda about: about["preparation"].update(kind="crop"), "preparation .* is invalid"),
     ],
 )
 def test_a_damaged_description_is_told(folder, change, told):
@@ -204,8 +260,10 @@ def test_a_description_that_is_no_json_object_is_told(folder, content):
 
 def test_a_later_format_is_told(folder):
     about = json.loads((folder / "model.json").read_text())
-    (folder / "model.json").write_text(json.dumps(about | {"format": 2}))
-    with pytest.raises(BundleError, match="has format 2, but this version of prenda reads 1: use the version that"):
+    (folder / "model.json").write_text(json.dumps(about | {"format": 3}))
+    with pytest.raises(
+        BundleError, match="has format 3, but this version of prenda reads 1 and 2: use the version that"
+    ):
         bundle.read(folder)
 
 

@@ -31,7 +31,7 @@ def postgres() -> Iterator[Postgres]:
 @pytest.fixture(scope="session")
 def mlflow_server(postgres: Postgres) -> Iterator[str]:
     """The address of a server with its runs in PostgreSQL, its artifacts in a folder that only it writes."""
-    with running_mlflow(postgres) as address:
+    with running_mlflow(postgres.database("mlflow")) as address:
         yield address
 
 

@@ -88,12 +88,12 @@ def _start(postgres: Postgres, folder: Path, secret: Path, owner: str | None) ->
 
 
 @contextmanager
-def running_mlflow(postgres: Postgres) -> Iterator[str]:
-    """Starts an MLflow server on an own database; yields its address."""
+def running_mlflow(database: str) -> Iterator[str]:
+    """Starts an MLflow server on a database; yields its address."""
     (port,) = free_ports(1)
     address = f"http://{LOOPBACK}:{port}"
     environment = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
-    environment["MLFLOW_BACKEND_STORE_URI"] = postgres.database("mlflow")  # on a command line anybody could read it
+    environment["MLFLOW_BACKEND_STORE_URI"] = database  # on a command line anybody could read it
     with short_folder("mlflow") as folder:
         command = [sys.executable, "-m", "mlflow", "server", f"--host={LOOPBACK}", f"--port={port}", "--workers=1"]
         command.append(f"--artifacts-destination={folder}/artifacts")

@@ -21,6 +21,7 @@ from prenda.data.datasets import names
 from prenda.errors import DataError
 from tests.conftest import TINY
 
+OFFERED = ["train", "resume", "runs", "evaluate", "compare", "promote", "export", "models", "predict", "data", "ui"]
 HEAVY = {"torch", "numpy", "mlflow", "pytorch_lightning", "matplotlib", "scipy", "onnxruntime", "optuna", "hydra"}
 
 
@@ -47,7 +48,7 @@ def test_help_imports_nothing_heavy(command):
 
 def test_train_help_explains_groups_and_shows_examples(prenda):
     printed = prenda("train", "--help").stdout
-    assert "backbone: cnn, cnn_batch_norm, dense, resnet, resnet9, torchvision" in printed
+    assert "backbone: cnn, cnn_batch_norm, dense, resnet, resnet9, timm, torchvision" in printed
     assert "trainer: auto, cpu, ddp, ddp_cpu, gpu, mps" in printed
     assert "prenda train -m backbone=dense,cnn seed=0,1,2" in printed
 
@@ -75,7 +76,7 @@ def test_tab_completion_offers_groups_and_their_files(tmp_path):
         assert "-F hydra_bash_completion prenda" in done.stderr
         return done.stdout.split()
 
-    assert press_tab("prenda ") == ["train", "resume", "evaluate", "compare", "promote", "models", "data", "ui"]
+    assert press_tab("prenda ") == OFFERED
     assert "backbone=" in press_tab("prenda train back")
     assert press_tab("prenda train backbone=d") == ["backbone=dense"]
     assert "trainer.epochs=" in press_tab("prenda train backbone=dense trainer.ep")
@@ -166,7 +167,10 @@ def _path(folder: Path) -> str:
 @pytest.mark.parametrize(
     ("number", "remedy"),
     [
-        (errno.ENOSPC, "make room on the disks of outputs/, mlruns/ and temporary files, then `prenda resume RUN`"),
+        (
+            errno.ENOSPC,
+            "make room on the disks of outputs/, mlruns/ and temporary files, then give the same command again",
+        ),
         (errno.ENOENT, "correct the path, or restore the file"),
         (errno.EACCES, "give yourself permission, or name another folder; PRENDA_HOME moves outputs/ and mlruns/"),
         (errno.EROFS, "give yourself permission, or name another folder"),

@@ -7,6 +7,8 @@ import pytest
 import torch
 
 from prenda.data.contract import LabelledImages
+from prenda.data.datasets import fashion_mnist, find, names
+from prenda.data.datasets.generated import DATA_SET
 from prenda.errors import DataError
 
 
@@ -66,3 +68,19 @@ def test_training_and_test_images_of_different_shape_are_refused(data):
     told = r"train_images are (1, 6, 5), test_images (1, 6, 4) (C, H, W): give all images one shape."
     with pytest.raises(DataError, match=re.escape(told)):
         dataclasses.replace(data, test_images=data.test_images[..., :4])
+
+
+def test_each_class_of_a_translation_has_a_name():
+    told = r"translations\['es'\] has 2 names, but class_names has 10: give one name for each class, in the same order"
+    with pytest.raises(DataError, match=told):
+        dataclasses.replace(DATA_SET, translations={"es": ("Camisa", "Abrigo")})
+    assert dataclasses.replace(DATA_SET, translations={}).translations == {}
+
+
+def test_garments_and_digits_have_spanish_names():
+    spanish = {name: find(name).translations["es"] for name in names() if "es" in find(name).translations}
+    assert {"fashion_mnist", "generated", "mnist"} <= set(spanish)
+    garments = dict(zip(fashion_mnist.GARMENTS, spanish["fashion_mnist"], strict=True))
+    assert (garments["Trouser"], garments["Ankle boot"], garments["Bag"]) == ("Pantalón", "Botín", "Bolso")
+    assert spanish["mnist"][7] == "siete"
+    assert all(len(set(translated)) == len(translated) for translated in spanish.values())

@@ -81,6 +81,13 @@ def test_too_large_a_validation_part_is_refused():
         module(selection=Selection(val_size=2000))
 
 
+def test_a_data_set_without_validation_images_needs_their_number():
+    with pytest.raises(
+        DataError, match=r"data.val_size is null, but this data set has no validation images: give data"
+    ):
+        module(selection=Selection(val_size=None))
+
+
 def test_too_many_training_images_are_refused():
     with pytest.raises(DataError, match=r"data.limit_train is 1801, but 1800 training images remain after the split"):
         module(selection=Selection(val_size=200, limit_train=1801))

@@ -104,7 +104,7 @@ def test_a_group_larger_than_a_split_goes_to_training():
 def test_a_class_with_too_few_photos_is_refused(root):
     told = (
         "Class 'hat' has 2 photos, but training, validation and test need one each: add photos until 3 of them differ, "
-        "or drop the class with data.mapping. `prenda data check` shows every class."
+        "or drop the class with data.mapping. `prenda data check FOLDER` lists all."
     )
     with pytest.raises(DataError, match=re.escape(told)):
         files_of(write_shop(root, {"coat": 5, "hat": 2}))

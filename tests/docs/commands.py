@@ -34,6 +34,7 @@ PLACEHOLDER = re.compile(r"[A-Z][A-Z_]*")
 # Folders of the reader's own, and of results: nothing in the repository can say what they hold.
 OWN_FOLDERS = re.compile(r"my_conf$|(?:.*/)?outputs/")
 RESULT = re.compile(r"experiment=best_trial")  # what a sweep leaves in such a folder
+SHELL = (">", "|")  # where the command's own words end
 ASSIGNMENT = re.compile(r"[A-Z][A-Z_]*=")
 SETTING = re.compile(r"\+{0,2}(?P<key>[a-z_]+(?:[./][A-Za-z_0-9]+)*)=(?P<value>.+)")
 Shown = Mapping[str, str]
@@ -50,7 +51,7 @@ def problem(text: str, shown: Shown | None = None, inline: bool = False) -> str 
         words = [word for word in shlex.split(text, comments=True) if word != ELLIPSIS]
     except ValueError as error:
         return f"the shell cannot read it ({error})"
-    words = list(itertools.dropwhile(ASSIGNMENT.match, words))
+    words = list(itertools.takewhile(lambda word: word not in SHELL, itertools.dropwhile(ASSIGNMENT.match, words)))
     program, arguments = words[0].removeprefix(".venv/bin/"), words[1:]
     match program:
         case "prenda":

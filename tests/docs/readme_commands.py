@@ -28,6 +28,7 @@ from pathlib import Path
 from hydra import compose, initialize_config_dir
 from hydra.errors import HydraException
 from omegaconf import open_dict
+from PIL import Image
 
 from prenda.config.convert import register, typed
 from prenda.config.identity import make_run_name
@@ -47,10 +48,17 @@ INSTEAD = {
 }
 SETS_UP = ("git", "cd", "source")  # done already where this script runs
 SHELLS = ("sh", "bash", "console", "shell")
-TESTED = ("resume", "evaluate", "compare", "promote", "models", "data")
+TESTED = ("resume", "evaluate", "compare", "promote", "models", "data", "predict")
 RUN_ARGUMENT = re.compile(r"RUN|FOLDER|outputs/runs/\S+")
 NAMES_RUNS = ("resume", "evaluate", "compare", "promote")
 INTERRUPTED = "interrupted-seed0"
+HOME = "$PRENDA_HOME"  # stands for the folder that everything is written to
+PHOTOS = f"{HOME}/photos"  # in the place of the reader's own
+WRITES = (
+    "--output",
+    "--sort-into",
+    "--explain",
+)  # options of `predict` with what it writes; `--link` alone has no value
 
 
 class UnknownCommandError(Exception):
@@ -120,7 +128,10 @@ class Plan:
         if command not in TESTED:
             raise UnknownCommandError(f"nobody knows how to run {line!r}: teach tests/docs/readme_commands.py")
         before: list[tuple[str, ...]] = []
-        named = self._runs(words, before) if command in NAMES_RUNS else list(words)
+        if command == "predict":
+            named = self._prediction(words, before)
+        else:
+            named = self._runs(words, before) if command in NAMES_RUNS else list(words)
         return Step(line, (*before, ("prenda", *named)))
 
     def _shortened(self, overrides: Sequence[str]) -> list[str]:
@@ -154,6 +165,25 @@ class Plan:
             if re.fullmatch(r"[\w.=+-]+-seed\d+", word) and word not in self.trained:
                 before += [self._train(*_overrides_of(word, self.conf))]
         return [filled.get(place, word) for place, word in enumerate(words)]
+
+    def _prediction(self, words: Sequence[str], before: list[tuple[str, ...]]) -> list[str]:
+        """The words with drawn photos in the place of the reader's; a model is trained if there is none by then."""
+        if not self.trained:
+            before.append(self._train("backbone=dense"))
+        before.append(("photos",))
+        named = ["predict"]
+        for option, word in itertools.pairwise(words):
+            if word.startswith("--"):
+                named.append(word)
+            elif option == "--model":
+                named.append(self.trained[-1] if RUN_ARGUMENT.fullmatch(word) else word)
+            elif option in WRITES:
+                named.append(f"{HOME}/{word}")
+            elif option.startswith("--") and option != "--link":
+                named.append(word)
+            elif PHOTOS not in named:
+                named.append(PHOTOS)
+        return named
 
     def _train(self, *overrides: str) -> tuple[str, ...]:
         return ("prenda", "train", *self._shortened([*overrides, "report=light"]))
@@ -244,13 +274,26 @@ def _interrupt(environment: dict[str, str]) -> int:
     return 0 if training.returncode == 128 + signal.SIGINT else 1
 
 
+def _draw_photos(folder: Path) -> int:
+    """Draw garments on white, as bright rectangles of several shapes."""
+    folder.mkdir(exist_ok=True)
+    for number, (width, height) in enumerate([(120, 300), (300, 120), (220, 240)]):
+        photo = Image.new("RGB", (400, 400), "white")
+        photo.paste((180, 60 * number, 40), (200 - width // 2, 200 - height // 2, 200 + width // 2, 200 + height // 2))
+        photo.save(folder / f"{number}.jpg")
+    return 0
+
+
 def _execute(step: Step, environment: dict[str, str]) -> bool:
-    for command in step.commands:
+    for words in step.commands:
+        command = tuple(word.replace(HOME, environment["PRENDA_HOME"]) for word in words)
         if command == ("interrupted",):
             code = _interrupt(environment)
+        elif command == ("photos",):
+            code = _draw_photos(Path(environment["PRENDA_HOME"], "photos"))
         else:
             run: Callable[[Sequence[str], dict[str, str]], int] = _run
-            if step.ends == "once it answers" and command == step.commands[-1]:
+            if step.ends == "once it answers" and words == step.commands[-1]:
                 run = _run_until_it_answers
             print(f"-- {shlex.join(command)}", flush=True)
             code = run(command, environment)

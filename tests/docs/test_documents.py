@@ -51,7 +51,7 @@ def test_a_wrong_path_link_or_name_is_found(text, expected):
     [
         ("prenda evaluat RUN", "invalid choice: 'evaluat'"),
         ("prenda evaluate RUN --devise cpu", "unrecognized arguments: --devise cpu"),
-        ("prenda evaluate", "the following arguments are required: RUN|CHECKPOINT"),
+        ("prenda evaluate", "the following arguments are required: RUN"),
         ("prenda data show --samples many", "invalid int value: 'many'"),
         ("prenda train trainer.epohcs=3", "Key 'epohcs' not in 'TrainerConfig'"),
         ("prenda train backbone=dence", "Could not find 'backbone/dence'"),

@@ -55,6 +55,16 @@ def test_runs_that_a_command_names_are_trained_before_it():
     assert compare.commands[-1] == ("prenda", "compare", NAME, "dense-fashion_mnist-seed0")
 
 
+def test_photos_are_drawn_and_nothing_is_written_into_the_checkout():
+    _, predict = planned("prenda train\nprenda predict photos more/*.jpg --model RUN --top 3 --output a.csv --link")
+    assert predict.commands[0] == ("photos",)
+    told = ["predict", "$PRENDA_HOME/photos", "--model", NAME, "--top", "3", "--output", "$PRENDA_HOME/a.csv", "--link"]
+    assert predict.commands[1] == ("prenda", *told)
+    (predict,) = planned("prenda predict FOLDER --sort-into sorted")
+    assert predict.commands[0][:3] == ("prenda", "train", "backbone=dense")
+    assert predict.commands[2][-2:] == ("--sort-into", "$PRENDA_HOME/sorted")
+
+
 def test_a_sweep_is_two_trials_on_this_machine():
     (sweep,) = planned(
         "prenda train -m search=architecture hydra/launcher=slurm workers=16 hydra.launcher.timeout_min=5"

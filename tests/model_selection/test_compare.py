@@ -307,7 +307,7 @@ def test_runs_are_added_by_filter_after_those_named(home):
         (["one", "nobody"], "'nobody' is neither a file nor a run in sqlite:///"),
         (["one", "empty"], "Run 'empty' (FINISHED) holds no predictions/test.npz: name a run that"),
         (["one", "one"], ", which was given already: name each run once."),
-        (["one"], "There are 1 runs to compare (one): give 2 to 50, by id, name, folder, --experiment or --where."),
+        (["one"], "There are 1 runs to compare (one): give 2 to 50, by id, name, folder, --experiment or --where; "),
         ([], "There are 0 runs to compare: give 2 to 50"),
         (["--experiment", "nothing"], "--experiment is 'nothing': choose one of prenda, Default."),
         (["--experiment", "Default"], "--experiment is 'Default', which holds no finished run: choose one of prenda"),
@@ -352,7 +352,7 @@ def test_other_labels_are_refused(two, tmp_path, capsys):
 def test_a_folder_is_refused_that_is_no_whole_run(two, tmp_path, capsys):
     (tmp_path / "empty").mkdir()
     assert main(["compare", two[0], str(tmp_path / "empty")]) == 2
-    assert "empty holds no predictions/test.npz: give the folder of a run that was scored." in capsys.readouterr().err
+    assert "a folder that has no run's config.yaml in it" in capsys.readouterr().err
     (Path(two[1]) / "predictions/test.npz").write_bytes(b"no archive")
     assert main(["compare", *two]) == 2
     assert f"test.npz of {Path(two[1]).resolve()} cannot be read (" in capsys.readouterr().err
@@ -362,7 +362,7 @@ def test_a_folder_is_refused_that_is_no_whole_run(two, tmp_path, capsys):
     assert "was made by another version of prenda: it has the setting colour, which" in capsys.readouterr().err
     config.unlink()
     assert main(["compare", *two]) == 2
-    assert "holds no config.yaml: give the folder of a run that was scored." in capsys.readouterr().err
+    assert "a folder that has no run's config.yaml in it" in capsys.readouterr().err
     assert main(["compare", two[0], f"{two[0]}/../a"]) == 2
     assert "which was given already" in capsys.readouterr().err
 

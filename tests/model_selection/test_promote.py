@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -9,15 +10,17 @@ import numpy as np
 import onnxruntime
 import pytest
 
-from prenda.bundle import export
+from prenda.bundle import champions
 from prenda.bundle import format as bundle
 from prenda.cli import main
 from prenda.data.datasets import find
 from prenda.data.datasets.fashion_mnist import GARMENTS
+from prenda.scoring.selective import fit_thresholds
 from prenda.tracking.registry import Registry, log_bundle
 from prenda.tracking.store import connect, experiment_id
 from prenda.training.train import train
-from tests.bundle.test_bundle import DESCRIPTION, dense, pictures
+from tests.bundle.format_1 import write_format_1
+from tests.bundle.test_bundle import dense, write
 from tests.conftest import TINY, configured
 from tests.training.test_train import DENSE
 
@@ -36,7 +39,7 @@ class Store:
         self.client = connect(self.uri)
         self.registry = Registry(self.uri)
         self.experiment = experiment_id(self.client, "prenda", f"{home}/mlruns/artifacts")
-        export.write(home / "bundle", dense(), pictures(), DESCRIPTION)
+        write(home / "bundle", dense())
 
     def run(self, name: str, right: int, *, start: int = 0, files=("predictions", "bundle"), **changes) -> str:
         """A run that has `right` of 500 test images right, from number `start` on."""
@@ -119,7 +122,9 @@ def test_only_a_significantly_better_one_takes_the_place(store, model, promote):
     assert told == (
         f"lucky (version 2 of {model}) is registered, but not champion, which stays dull (version 1 of {model}): "
         "of 500 test images it has 4 right that version 1 has wrong, and 0 the other way round: not "
-        "significant (McNemar, exact, one-sided, p = 0.062; the limit is 0.05). "
+        "significant (McNemar, exact, one-sided, p = 0.062; the limit is 0.05). A significant result takes at least 5 "
+        "images that only one of both has right, and too few answers differ: a larger test set can show a difference, "
+        "and so can several seeds of both recipes (`prenda compare`). "
         "--force REASON makes it champion all the same.\n"
     )
     assert store.champion(model) == runs[0]
@@ -253,7 +258,7 @@ def test_an_unknown_run_is_told(store, model, promote):
     code, printed = promote("nobody's", model)
     assert code == 2
     assert "is neither a file nor a run in sqlite:///" in printed
-    assert "`prenda ui` shows ids and names" in printed
+    assert "`prenda runs` shows ids and names" in printed
 
 
 @pytest.mark.parametrize("command", [["promote", "cnn"], ["models"]])
@@ -265,7 +270,7 @@ def test_without_a_store_the_next_step_is_told(command, capsys, tmp_path):
     assert not (tmp_path / "home").exists()
 
 
-@pytest.mark.parametrize("name", ["", "a/b", "a:b", "a@b", "it's"])
+@pytest.mark.parametrize("name", ["", "..", "a/b", "a:b", "a@b", "it's"])
 def test_a_name_that_no_model_can_have_is_refused(promote, name, capsys):
     told = f"prenda: --model is {name!r}: give a name without / : @ and '.\n"
     assert promote("run", name) == (2, told)
@@ -306,6 +311,124 @@ def test_models_lists_versions_aliases_and_scores(store, model, promote, capsys)
     ]
 
 
+class Shops:
+    """Runs of two tasks in a store of their own, promoted without --model."""
+
+    def __init__(self, store: Store, capsys) -> None:
+        self.store, self._capsys = store, capsys
+
+    def run(self, name: str, right: int, task: str = "fashion_mnist", **changes) -> str:
+        return self.store.run(name, right, task=task, data=self.data(task), **changes)
+
+    def data(self, task: str = "fashion_mnist") -> dict[str, str]:
+        return {"name": task.partition("-")[0], "content_hash": task.encode().hex() * 2}
+
+    def promote(self, name: str, *more: str) -> str:
+        assert main(["promote", name, *more]) == 0
+        return self._capsys.readouterr().out
+
+
+@pytest.fixture
+def shops(tmp_path, monkeypatch, capsys) -> Shops:
+    monkeypatch.setenv("PRENDA_HOME", str(tmp_path))
+    return Shops(Store(tmp_path), capsys)
+
+
+def test_each_task_has_a_champion_of_its_own(shops, capsys):
+    garments, shop = shops.run("garments", 400), shops.run("shop", 300, "folder-3-classes-ab12cd")
+    assert "garments (version 1 of prenda) is the champion" in shops.promote("garments")
+    assert "shop (version 1 of prenda-folder-3-classes-ab12cd) is the champion" in shops.promote("shop")
+    better = shops.run("better", 420)
+    assert "better (version 2 of prenda) is the champion now, in place of garments" in shops.promote("better")
+    assert shops.store.champion("prenda") == better != garments
+    assert shops.store.champion("prenda-folder-3-classes-ab12cd") == shop
+    read = {path.name: bundle.read(path) for path in champions.kept()}
+    assert {name: found.run_id for name, found in read.items()} == {
+        "fashion_mnist": better,
+        "folder-3-classes-ab12cd": shop,
+    }
+    assert main(["models"]) == 0
+    printed = capsys.readouterr().out
+    assert "prenda, task fashion_mnist" in printed
+    assert "prenda-folder-3-classes-ab12cd, task folder-3-classes-ab12cd" in printed
+    assert main(["models", "--model", "prenda"]) == 0
+    assert "folder-3" not in capsys.readouterr().out
+
+
+def test_the_model_of_version_0_1_0_is_that_of_its_task(shops):
+    """Version 0.1.0 registered every run as `prenda`, and its versions have no tag for the task."""
+    for name, right in (("old", 400), ("new", 430)):
+        shops.run(name, right, "mnist")
+    shops.promote("old")
+    shops.store.client.delete_model_version_tag("prenda", "1", "prenda.task")
+    assert "new (version 2 of prenda) is the champion now, in place of old" in shops.promote("new")
+    shops.run("garments", 400)
+    assert "garments (version 1 of prenda-fashion_mnist) is the champion" in shops.promote("garments")
+
+
+def test_a_champion_whose_bundle_has_format_1_is_compared_and_kept(shops):
+    for name, right in (("old", 400), ("worse", 399), ("new", 430)):
+        shops.run(name, right)
+    shops.promote("old")
+    (output,) = shops.store.client.get_run(shops.store.champion("prenda")).outputs.model_outputs
+    write_format_1(shops.store.home / "mlruns/artifacts/models" / output.model_id / "artifacts", data=shops.data())
+    assert "worse (version 2 of prenda) is registered, but not champion" in shops.promote("worse")
+    (place,) = champions.kept()
+    assert bundle.read(place).format == 1
+    assert "new (version 3 of prenda) is the champion now, in place of old" in shops.promote("new")
+    assert bundle.read(place).format == 2
+
+
+def test_a_champion_of_0_1_0_whose_run_was_deleted_still_says_its_task(shops):
+    gone = shops.run("old", 400, "mnist")
+    shops.promote("old")
+    shops.store.client.delete_model_version_tag("prenda", "1", "prenda.task")
+    shops.store.client.delete_run(gone)
+    shops.run("garments", 400)
+    assert "version 1 of prenda-fashion_mnist" in shops.promote("garments")
+
+
+def test_a_model_of_another_name_is_kept_beside_that_of_the_task(shops):
+    runs = [shops.run(name, 400) for name in ("first", "small")]
+    shops.promote("first")
+    assert "small (version 1 of tablet) is the champion" in shops.promote("small", "--model", "tablet")
+    assert [bundle.read(path).run_id for path in champions.kept()] == [runs[0]]
+    assert bundle.read(champions.folder() / "fashion_mnist@tablet").run_id == runs[1]
+
+
+def test_promoting_again_brings_the_champion_back_to_the_disk(shops):
+    run = shops.run("champion", 400)
+    shops.run("worse", 300)
+    shops.promote("champion")
+    for name in ("champion", "worse"):
+        shutil.rmtree(champions.folder())
+        shops.promote(name)
+        assert [bundle.read(path).run_id for path in champions.kept()] == [run]
+
+
+@pytest.mark.parametrize(
+    ("right", "told"),
+    [
+        (497, "the champion has only 3 of 500 test images wrong, so no run can be significantly better: a larger test"),
+        (400, "and too few answers differ: a larger test set can show a difference, and so can several seeds of both"),
+    ],
+)
+def test_a_test_set_too_small_for_significance_is_told(shops, right, told):
+    for name, more in (("champion", 0), ("next", 3)):
+        shops.run(name, right + more)
+    shops.promote("champion")
+    printed = shops.promote("next")
+    assert "A significant result takes at least 5 images that only one of both has right, and " in printed
+    assert told in printed
+    assert "(`prenda compare`). --force REASON makes it champion all the same.\n" in printed
+
+
+def test_without_models_the_next_step_is_told(shops, capsys):
+    assert main(["models"]) == 0
+    uri = shops.store.uri
+    assert capsys.readouterr().out == f"No model has any versions in {uri}: `prenda promote RUN` registers one.\n"
+
+
 def test_a_run_of_a_sweep_gets_its_bundle_when_it_is_promoted(tmp_path, capsys):
     settings = ("tracking=mlflow", "tracking.system_metrics=false", "augment=erase")
     result = train(configured(*TINY, *DENSE, *settings), tmp_path / "run")
@@ -316,7 +439,8 @@ def test_a_run_of_a_sweep_gets_its_bundle_when_it_is_promoted(tmp_path, capsys):
     kept = registry.download("prenda@champion", tmp_path / "fetched")
     assert kept.scores["test/accuracy"] == result.scores["test"].metrics["accuracy"]
     session = onnxruntime.InferenceSession(kept.network, providers=["CPUExecutionProvider"])
-    pixels = find("generated").load(tmp_path).test_images.numpy().astype(np.float32)
-    images = (pixels - np.float32(kept.mean[0])) / np.float32(kept.std[0])
-    (logits,) = session.run(["logits"], {"images": images})
+    pixels = find("generated").load(tmp_path).test_images.numpy()
+    (logits,) = session.run(["logits"], {"pixels": pixels})
     np.testing.assert_allclose(logits, result.scores["test"].logits, atol=1e-4)
+    assert (kept.folder / "README.md").is_file()
+    assert kept.unsure == fit_thresholds(result.scores["val"], kept.temperature)

@@ -1,15 +1,19 @@
 import random
+import struct
+import tracemalloc
 import warnings
+import zlib
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image, ImageOps
+from PIL import Image, ImageFile, ImageOps
 
 from prenda.errors import PhotoError
 from prenda.photos.decode import MOST_BYTES, Photo, decode
-from tests.photos.pictures import encoded, exif, png, scene
+from tests.photos.pictures import chunk, encoded, exif, png, scene
 
 FORMATS = ["JPEG", "PNG", "WEBP", "GIF", "TIFF", "BMP", "PPM"]
 
@@ -293,10 +297,180 @@ def test_mutated_files_raise_nothing_but_photo_errors(seed: int) -> None:
     assert failed > 10
 
 
-def test_png_claiming_many_pixels_is_refused() -> None:
-    with pytest.raises(PhotoError) as raised:
-        decode(png(20000, 20000))
+def png_bomb() -> bytes:
+    return png(20000, 20000)
 
-    assert str(raised.value) == (
-        "claims 20000 x 20000 pixels, more than the limit of 100 megapixels: save it as a smaller JPEG"
-    )
+
+def gif_bomb() -> bytes:
+    data = bytearray(encoded(scene(), "GIF"))
+    data[6:10] = b"\xff\xff\xff\xff"
+    return bytes(data)
+
+
+def gif_frame_bomb() -> bytes:
+    data = bytearray(encoded(scene(), "GIF"))
+    frame = data.index(b"\x2c\0\0\0\0")
+    data[frame + 5 : frame + 9] = b"\xff\xff\xff\xff"
+    return bytes(data)
+
+
+def webp_bomb() -> bytes:
+    data = bytearray(encoded(scene(), "WEBP"))
+    data[26:30] = b"\xff\x3f\xff\x3f"
+    return bytes(data)
+
+
+def webp_canvas_bomb() -> bytes:
+    data = bytearray(encoded(scene(), "WEBP", exif=exif(1)))
+    data[24:30] = b"\xff\x3f\0\xff\x3f\0"
+    return bytes(data)
+
+
+def tiff_bomb() -> bytes:
+    data = encoded(scene(60, 40), "TIFF")
+    for tag, side in ((256, 60), (257, 40)):
+        old = struct.pack("<HHII", tag, 4, 1, side)
+        assert old in data
+        data = data.replace(old, struct.pack("<HHII", tag, 4, 1, 65536))
+    return data
+
+
+def bmp_bomb() -> bytes:
+    data = bytearray(encoded(scene(), "BMP"))
+    data[18:26] = b"\0\0\1\0\0\0\1\0"
+    return bytes(data)
+
+
+def ppm_bomb() -> bytes:
+    return b"P6 65536 65536 255\n"
+
+
+def jpeg_bomb() -> bytes:
+    data = bytearray(encoded(scene(), "JPEG"))
+    header = data.index(b"\xff\xc0")
+    data[header + 5 : header + 9] = b"\xff\xdc\xff\xdc"
+    return bytes(data)
+
+
+BOMBS = {
+    png_bomb: "claims 20000 x 20000 pixels, more than the limit of 100 megapixels",
+    gif_bomb: "claims 65535 x 65535 pixels, more than the limit of 100 megapixels",
+    gif_frame_bomb: "claims more than the limit of 100 megapixels",
+    webp_bomb: "claims 16383 x 16383 pixels, more than the limit of 25 megapixels",
+    webp_canvas_bomb: "claims 16384 x 16384 pixels, more than the limit of 25 megapixels",
+    tiff_bomb: "claims more than the limit of 100 megapixels",
+    bmp_bomb: "claims more than the limit of 100 megapixels",
+    ppm_bomb: "claims more than the limit of 100 megapixels",
+    jpeg_bomb: "claims more than the limit of 100 megapixels",
+}
+
+
+@pytest.mark.parametrize("make", BOMBS, ids=lambda make: make.__name__)
+def test_bombs_are_refused_without_decoding(make: Callable[[], bytes], monkeypatch: pytest.MonkeyPatch) -> None:
+    def decoding(*arguments: object) -> None:
+        raise AssertionError("decoded")
+
+    monkeypatch.setattr(ImageFile.ImageFile, "load", decoding)
+    monkeypatch.setattr("PIL._webp.WebPAnimDecoder", decoding)
+
+    with pytest.raises(PhotoError) as raised:
+        decode(make())
+
+    assert str(raised.value) == BOMBS[make] + ": save it as a smaller JPEG"
+
+
+def test_limit_of_pixels_is_a_choice() -> None:
+    data = encoded(scene(60, 40), "PNG")
+
+    assert decode(data, most_pixels=2400).size == (60, 40)
+    with pytest.raises(PhotoError, match=r"^claims 60 x 40 pixels, more than the limit of 0\.002399 megapixels"):
+        decode(data, most_pixels=2399)
+
+
+def compressed_metadata() -> bytes:
+    text = b"k\0\0" + zlib.compress(bytes(2**20))
+    return png(60, 40, chunk(b"iCCP", b"p\0\0" + zlib.compress(bytes(2**24))), *[chunk(b"zTXt", text)] * 200)
+
+
+def shared_directory_entries() -> bytes:
+    """Return a TIFF whose 5,000 unknown tags all claim the same 2 MB."""
+    data = bytearray(encoded(scene(), "TIFF"))
+    old = int.from_bytes(data[4:8], "little")
+    entries = data[old + 2 : old + 2 + 12 * int.from_bytes(data[old : old + 2], "little")]
+    extra = b"".join(struct.pack("<HHII", 1000 + tag, 7, 2 * 10**6, 8) for tag in range(5000))
+    start = len(data) + 2 * 10**6
+    data[4:8] = start.to_bytes(4, "little")
+    count = (len(entries) // 12 + 5000).to_bytes(2, "little")
+    return bytes(data) + bytes(2 * 10**6) + count + entries + extra + bytes(4)
+
+
+def shared_exif_entries() -> bytes:
+    entries = b"".join(struct.pack("<HHII", 1000 + tag, 7, 5 * 10**6, 8) for tag in range(5000))
+    block = b"II*\0\x08\0\0\0" + struct.pack("<H", 5000) + entries + bytes(5 * 10**6)
+    data = encoded(scene(), "JPEG")
+    pieces = [b"Exif\0\0" + block[at : at + 60_000] for at in range(0, len(block), 60_000)]
+    return data[:2] + b"".join(b"\xff\xe1" + struct.pack(">H", len(p) + 2) + p for p in pieces) + data[20:]
+
+
+def long_comment() -> bytes:
+    data = encoded(scene(), "GIF")
+    frame = data.index(b"\x2c\0\0\0\0")
+    return data[:frame] + b"\x21\xfe" + (b"\xff" + bytes(255)) * 20_000 + b"\0" + data[frame:]
+
+
+@pytest.mark.parametrize(
+    "make",
+    [compressed_metadata, shared_directory_entries, shared_exif_entries, long_comment],
+    ids=lambda make: make.__name__,
+)
+def test_metadata_costs_neither_time_nor_memory(make: Callable[[], bytes]) -> None:
+    data = make()
+    tracemalloc.start()
+    try:
+        photo = decode(data)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+    assert photo.size == (60, 40)
+    assert peak < 3 * len(data) + 2**20
+
+
+def test_progressive_jpeg_of_many_scans_is_refused() -> None:
+    data = encoded(scene(), "JPEG", progressive=True)
+    last = data.rindex(b"\xff\xda")
+
+    with pytest.raises(PhotoError, match=r"^is damaged: its contents contradict each other$"):
+        decode(data[:last] + data[last:-2] * 500 + data[-2:])
+
+
+@pytest.mark.parametrize("compression", ["tiff_lzw", "jpeg", "tiff_adobe_deflate", "packbits"])
+def test_common_compressions_of_tiff_are_read(compression: str) -> None:
+    assert difference(decode(encoded(scene(), "TIFF", compression=compression)), scene()) < 6
+
+
+@pytest.mark.parametrize("compression", ["group4", "lzma"])
+def test_rare_compressions_of_tiff_are_refused(compression: str) -> None:
+    image = scene().convert("1" if compression == "group4" else "RGB")
+
+    with pytest.raises(PhotoError, match=r"^is a TIFF picture with a rare compression: save it as JPEG$"):
+        decode(encoded(image, "TIFF", compression=compression))
+
+
+def test_threads_decode_without_warnings_and_leave_the_filters() -> None:
+    odd = bytearray(encoded(scene(), "TIFF"))
+    odd[4:8] = len(odd).to_bytes(4, "little")  # an empty directory beyond the end: Pillow warns
+    before = list(warnings.filters)
+
+    def attempt(_: int) -> str:
+        try:
+            decode(bytes(odd))
+        except PhotoError as error:
+            return str(error)
+        return ""
+
+    with ThreadPoolExecutor(8) as pool:
+        texts = set(pool.map(attempt, range(200)))
+
+    assert len(texts) == 1
+    assert warnings.filters == before

@@ -47,3 +47,10 @@ def test_steps_end_with_the_pixels_of_the_network() -> None:
 
     assert [name for name, _ in named] == ["photo", "resized", "padded"]
     assert (np.asarray(named[-1][1]).transpose(2, 0, 1) == prepare(scene(), Preparation("pad", 32, 3))).all()
+
+
+@pytest.mark.parametrize("color", ["white", "black", "teal"])
+def test_padded_photos_of_one_colour_have_a_warning(color: str) -> None:
+    blank = encoded(Image.new("RGB", (90, 60), color), "JPEG")
+
+    assert load(blank, Preparation("pad", 32, 3)).warnings == ("blank: one colour everywhere",)

@@ -112,3 +112,17 @@ def test_what_was_not_measured_is_left_out():
 def test_a_part_of_the_training_images_is_told():
     bundle = dataclasses.replace(BUNDLE, config=BUNDLE.config | {"data": {"limit_train": 600}})
     assert "- Training: only 600 of the remaining images" in card(bundle, ROWS, "a")
+
+
+def test_thresholds_of_unsure_answers_are_limits():
+    bundle = dataclasses.replace(BUNDLE, unsure={"confidence": 0.7, "energy": -1.5})
+    line = "- `prenda predict` answers `unsure` where the probability is below 0.70, and for pictures unlike those of "
+    assert line + "validation (free energy above -1.50)." in card(bundle, ROWS, "a")
+    assert "unsure" not in card(BUNDLE, ROWS, "a").replace("where a person sees the unsure ones", "")
+
+
+def test_pictures_are_described_as_the_model_takes_them():
+    colour = dataclasses.replace(BUNDLE, channels=3, image_shape=(3, 64, 64))
+    assert "Classifies 3-channel pictures of 64x64 pixels" in card(colour, ROWS, "a")
+    repeated = dataclasses.replace(BUNDLE, channels=1, image_shape=(3, 64, 64))
+    assert "Classifies grey pictures of 64x64 pixels" in card(repeated, ROWS, "a")

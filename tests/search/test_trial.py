@@ -15,7 +15,7 @@ from prenda.search import trial
 from prenda.search.job import LOG, Job, Problem
 from prenda.search.launchers.base import ready_processes
 from prenda.search.outcome import read_outcome
-from prenda.tracking.runs import STATUS, status
+from prenda.tracking.run_folder import STATUS, status
 from prenda.tracking.store import connect
 from tests.conftest import TINY, configured
 

@@ -7,17 +7,17 @@ import mlflow
 import numpy as np
 import pytest
 
-from prenda.bundle import export
+from prenda.data.datasets.fashion_mnist import GARMENTS, SPANISH
 from prenda.errors import BundleError, TrackingError
 from prenda.tracking.registry import LONGEST_DESCRIPTION, Registry, log_bundle
 from prenda.tracking.store import connect, experiment_id
-from tests.bundle.test_bundle import DESCRIPTION, dense, logits, pictures
+from tests.bundle.test_bundle import DESCRIPTION, answers, dense, pictures, write
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("bundles") / "bundle"
-    export.write(folder, dense(), pictures(), DESCRIPTION)
+    write(folder, dense())
     return folder
 
 
@@ -63,12 +63,22 @@ def _global_store(uri):
 @pytest.mark.filterwarnings("ignore:.*Any type hint is inferred")  # MLflow's own, on importing mlflow.pyfunc
 def test_mlflow_loads_it_and_computes_the_same(logged, folder):
     model = mlflow.pyfunc.load_model(f"models:/{logged}")
-    images = pictures(3)
-    np.testing.assert_array_equal(model.predict(images.numpy())["logits"], logits(folder / "model.onnx", images))
+    pixels = pictures(3)
+    answered = model.predict(pixels.numpy().astype(np.float32))
+    for name, expected in zip(("probabilities", "logits"), answers(folder / "model.onnx", pixels), strict=True):
+        np.testing.assert_array_equal(answered[name], expected)
     signature = model.metadata.signature
-    assert (signature.inputs.inputs[0].shape, signature.inputs.inputs[0].type) == ((-1, 1, 28, 28), np.float32)
-    assert (signature.outputs.inputs[0].name, signature.outputs.inputs[0].shape) == ("logits", (-1, 10))
-    assert [output.name for output in mlflow.onnx.load_model(f"models:/{logged}").graph.output] == ["logits"]
+    (taken,) = signature.inputs.inputs
+    assert (taken.name, taken.shape, taken.type) == ("pixels", (-1, 1, 28, 28), np.float32)
+    assert [(output.name, output.shape) for output in signature.outputs.inputs] == [
+        ("probabilities", (-1, 10)),
+        ("logits", (-1, 10)),
+    ]
+    about = model.metadata.metadata
+    assert (about["class_names"], about["labels"]["es"]) == (list(GARMENTS), list(SPANISH))
+    assert (about["task"], about["polarity"], about["preparation"]["size"]) == ("generated", "light on dark", 28)
+    graph = mlflow.onnx.load_model(f"models:/{logged}").graph
+    assert [output.name for output in graph.output] == ["probabilities", "logits"]
 
 
 def test_the_model_is_the_whole_bundle_with_pinned_requirements(registry, run, logged, folder, tmp_path):
@@ -76,7 +86,8 @@ def test_the_model_is_the_whole_bundle_with_pinned_requirements(registry, run, l
     assert (recorded.run_id, recorded.run_name, recorded.model_id) == (run, "a run", logged)
     read = recorded.bundle
     files = {path.name for path in read.folder.iterdir()}
-    assert files == {path.name for path in folder.iterdir()} | {"MLmodel", "requirements.txt", "python_env.yaml"}
+    added = {"MLmodel", "requirements.txt", "python_env.yaml", "checked.onnx"}
+    assert files == {path.name for path in folder.iterdir()} | added
     for path in folder.iterdir():
         assert (read.folder / path.name).read_bytes() == path.read_bytes()
     lines = (read.folder / "requirements.txt").read_text().splitlines()

@@ -40,7 +40,7 @@ def test_a_run_is_found_by_id_and_by_name(tmp_path, capsys):
 
 def test_without_a_store_the_next_step_is_told(capsys, tmp_path):
     assert main(["evaluate", "cnn-fashion_mnist-seed0"]) == 2
-    assert "there is no store at sqlite:///" in capsys.readouterr().err
+    assert "There is no store at sqlite:///" in capsys.readouterr().err
     assert not (tmp_path / "home").exists()
 
 

@@ -118,7 +118,7 @@ def test_what_is_no_run_is_told(make, tmp_path, capsys):
     make(tmp_path / "a folder")
     assert main(["resume", str(tmp_path / "a folder")]) == 2
     told = capsys.readouterr().err
-    assert "has no run's config.yaml in" in told or "There is no store at" in told
+    assert "There is no store at sqlite:///" in told
 
 
 @pytest.mark.parametrize(
@@ -155,7 +155,8 @@ def test_an_interruption_is_told_with_the_next_step(tmp_path):
             _, printed = process.communicate(timeout=60)
         finally:
             process.kill()
-    assert "`prenda resume RUN` resumes it" in printed
+    (folder,) = {path.parents[1] for path in (tmp_path / "home").rglob("last.ckpt")}
+    assert f"the run is recorded as KILLED, and `prenda resume {folder}` resumes it." in printed
 
 
 def test_a_run_is_not_resumed_on_other_images(tmp_path, monkeypatch):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,45 +14,65 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
-from prenda.bundle.format import DESCRIPTION, FORMAT, NETWORK, WEIGHTS, checksum
+from prenda.bundle.format import DESCRIPTION, FORMAT, NETWORK, README, WEIGHTS, Bundle, checksum, described
+from prenda.bundle.plain_pixels import PlainPixels
+from prenda.bundle.readme import readme
 from prenda.errors import BundleError
 
-TOLERANCE = 1e-4  # largest difference of logits; float32 leaves about 1e-5
-AT_ONCE = 100  # images a forward pass; all at once would take 40 MiB more for activations
+TOLERANCE = 1e-4  # largest difference of logits and probabilities; float32 leaves about 1e-5
+PIXELS_AT_ONCE = 100 * 28 * 28  # pixels a channel in a forward pass: more would take memory for activations
 LARGE = 100.0  # beyond this, the allowed difference grows with the logits, as float32's rounding does
 
 
-def write(folder: Path, backbone: nn.Module, images: Tensor, description: Mapping[str, Any]) -> float:
+def write(
+    folder: Path,
+    backbone: nn.Module,
+    pixels: Tensor,
+    normalize: Callable[[Tensor], Tensor],
+    description: Mapping[str, Any],
+    texts: Callable[[Bundle], Mapping[str, str]] | None = None,
+) -> float:
     """Write a complete bundle, then move it in place of an existing one; the caller's network is not changed.
 
     Args:
         folder: Folder of the bundle; an unfinished bundle is beside it, under a name that starts with a dot.
-        backbone: The network, from images to logits, on any device; it is exported in evaluation mode.
-        images: Real images, (N, C, H, W), normalised, on which the ONNX file is checked.
-        description: `class_names`, `image_shape`, `pixels`, `temperature`, `config`, `data`, `scores` and `run_id`.
+        backbone: The network, from normalised images to logits, on any device; it is exported in evaluation mode.
+        pixels: Real pictures, (N, channels, H, W), uint8, on which the ONNX file is checked.
+        normalize: What training and scoring do to pixels before the network sees them.
+        description: Content of `model.json` but for `format`, `files`, `onnx` and the number of channels of `pixels`.
+        texts: More text files, by name; None writes none but README.md.
 
     Returns:
         The largest difference between the logits of the ONNX file and of the network.
 
     Raises:
-        BundleError: If the network cannot be exported, its logits are not finite, or those of the ONNX file differ.
+        BundleError: If the network cannot be exported, its logits are not finite, or answers of the ONNX file differ.
     """
-    network = _plain(backbone)
-    images = images.detach().to("cpu", torch.float32).contiguous()
+    network, pixels = _plain(backbone), pixels.detach().contiguous()
+    facts = {
+        **description,
+        "labels": {"en": description["class_names"], **description["labels"]},
+        "pixels": {"channels": pixels.shape[1], "type": "uint8", **description["pixels"]},
+    }
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as scratch:
         part = Path(scratch) / "new"
         part.mkdir()
         safetensors.torch.save_model(network, str(part / WEIGHTS))
-        (part / NETWORK).write_bytes(_onnx(network, images))
-        difference = _difference(network, images, part / NETWORK)
+        (part / NETWORK).write_bytes(_onnx(network, pixels, facts))
+        difference = _difference(network, pixels, normalize, facts["temperature"], part / NETWORK)
         content = {
             "format": FORMAT,
-            **description,
+            **facts,
             "files": {name: checksum(part / name) for name in (NETWORK, WEIGHTS)},
-            "onnx": {"largest_difference": difference, "images": len(images)},
+            "onnx": {"largest_difference": difference, "images": len(pixels)},
         }
-        (part / DESCRIPTION).write_text(json.dumps(content, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+        (part / DESCRIPTION).write_text(
+            json.dumps(content, indent=2, allow_nan=False, ensure_ascii=False) + "\n", encoding="utf-8"
+        )
+        bundle = described(part, content)
+        for name, text in {README: readme(bundle), **(texts(bundle) if texts else {})}.items():
+            (part / name).write_text(text, encoding="utf-8")
         if folder.exists():
             folder.rename(Path(scratch) / "old")
         part.rename(folder)
@@ -65,20 +85,22 @@ def _plain(backbone: nn.Module) -> nn.Module:
     return network.to(memory_format=torch.contiguous_format)
 
 
-def _onnx(network: nn.Module, images: Tensor) -> bytes:
-    """Return the network as ONNX, for any batch size.
+def _onnx(network: nn.Module, pixels: Tensor, facts: Mapping[str, Any]) -> bytes:
+    """Return the network as ONNX, from pixels to probabilities and logits, for any batch size.
 
     torch.export takes 2.3 s for the default network and 8 s for MobileNet. The older exporter takes 0.6 s and 0.3 s,
     but it is deprecated, and it silently records only one side of a branch on pixel values.
     """
-    example = torch.zeros(2, *images.shape[1:])  # torch.export treats a batch size of 1 as a constant
+    mean, std = facts["pixels"]["mean"], facts["pixels"]["std"]
+    whole = PlainPixels(network, facts["image_shape"][0], mean, std, facts["temperature"]).eval()
+    example = torch.zeros(2, *pixels.shape[1:], dtype=torch.uint8)  # torch.export treats a batch of 1 as a constant
     try:
         program = torch.onnx.export(
-            network,
+            whole,
             (example,),
             dynamo=True,
-            input_names=["images"],
-            output_names=["logits"],
+            input_names=["pixels"],
+            output_names=["probabilities", "logits"],
             dynamic_shapes=({0: torch.export.Dim("batch")},),
             verbose=False,
         )
@@ -92,26 +114,39 @@ def _onnx(network: nn.Module, images: Tensor) -> bytes:
     return content
 
 
-def _difference(network: nn.Module, images: Tensor, path: Path) -> float:
-    parts = torch.split(images, AT_ONCE)
+def _difference(
+    network: nn.Module, pixels: Tensor, normalize: Callable[[Tensor], Tensor], temperature: float, path: Path
+) -> float:
+    """Return the largest difference of logits, after checking it and that of the probabilities."""
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    at_once = max(1, PIXELS_AT_ONCE // (pixels.shape[2] * pixels.shape[3]))
+    differences, largest = torch.zeros(2), 0.0
+    for part in torch.split(pixels, at_once):
+        expected = _logits(network, normalize(part))
+        exported = map(torch.from_numpy, session.run(["logits", "probabilities"], {"pixels": part.cpu().numpy()}))
+        answers = (expected, torch.softmax(expected / temperature, 1))
+        apart = [(mine - theirs).abs().max() for mine, theirs in zip(answers, exported, strict=True)]
+        differences, largest = torch.maximum(differences, torch.stack(apart)), max(largest, float(expected.abs().max()))
+    allowed = TOLERANCE * max(1.0, largest / LARGE)
+    for name, difference in zip(("logits", "probabilities"), differences.tolist(), strict=True):
+        if not difference <= allowed:
+            raise BundleError(
+                f"The ONNX file of {type(network).__name__} gives {name} up to {difference:.2g} away from the "
+                f"network's on {len(pixels)} images, where {allowed:.2g} is allowed: one of its operations is exported "
+                "wrongly. Replace that operation."
+            )
+    return float(differences[0])
+
+
+def _logits(network: nn.Module, images: Tensor) -> Tensor:
     with torch.inference_mode():
-        expected = torch.cat([network(part) for part in parts])  # (N, classes)
-    if not expected.isfinite().all():
+        logits: Tensor = network(images.to("cpu", torch.float32).contiguous())
+    if not logits.isfinite().all():
         raise BundleError(
             "The trained network's logits are not finite: training diverged, so there is no model to export. "
             "Give a smaller optimizer.lr, or set trainer.gradient_clip."
         )
-    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-    exported = torch.cat([torch.from_numpy(session.run(["logits"], {"images": part.numpy()})[0]) for part in parts])
-    difference = float((exported - expected).abs().max())
-    allowed = TOLERANCE * max(1.0, float(expected.abs().max()) / LARGE)
-    if not difference <= allowed:
-        raise BundleError(
-            f"The ONNX file of {type(network).__name__} gives logits up to {difference:.2g} away from the network's "
-            f"on {len(images)} images, where {allowed:.2g} is allowed: one of its operations is exported wrongly. "
-            "Replace that operation."
-        )
-    return difference
+    return logits
 
 
 def _first_line(error: BaseException) -> str:

@@ -1,20 +1,29 @@
 """Format of a bundle, a model on disk: ONNX network, weights, and a description of how to use them.
 
 Reading needs the standard library alone, so that prediction starts in a second. Writing needs torch; see `export`.
+Format 2 takes pixels as they are and answers in probabilities. Format 1, of version 0.1.0, takes normalised images and
+answers in logits; it stays readable.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from prenda.bundle.tasks import task_name
 from prenda.errors import BundleError
+from prenda.photos.preparation import Preparation
 
-FORMAT = 1
+FORMAT = 2
+READABLE = (1, 2)
 DESCRIPTION, NETWORK, WEIGHTS = "model.json", "model.onnx", "weights.safetensors"
+CARD, README = "card.md", "README.md"
+LIGHT_ON_DARK = "light on dark"  # 0 is background, as in Fashion-MNIST
+AS_SEEN = "as seen"  # the colours of the photo itself
 
 
 @dataclass(frozen=True)
@@ -25,15 +34,22 @@ class Bundle:
         folder: Folder of the bundle.
         class_names: Names of the classes, in the order of the logits.
         image_shape: Shape (C, H, W) of the network's images, float32 after normalisation.
-        mean: Values to subtract from pixels (0 to 255), one for each stored channel.
+        mean: Values to subtract from pixels (0 to 255); format 2 does so in the ONNX file.
         std: Values to divide by after that.
-        temperature: Value to divide logits by before softmax, so that probabilities are calibrated.
-        config: Resolved configuration of the run.
+        temperature: Value to divide logits by before softmax; format 2 does so in the ONNX file.
+        config: Resolved configuration of the run; format 2 leaves out folders and addresses of the training machine.
         data: `name` of the data set and its `content_hash`.
         scores: Scores of the chosen epoch, by metric name.
         run_id: Id of the MLflow run; None if there is none.
         onnx_difference: Largest difference between logits of `model.onnx` and of the network.
         onnx_images: Number of real images on which that difference was measured.
+        format: Version of the format, 1 or 2.
+        channels: Channels of the pixels that the ONNX file takes, 1 (grey) or 3 (RGB).
+        polarity: `light on dark` (0 is background) or `as seen`.
+        preparation: How a photo becomes such pixels; None if there is no way.
+        labels: Names of the classes for people, in the same order, by language; `en` is always there.
+        unsure: Thresholds `confidence` and `energy` of unsure answers (see `prenda.scoring.selective`), or empty.
+        task: Name of the data set with its classes; see `prenda.bundle.tasks`.
     """
 
     folder: Path
@@ -48,16 +64,33 @@ class Bundle:
     run_id: str | None
     onnx_difference: float
     onnx_images: int
+    format: int = 1
+    channels: int = 1
+    polarity: str = LIGHT_ON_DARK
+    preparation: Preparation | None = None
+    labels: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    unsure: dict[str, float] = field(default_factory=dict)
+    task: str = ""
 
     @property
     def network(self) -> Path:
-        """Path of the ONNX file: `images` (B, C, H, W), normalised float32 -> `logits` (B, classes), for any B."""
+        """Path of the ONNX file, for any batch size B.
+
+        Shapes:
+            Format 2: `pixels` (B, channels, H, W), uint8 -> `probabilities` and `logits` (B, classes), float32.
+            Format 1: `images` (B, C, H, W), normalised float32 -> `logits` (B, classes).
+        """
         return self.folder / NETWORK
 
     @property
     def weights(self) -> Path:
         """Path of the backbone's weights in safetensors, under the names of its `state_dict`."""
         return self.folder / WEIGHTS
+
+    @property
+    def pixel_shape(self) -> tuple[int, int, int]:
+        """Shape (channels, H, W) of the pixels of one picture, 0 to 255, before normalisation."""
+        return self.channels, *self.image_shape[1:]
 
 
 def read(folder: Path) -> Bundle:
@@ -69,8 +102,8 @@ def read(folder: Path) -> Bundle:
     path = folder / DESCRIPTION
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-        if content["format"] == FORMAT:
-            bundle = _described(folder, content)
+        if content["format"] in READABLE:
+            bundle = described(folder, content)
             checksums = {name: str(content["files"][name]) for name in (NETWORK, WEIGHTS)}
     except (FileNotFoundError, NotADirectoryError):
         raise BundleError(
@@ -78,10 +111,10 @@ def read(folder: Path) -> Bundle:
         ) from None
     except (ValueError, TypeError, KeyError, AttributeError) as error:  # a foreign JSON file may have any content
         raise BundleError(f"{path} is damaged ({_reason(error)}): copy the bundle again from its run.") from error
-    if content["format"] != FORMAT:
+    if content["format"] not in READABLE:
         raise BundleError(
-            f"{path} has format {content['format']!r}, but this version of prenda reads {FORMAT}: use the version that "
-            "wrote it, or train again."
+            f"{path} has format {content['format']!r}, but this version of prenda reads {READABLE[0]} and "
+            f"{READABLE[1]}: use the version that wrote it, or train again."
         )
     for name, expected in checksums.items():
         _verify(folder / name, expected)
@@ -94,7 +127,12 @@ def checksum(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _described(folder: Path, content: dict[str, Any]) -> Bundle:
+def described(folder: Path, content: Mapping[str, Any]) -> Bundle:
+    """Return the bundle that the content of a `model.json` describes; the other files are not read.
+
+    Raises:
+        ValueError, TypeError, KeyError, AttributeError: If the content is invalid.
+    """
     channels, height, width = map(int, content["image_shape"])
     bundle = Bundle(
         folder=folder,
@@ -109,10 +147,42 @@ def _described(folder: Path, content: dict[str, Any]) -> Bundle:
         run_id=content["run_id"],
         onnx_difference=float(content["onnx"]["largest_difference"]),
         onnx_images=int(content["onnx"]["images"]),
+        **(_first_format(content) if content["format"] == 1 else _second_format(content)),
     )
     if not (bundle.temperature > 0 and bundle.std and all(value > 0 for value in bundle.std)):
         raise ValueError(f"temperature {bundle.temperature} and std {list(bundle.std)} must be more than 0")
+    for language, names in bundle.labels.items():
+        if len(names) != len(bundle.class_names):
+            raise ValueError(f"labels.{language} has {len(names)} names for {len(bundle.class_names)} classes")
     return bundle
+
+
+def _second_format(content: Mapping[str, Any]) -> dict[str, Any]:
+    preparation = content["preparation"]
+    labels = {"en": content["class_names"], **content["labels"]}
+    return {
+        "format": 2,
+        "channels": int(content["pixels"]["channels"]),
+        "polarity": str(content["pixels"]["polarity"]),
+        "preparation": None if preparation is None else Preparation.from_plain(preparation),
+        "labels": {language: tuple(map(str, names)) for language, names in labels.items()},
+        "unsure": {name: float(value) for name, value in content["unsure"].items()},
+        "task": str(content["task"]),
+    }
+
+
+def _first_format(content: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what format 1 does not say, derived from its data set; only pictures of garments had a preparation."""
+    name, channels, size = content["data"]["name"], len(content["pixels"]["mean"]), int(content["image_shape"][1])
+    whole = content["config"].get("data", {}).get("classes") is None
+    garments = name in ("fashion_mnist", "generated") and channels == 1
+    return {
+        "format": 1,
+        "channels": channels,
+        "preparation": Preparation("thumbnail", size, channels) if garments else None,
+        "labels": {"en": tuple(map(str, content["class_names"]))},
+        "task": task_name(name, content["class_names"], whole),
+    }
 
 
 def _reason(error: Exception) -> str:

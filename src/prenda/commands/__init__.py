@@ -7,7 +7,10 @@ Modules:
     evaluate: `prenda evaluate`: score a finished run again.
     compare: `prenda compare`: compare recorded runs.
     promote: `prenda promote`: make a run's model the champion.
+    export: `prenda export`: write a run's bundle to a folder.
+    runs: `prenda runs`: list recorded runs, or free the disk space of old ones.
     models: `prenda models`: list the versions of a registered model.
+    predict: `prenda predict`: say which garment photos show.
     data: `prenda data`: fetch a data set, or draw samples of it.
     ui: `prenda ui`: serve MLflow's UI.
     shared: Arguments and exit codes that several commands share.

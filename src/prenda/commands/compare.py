@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from prenda.commands.shared import Subparsers
+from prenda.commands.shared import RUN, Subparsers
 from prenda.system.startup import heavy_imports
 
 
@@ -16,7 +16,7 @@ def add_parser(subparsers: Subparsers) -> None:
         description="Compare runs from their recorded predictions on the test images, and test the differences for "
         "significance. Name at least two runs, or select them with --experiment or --where.",
     )
-    parser.add_argument("runs", metavar="RUN", nargs="*", help="MLflow id, name or folder of a run")
+    parser.add_argument("runs", metavar="RUN", nargs="*", help=RUN)
     parser.add_argument("--experiment", metavar="NAME", help="add the finished runs of this MLflow experiment")
     parser.add_argument("--where", metavar="FILTER", help="add the finished runs that match this MLflow filter")
     parser.add_argument(

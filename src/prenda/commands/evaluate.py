@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from prenda.commands.shared import Subparsers
+from prenda.commands.shared import RUN, Subparsers
 from prenda.system.startup import heavy_imports
 
 
@@ -15,7 +15,7 @@ def add_parser(subparsers: Subparsers) -> None:
         help="score a recorded run again",
         description="Score a recorded run again, with its own settings and on its own images.",
     )
-    parser.add_argument("run", metavar="RUN|CHECKPOINT", help="MLflow id or name of a run, or the path of a checkpoint")
+    parser.add_argument("run", metavar="RUN", help=RUN)
     parser.add_argument("--data-dir", metavar="FOLDER", help="folder of the data set (default: the recorded one)")
     parser.add_argument(
         "--accelerator",

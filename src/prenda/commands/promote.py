@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from prenda.commands.shared import Subparsers, add_model_argument
+from prenda.commands.shared import RUN, Subparsers, add_model_arguments
 from prenda.system.startup import heavy_imports
 
 
@@ -14,13 +14,14 @@ def add_parser(subparsers: Subparsers) -> None:
         "promote",
         help="register a run's model; make it champion if it is significantly better",
         description="Register a run's bundle as a version of a model. The alias `champion` moves to it if it is "
-        "significantly better on the test images than the current champion (McNemar, one-sided, p < 0.05).",
+        "significantly better on the test images than the current champion (McNemar, one-sided, p < 0.05). The "
+        "champion's bundle is copied to outputs/champions.",
     )
-    parser.add_argument("run", metavar="RUN", help="MLflow id or name of a run")
+    parser.add_argument("run", metavar="RUN", help=RUN)
     parser.add_argument(
         "--force", metavar="REASON", help="make it champion whatever the test says; the reason is recorded"
     )
-    add_model_argument(parser)
+    add_model_arguments(parser, "that of the run's data set and classes")
     parser.set_defaults(run_command=run)
 
 
@@ -29,5 +30,5 @@ def run(arguments: argparse.Namespace) -> int:
     with heavy_imports():
         from prenda.model_selection.promote import promote
 
-    print(promote(arguments.run, arguments.model, arguments.force))
+    print(promote(arguments.run, arguments.model, arguments.force, arguments.tracking_uri))
     return 0

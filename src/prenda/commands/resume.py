@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from prenda.commands.shared import Subparsers, stoppable
+from prenda.commands.shared import RUN, Subparsers, stoppable
 from prenda.system.startup import heavy_imports
 
 
@@ -16,7 +16,7 @@ def add_parser(subparsers: Subparsers) -> None:
         description="Resume an interrupted run from its last complete epoch, in its folder and in its MLflow run. "
         "The result is bit-identical to an uninterrupted run.",
     )
-    parser.add_argument("run", metavar="RUN", help="folder of the run, or its MLflow id or name")
+    parser.add_argument("run", metavar="RUN", help=RUN)
     parser.set_defaults(run_command=run)
 
 

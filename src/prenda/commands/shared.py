@@ -3,19 +3,29 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
 from collections.abc import Callable
 from typing import TypeAlias
 
+from prenda.errors import RUN_TO_RESUME
 from prenda.system.signals import Stopped
+
+RUN = "MLflow id of a run (or its first eight characters), its name, its folder, or a checkpoint in that folder"
 
 Subparsers: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
-def add_model_argument(parser: argparse.ArgumentParser) -> None:
-    """Add `--model`, the name of a registered model."""
+def add_model_arguments(parser: argparse.ArgumentParser, default: str) -> None:
+    """Add `--model`, the name of a registered model, and `--tracking-uri`, where it is registered.
+
+    Args:
+        parser: Parser of a command.
+        default: Says in words which model is taken without `--model`.
+    """
+    parser.add_argument("--model", metavar="NAME", help=f"name of the registered model (default: {default})")
     parser.add_argument(
-        "--model", default="prenda", metavar="NAME", help="name of the registered model (default: %(default)s)"
+        "--tracking-uri", metavar="URI", help="address of an MLflow store or server (default: this project's own store)"
     )
 
 
@@ -26,9 +36,17 @@ def stoppable(training: Callable[[], object]) -> int:
     except SystemExit as end:  # from a sweep, which has printed the reason
         return end.code if isinstance(end.code, int) else 1
     except Stopped as stop:
-        print(
-            f"prenda: {stop}; the run is recorded as KILLED, and `prenda resume RUN` resumes it.",
-            file=sys.stderr,
-        )
+        print(f"prenda: {stop}; {_next_step(stop)}", file=sys.stderr)
         return 128 + stop.signum
     return 0
+
+
+def _next_step(stop: Stopped) -> str:
+    """Return how to go on: `recorded` names the run in a note, once there is a record of it."""
+    run = next(
+        (note.removeprefix(RUN_TO_RESUME) for note in getattr(stop, "__notes__", []) if note.startswith(RUN_TO_RESUME)),
+        None,
+    )
+    if run is None:
+        return "nothing was recorded yet: give the same command again."
+    return f"the run is recorded as KILLED, and `prenda resume {shlex.quote(run)}` resumes it."

@@ -128,7 +128,8 @@ class DataConfig:
     image_size: int | None = setting(None, valid=Range(low=1, high=4096))  # pixels a side; null: the data set's own
     channels: int = setting(1, valid=(1, 3))  # 1 grey, 3 the grey repeated as colour
     classes: list[str] | None = None  # names to keep, in this order; null keeps all
-    val_size: int = setting(5000, valid=AT_LEAST_1)  # images cut from the official training images
+    # Images cut from the official training images; null where the split is by folders or shares.
+    val_size: int | None = setting(5000, valid=AT_LEAST_1)
     split_seed: int = setting(0, valid=SEED)
     limit_train: int | None = setting(None, valid=AT_LEAST_1)  # training images left after the split; null keeps all
     normalize: Normalize = Normalize.standard

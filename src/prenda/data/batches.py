@@ -164,6 +164,18 @@ class BalancedBatches(ShuffledBatches):
         return torch.multinomial(self.weights, self.count, replacement=True, generator=generator)
 
 
+class LazyLoader(DataLoader[Batch]):
+    """Loader whose workers start with the first batch.
+
+    Lightning asks a resumed run's loader for its batches before it has set the sampler's epoch. Workers that started
+    then would read the first batches of another epoch.
+    """
+
+    def __iter__(self) -> Iterator[Batch]:  # type: ignore[override]  # torch names a private class of its own
+        """Yield the batches."""
+        yield from super().__iter__()
+
+
 def class_weights(labels: Tensor, num_classes: int) -> Tensor:
     """Return a weight for each class, in inverse proportion to its images; their mean over the images is 1.
 
@@ -206,7 +218,7 @@ def scoring_batches(
 
 def _loader(dataset: InMemory | Streamed, batches: Sampler[Tensor] | Sequence[Tensor]) -> DataLoader[Batch]:
     """Return a loader with its own generator: each pass draws a seed, which must not come from the global one."""
-    return DataLoader(
+    return LazyLoader(
         dataset,
         batch_size=None,
         sampler=batches,

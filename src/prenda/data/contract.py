@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -89,12 +90,26 @@ class DataSet(ABC):
         content_is_fixed: Whether the name alone determines the images, by checksums or a fixed seed. If it does not,
             the content hash becomes part of a run's fingerprint.
         photos: How a photo becomes such an image, so that a trained model can be given photos; None if there is no way.
+        translations: Names of the classes for people, in the order of `class_names`, by language code. `en` replaces
+            the class names themselves.
+
+    Raises:
+        DataError: If a language has more or fewer names than there are classes.
     """
 
     class_names: tuple[str, ...]
     card: CardText
     content_is_fixed: bool = field(default=False, kw_only=True)
     photos: Kind | None = field(default=None, kw_only=True)
+    translations: Mapping[str, tuple[str, ...]] = field(default_factory=dict, kw_only=True)
+
+    def __post_init__(self) -> None:
+        for language, names in self.translations.items():
+            if len(names) != len(self.class_names):
+                raise DataError(
+                    f"translations[{language!r}] has {len(names)} names, but class_names has {len(self.class_names)}: "
+                    "give one name for each class, in the same order."
+                )
 
     # The default does nothing on purpose: a user's own files need no fetching.
     def fetch(self, data_dir: Path) -> None:  # noqa: B027

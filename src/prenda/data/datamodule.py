@@ -119,6 +119,17 @@ class ImageDataModule(pl.LightningDataModule):
         """Weights of the classes in the loss, (num_classes,), float32; None unless `balance` is `loss`."""
         return class_weights(self._splits["train"].labels, len(self.class_names)) if self.balance == "loss" else None
 
+    @property
+    def translations(self) -> dict[str, tuple[str, ...]]:
+        """Names of the classes for people, in the order of the labels, by language; see the data set's contract."""
+        if self.files is not None:
+            return dict(self.files.translations)
+        known = self._data_set.class_names
+        return {
+            language: tuple(names[known.index(name)] for name in self.class_names)
+            for language, names in self._data_set.translations.items()
+        }
+
     def prepare_data(self) -> None:
         """Fetch and verify missing files, unless the images are in memory already."""
         if not self._splits:  # Lightning calls this before each of its loops
@@ -235,7 +246,7 @@ def from_config(
     data: DataConfig, augment: AugmentConfig | None = None, *, seed: int = 0, channels_last: bool = False
 ) -> ImageDataModule:
     """Return the datamodule that `data` and `augment` of a configuration describe."""
-    cropped = augment is not None and getattr(augment, "crop", 0.0) > 0
+    cropped = augment is not None and augment.crop > 0
     return ImageDataModule(
         data.name,
         Path(data.dir).expanduser(),

@@ -160,9 +160,21 @@ class PhotoDataSet(DataSet):
         indexed = index_photos(found, folder, photo_cache())
         self.verify(folder, found, indexed)
         kept = [place for place, file in enumerate(found) if mapping.new_name(file.class_name) is not None]
-        return _arranged(
-            folder, [found[place] for place in kept], [indexed[place] for place in kept], mapping, settings
-        )
+        arranged = _arranged(folder, [found[n] for n in kept], [indexed[n] for n in kept], mapping, settings)
+        return replace(arranged, translations=self._translated(arranged.class_names, mapping))
+
+    def _translated(self, class_names: Sequence[str], mapping: ClassMapping) -> dict[str, tuple[str, ...]]:
+        """Return the names of the classes in each language: the mapping's, the data set's, or the name itself."""
+        texts: dict[str, dict[str, str]] = {
+            language: dict(zip(self.class_names, names, strict=True)) for language, names in self.translations.items()
+        }
+        for language, by_name in mapping.translations.items():
+            texts[language] = texts.get(language, {}) | dict(by_name)
+        return {
+            language: tuple(by_name.get(name, name) for name in class_names)
+            for language, by_name in texts.items()
+            if by_name.keys() & set(class_names)
+        }
 
     def verify(self, folder: Path, files: Sequence[Labelled], indexed: Sequence[Indexed]) -> None:
         """Raise DataError if the files are not those of the data set; files of the user's own can be any."""
@@ -213,10 +225,6 @@ def _arranged(
         tuple(skipped),
         int((sizes[alike] > 1).sum()),
         int(sum(leaking[splits[split]].sum() for split in ("val", "test"))),
-        {
-            language: tuple(texts.get(name, name) for name in class_names)
-            for language, texts in mapping.translations.items()
-        },
     )
 
 

@@ -85,7 +85,7 @@ def _check_enough(name: str, different: int, total: int) -> None:
     counted = f"{total} photos" if different == total else f"{total} photos, {different} without near-duplicates"
     raise DataError(
         f"Class {name!r} has {counted}, but training, validation and test need one each: add photos until "
-        f"{len(SPLITS)} of them differ, or drop the class with data.mapping. `prenda data check` shows every class."
+        f"{len(SPLITS)} of them differ, or drop the class with data.mapping. `prenda data check FOLDER` lists all."
     )
 
 

@@ -33,7 +33,7 @@ class Selection:
     """
 
     classes: Sequence[str] | None = None
-    val_size: int = 5000
+    val_size: int | None = 5000
     split_seed: int = 0
     limit_train: int | None = None
 
@@ -115,6 +115,8 @@ def _keep(images: Tensor, labels: Tensor, kept: list[int]) -> Batch:
 def _split_indices(labels: Tensor, selection: Selection) -> Batch:
     """Return the indices of train and validation, sorted; both have the same proportions of classes."""
     total, val_size, limit = len(labels), selection.val_size, selection.limit_train
+    if val_size is None:
+        raise DataError("data.val_size is null, but this data set has no validation images: give data.val_size=…")
     if val_size >= total:
         raise DataError(
             f"data.val_size is {val_size}, but there are {total} training images in all: use fewer for validation."

@@ -3,4 +3,5 @@
 Modules:
     compare: Comparison of runs, with tests of statistical significance.
     promote: Promotion of a run's model to champion.
+    listing: List of registered models and their versions.
 """

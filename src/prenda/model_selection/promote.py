@@ -11,19 +11,21 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
+from prenda.bundle import champions
+from prenda.bundle.tasks import FIRST_MODEL, model_name
 from prenda.errors import UserError
+from prenda.model_selection.listing import check_name
 from prenda.report.card import card
 from prenda.report.tables import UNREADABLE, read_predictions
-from prenda.scoring.metrics import HEADLINE, Metric
+from prenda.scoring.metrics import HEADLINE
 from prenda.scoring.significance import McNemar, mcnemar
+from prenda.tracking.lookup import download
 from prenda.tracking.registry import CHAMPION, RecordedModel, Registry, Version
 from prenda.tracking.store import local_store
 
 SIGNIFICANCE = 0.05
+NEEDED = 5  # images that one of both must have right alone for p < 0.05: 0.5 ** 5 = 0.031
 
 
 @dataclass(frozen=True)
@@ -37,21 +39,25 @@ class _Tested:
 
 @dataclass(frozen=True)
 class _Decision:
+    """Decision about a run's model; `champion` is the model that stays champion, None if the run's becomes it."""
+
     outcome: Literal["first", "better", "forced", "kept out"]
     because: str
     test: McNemar | None = None
+    champion: RecordedModel | None = None
 
 
-def promote(run: str, model: str = "prenda", force: str | None = None) -> str:
+def promote(run: str, model: str | None = None, force: str | None = None, uri: str | None = None) -> str:
     """Register a run's bundle, and move the alias `champion` to it if it is significantly better than the champion.
 
     The test is McNemar's on the same test images, exact and one-sided, with p < 0.05. The version's tags record the
-    decision; `prenda.history.TIME` keeps every decision.
+    decision; `prenda.history.TIME` keeps every decision. The champion's bundle is left on this machine's disk.
 
     Args:
         run: Id or name of the run.
-        model: Name of the registered model.
+        model: Name of the registered model; None takes that of the run's task.
         force: Reason to move the alias whatever the test says; None leaves the decision to the test.
+        uri: Address of the MLflow store or server; None is this project's own store.
 
     Returns:
         The decision and its reason, as a sentence.
@@ -59,54 +65,31 @@ def promote(run: str, model: str = "prenda", force: str | None = None) -> str:
     Raises:
         UserError: If the run was not scored, its bundle is damaged, or the champion was tested on other images.
     """
-    _check_name(model)
+    if model is not None:
+        check_name(model)
     if force is not None and not force.strip():
         raise UserError(f"--force is {force!r}: give the reason, which is recorded with the version.")
-    registry = Registry(local_store())
+    registry = Registry(uri or local_store())
     with tempfile.TemporaryDirectory() as scratch, registry.promotion_lock():
         _complete(registry, run, Path(scratch))
         entrant = _tested(registry.model_of_run(run, Path(scratch) / "entrant"))
+        own = _model_of_task(registry, entrant.model.bundle.task, Path(scratch) / "first")
+        model = model or own
+        variant = None if model == own else model
         versions = registry.versions(model)
         champion = next((version for version in versions if CHAMPION in version.aliases), None)
         if champion is not None and champion.run_id == entrant.model.run_id:
+            champions.keep(entrant.model.bundle, variant)
             return f"{_title(champion, model)} is champion already: nothing is changed."
         decision = _decide(registry, entrant, champion, force, Path(scratch) / "champion")
-        own = next((version for version in versions if version.run_id == entrant.model.run_id), None)
-        version = own or _register(registry, entrant.model, model)
+        registered = next((version for version in versions if version.run_id == entrant.model.run_id), None)
+        version = registered or _register(registry, entrant.model, model)
         registry.tag(model, version.number, _tags(decision, champion, force))
         if decision.outcome != "kept out":
             registry.set_champion(model, version.number)
+        best = entrant.model if decision.champion is None else decision.champion
+        champions.keep(best.bundle, variant)
     return _told(decision, _title(version, model), None if champion is None else _title(champion, model), force)
-
-
-def show_models(model: str = "prenda") -> None:
-    """Print the versions of a registered model, the newest first."""
-    _check_name(model)
-    registry = Registry(local_store())
-    versions = registry.versions(model)
-    if not versions:
-        print(f"{model!r} has no versions in {registry.uri}: `prenda promote RUN` registers one.")
-        return
-    out = Console()
-    if not out.is_terminal:
-        out.width = 160  # a file or a pipe has no width
-    figures = [metric.title[0].upper() + metric.title[1:] for metric in HEADLINE]
-    table = Table("Version", "Alias", "Run", "Backbone", "Data", *figures, "Registered", "Decision")
-    for column in table.columns:
-        column.overflow = "fold"
-    for version in versions:
-        facts = [escape(version.tags.get(f"prenda.{name}", "–")) for name in ("run", "backbone", "data")]
-        facts += [_tested_text(version, metric) for metric in HEADLINE]
-        decision = version.tags.get("prenda.decision", "–")
-        when = version.registered.strftime("%Y-%m-%d %H:%M")
-        table.add_row(str(version.number), ", ".join(version.aliases), *facts, when, decision)
-    out.print(table)
-
-
-def _tested_text(version: Version, metric: Metric) -> str:
-    """Return a test score from the version's tags; – if the version has none."""
-    tag = version.tags.get(f"prenda.test/{metric.name}")
-    return "–" if tag is None else metric.text(float(tag))
 
 
 def _complete(registry: Registry, run: str, scratch: Path) -> None:
@@ -114,24 +97,35 @@ def _complete(registry: Registry, run: str, scratch: Path) -> None:
     found = registry.scores_without_bundle(run, scratch)
     if found is None:
         return
-    from prenda.training import (
-        bundling,  # torch, which a promotion does without otherwise
-        checkpoints,
-    )
-    from prenda.training.evaluation import load_run
+    from prenda.training.exporting import write_again  # torch, which a promotion does without otherwise
 
     run_id, scores = found
     if "temperature" not in scores:
         raise UserError(f"{run!r} was recorded before runs had bundles: train it again.")
-    with load_run(run_id) as back:
-        back.classifier.load_state_dict(checkpoints.read(back.checkpoint)["state_dict"])
-        bundling.write_run(scratch / "bundle", back.classifier, back.data, scores, run_id)
+    local = registry.uri == local_store()
+    source = run_id if local else str(download(registry.uri, run_id, "checkpoints/best.ckpt", scratch))
+    write_again(source, scores, scratch / "bundle", run_id)
     registry.add_bundle(run_id, scratch / "bundle")
 
 
-def _check_name(model: str) -> None:
-    if not model.strip() or set(model) & set("/:@'"):
-        raise UserError(f"--model is {model!r}: give a name without / : @ and '.")
+def _model_of_task(registry: Registry, task: str, scratch: Path) -> str:
+    """Return the registered model of a task: `prenda` for the first task of a store, `prenda-TASK` for any other."""
+    own = model_name(task)
+    first = [] if registry.versions(own) else registry.versions(FIRST_MODEL)
+    if not first:
+        return own if registry.versions(own) else FIRST_MODEL
+    holder = next((version for version in first if CHAMPION in version.aliases), first[0])
+    return FIRST_MODEL if _task(registry, holder, scratch) == task else own
+
+
+def _task(registry: Registry, version: Version, scratch: Path) -> str:
+    """Return the task of a version; those of 0.1.0 have no tag for it."""
+    if "prenda.task" in version.tags:
+        return version.tags["prenda.task"]
+    try:
+        return registry.model_of_run(version.run_id, scratch).bundle.task
+    except UserError:  # its run was deleted, or its files
+        return version.tags.get("prenda.data", "")
 
 
 def _tested(model: RecordedModel) -> _Tested:
@@ -150,7 +144,8 @@ def _decide(
     if champion is None:
         return _Decision("first", "there was no champion to beat")
     try:
-        test = _test(_tested(registry.model_of_run(champion.run_id, scratch)), entrant)
+        champion_tested = _tested(registry.model_of_run(champion.run_id, scratch))
+        test = _test(champion_tested, entrant)
     except UserError as error:
         if force is None:
             raise UserError(
@@ -166,7 +161,25 @@ def _decide(
     )
     if significant:
         return _Decision("better", because, test)
-    return _Decision("kept out" if force is None else "forced", because, test)
+    because += _too_few(test, int((~champion_tested.right).sum()), len(entrant.labels))
+    if force is not None:
+        return _Decision("forced", because, test)
+    return _Decision("kept out", because, test, champion_tested.model)
+
+
+def _too_few(test: McNemar, champion_wrong: int, images: int) -> str:
+    """Return a sentence that says so if no p-value below the limit was possible, and what helps; else nothing."""
+    if test.only_first + test.only_second >= NEEDED:
+        return ""
+    because = (
+        f"the champion has only {champion_wrong} of {images:,} test images wrong, so no run can be significantly better"
+        if champion_wrong < NEEDED
+        else "too few answers differ"
+    )
+    return (
+        f". A significant result takes at least {NEEDED} images that only one of both has right, and {because}: a "
+        "larger test set can show a difference, and so can several seeds of both recipes (`prenda compare`)"
+    )
 
 
 def _test(champion: _Tested, entrant: _Tested) -> McNemar:
@@ -189,7 +202,8 @@ def _test(champion: _Tested, entrant: _Tested) -> McNemar:
 def _register(registry: Registry, recorded: RecordedModel, model: str) -> Version:
     scores = recorded.bundle.scores
     rows = json.loads(recorded.classes.read_text(encoding="utf-8"))
-    facts = {"run": recorded.run_name, "backbone": recorded.backbone, "data": recorded.bundle.data["name"]}
+    about = recorded.bundle
+    facts = {"run": recorded.run_name, "backbone": recorded.backbone, "data": about.data["name"], "task": about.task}
     names = [f"test/{metric.name}" for metric in HEADLINE]
     facts |= {name: f"{scores[name]:.4f}" for name in names if name in scores}
     tags = {f"prenda.{name}": value for name, value in facts.items()}

@@ -26,6 +26,8 @@ TIFF_TAGS = {
     *[317, 320, 322, 323, 324, 325, 332, 338, 339],  # predictor, palette, tiles, kinds of samples
     *[347, 512, 513, 514, 519, 520, 521, 529, 530, 531, 532],  # JPEG inside TIFF
 }
+TIFF_COMPRESSIONS = (1, 5, 7, 8, 32773, 32946)  # none, LZW, JPEG, deflate, PackBits, deflate
+COMPRESSION_TAG = 259
 ORIENTATION_TAG = 0x0112
 
 
@@ -150,6 +152,8 @@ def _strip_tiff(data: bytes) -> Container:
         if tag in TIFF_TAGS:
             if count * TIFF_TYPE_BYTES.get(kind, 8) > MOST_TAG_BYTES:
                 raise PhotoError(DAMAGED)
+            if tag == COMPRESSION_TAG and int.from_bytes(value[:2], order) not in TIFF_COMPRESSIONS:
+                raise PhotoError("is a TIFF picture with a rare compression: save it as JPEG")
             kept.append(b"".join(n.to_bytes(s, order) for n, s in ((tag, 2), (kind, 2), (count, 4))) + value)
     start = int.from_bytes(data[4:8], order)
     end = start + 2 + 12 * int.from_bytes(data[start : start + 2], order)

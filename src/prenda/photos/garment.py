@@ -11,7 +11,7 @@ from PIL import Image, ImageFilter
 SIDE = 128  # pixels of the longer edge at which the garment is looked for
 BORDER_SHARE = 0.03  # width of the border that shows the background, as a share of the shorter edge
 LEAST_DISTANCE = 255 * 0.05  # the paper's 5%: colours this near to the background belong to it
-OTSU_SHARE = 0.5  # of the distance that separates garment and background best: a garment is pale in places
+OTSU_SHARE = 0.7  # of the distance that separates garment and background best: a garment is pale in places
 NOISE_CAP = 1.0  # of the same distance; the border is no noise where the garment crosses it
 OUTLIER = 2.5  # robust standard deviations
 SMALLEST_PART = 0.1  # of the largest component's area; smaller ones are labels, shadows, dust

@@ -15,6 +15,9 @@ from prenda.photos.preparation import Preparation
 from prenda.photos.resize import padded_square, resize_longest
 from prenda.photos.thumbnail import thumbnail_steps
 
+BLANK = "blank: one colour everywhere"
+BLANK_CONTRAST = 4  # grey values that compression adds to a picture of one colour
+
 
 @dataclass(frozen=True)
 class Prepared:
@@ -23,7 +26,7 @@ class Prepared:
     Attributes:
         pixels: uint8 (C, size, size).
         size: (width, height) of the photo as displayed.
-        warnings: Those of `Photo`.
+        warnings: Those of `Photo`, and `BLANK` for a photo of one colour.
     """
 
     pixels: NDArray[np.uint8]
@@ -39,7 +42,11 @@ def load(source: Path | bytes, preparation: Preparation, *, most_pixels: int = M
     """
     sufficient = preparation.size if preparation.kind == "pad" else max(SIDE, preparation.native)
     photo = decode(source, draft=sufficient, most_pixels=most_pixels)
-    return Prepared(prepare(photo, preparation), photo.size, photo.warnings)
+    named = steps(photo.image, preparation)
+    resized = np.asarray(named[1][1])  # without the padding
+    blank = preparation.kind == "pad" and np.ptp(resized, axis=(0, 1)).max() <= BLANK_CONTRAST
+    warnings = (*photo.warnings, BLANK) if blank else photo.warnings
+    return Prepared(_pixels(named[-1][1]), photo.size, warnings)
 
 
 def prepare(photo: Photo | Image.Image, preparation: Preparation) -> NDArray[np.uint8]:
@@ -53,7 +60,11 @@ def prepare(photo: Photo | Image.Image, preparation: Preparation) -> NDArray[np.
         PhotoError: If `thumbnail` finds nothing but background.
     """
     image = photo.image if isinstance(photo, Photo) else photo
-    pixels = np.asarray(steps(image, preparation)[-1][1])
+    return _pixels(steps(image, preparation)[-1][1])
+
+
+def _pixels(image: Image.Image) -> NDArray[np.uint8]:
+    pixels = np.asarray(image)
     return np.ascontiguousarray(pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1))
 
 

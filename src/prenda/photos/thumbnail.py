@@ -11,7 +11,7 @@ from prenda.photos.resize import padded_square, resize_longest
 
 WORKING_SIDE = 2 * garment.SIDE  # pixels of the longer edge up to the last resize
 SHARPEN = ImageFilter.UnsharpMask(radius=1, percent=50, threshold=0)
-PALE = 155  # grey value from which a garment is left as it is: negated, it would vanish in the black
+PALE = 200  # grey value from which a garment is not negated: it would vanish in the black
 
 Step = tuple[str, Image.Image]
 

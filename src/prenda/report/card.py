@@ -31,7 +31,7 @@ def card(bundle: Bundle, rows: Sequence[Row], run_name: str) -> str:
         "Calibration": _calibration(bundle),
         "Limits": [f"- {limit}" for limit in _limits(bundle, rows)],
     }
-    channels, height, width = bundle.image_shape
+    channels, height, width = bundle.pixel_shape
     colour = "grey" if channels == 1 else f"{channels}-channel"
     opening = f"Classifies {colour} pictures of {height}x{width} pixels into {len(bundle.class_names)} classes."
     sections = [f"## {title}\n\n" + "\n".join(lines) for title, lines in parts.items()]
@@ -55,7 +55,7 @@ def _data(bundle: Bundle, rows: Sequence[Row]) -> list[str]:
         f"- Content: SHA-256 `{bundle.data['content_hash']}`",
         f"- Test: {tested:,} images, held out from the start and scored once",
     ]
-    if "val_size" in settings:
+    if settings.get("val_size") is not None:
         origin = f"split from training with split seed {settings.get('split_seed')}"
         lines.append(f"- Validation: {settings['val_size']:,} images {origin}")
     if settings.get("limit_train") is not None:
@@ -105,6 +105,12 @@ def _calibration(bundle: Bundle) -> list[str]:
 
 def _limits(bundle: Bundle, rows: Sequence[Row]) -> list[str]:
     limits = [f'It always predicts one of its {len(bundle.class_names)} classes: it cannot answer "none of them".']
+    if bundle.unsure:
+        limits.append(
+            "`prenda predict` answers `unsure` where the probability is below "
+            f"{bundle.unsure['confidence']:.2f}, and for pictures unlike those of validation (free energy above "
+            f"{bundle.unsure['energy']:.2f}). Both thresholds are fitted on validation."
+        )
     if rows:
         worst = min(rows, key=lambda row: row["f1-score"])
         limits.append(f"It is weakest on {worst['class']}, with an F1 of {worst['f1-score']:.3f}.")

@@ -1,4 +1,4 @@
-"""Check of a folder of labelled photos before training, for `prenda data check`."""
+"""Check of a folder of labelled photos before training, for `prenda data check FOLDER`."""
 
 from __future__ import annotations
 

@@ -66,7 +66,7 @@ def show_result(
 
 def show_table(console: Console, title: str, content: Content) -> None:
     """Print a table with its title above; all columns but the first hold numbers."""
-    console.print(f"\n{title}", highlight=False, markup=False)
+    console.print(f"\n{title}", soft_wrap=True, highlight=False, markup=False)
     table = Table()
     for index, column in enumerate(content.columns):
         table.add_column(escape(column), justify="right" if index else "left")

@@ -30,7 +30,8 @@ from prenda.search.space import display_values, text
 from prenda.search.study import open_study
 from prenda.system.atomic_write import write_atomically
 from prenda.system.signals import stop_deferred
-from prenda.tracking.runs import Run, record_failure, status
+from prenda.tracking.run_folder import status
+from prenda.tracking.runs import Run, record_failure
 from prenda.training.starting_point import identified
 
 TICK = 1.0  # seconds to wait for the end of a trial

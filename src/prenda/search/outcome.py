@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from prenda.scoring.metrics import METRICS
-from prenda.tracking.runs import PRUNED, status
+from prenda.tracking.run_folder import status
+from prenda.tracking.runs import PRUNED
 
 EACH_EPOCH = {f"val/{metric.name}": metric.larger_is_better for metric in METRICS}
 AT_THE_END = {"parameters": False, "latency/seconds": False}

@@ -24,6 +24,8 @@ from prenda.search.plan import KEPT, Plan
 from prenda.search.progress import show_end
 from prenda.search.space import VARIABLES, display_values
 from prenda.search.study import directions
+from prenda.tracking.records import short_id
+from prenda.tracking.run_folder import run_id
 from prenda.tracking.runs import Run
 from prenda.tracking.sweeps import close_sweep, open_sweep
 
@@ -137,10 +139,17 @@ def _show(sweep: Sweep, swept: Swept, best: list[FrozenTrial], folder: Path) -> 
     for trial in best:
         scores = "  ".join(f"{name} {value:.6g}" for name, value in zip(swept.objectives, trial.values, strict=True))
         chosen = " ".join(f"{setting}={value}" for setting, value in display_values(trial.params).items())
-        lines.append(f"Best: trial {trial.number}  {scores}  {chosen}")
+        lines.append(f"Best: trial {trial.number}  {scores}  {chosen}  (run {_to_paste(sweep, trial)})")
     places = {"Sweep": str(folder / "sweep.html")}
     if best:
         places["Again"] = f"prenda train --config-dir {folder} experiment=best_trial"
     if sweep.record.id is not None:
         places["MLflow run"] = f"{sweep.record.id} in {sweep.plan.tracking.uri}"
     show_end(sweep.counts, lines, places)
+
+
+def _to_paste(sweep: Sweep, trial: FrozenTrial) -> str:
+    """Return what names the trial's run in any command: its short id, or offline its folder."""
+    folder = sweep.folder / trial.user_attrs["folder"]
+    recorded = run_id(folder)
+    return str(folder) if recorded is None else short_id(recorded)

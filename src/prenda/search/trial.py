@@ -22,7 +22,8 @@ from prenda.search.job import LOG, Job, Problem
 from prenda.search.pruning import Pruning
 from prenda.system.atomic_write import write_atomically
 from prenda.system.signals import Stopped
-from prenda.tracking.runs import STATUS, Pruned, record_failure, status
+from prenda.tracking.run_folder import STATUS, status
+from prenda.tracking.runs import Pruned, record_failure
 from prenda.training.build import build_callbacks, build_classifier, build_data, resolve_device
 from prenda.training.train import train
 

@@ -7,8 +7,14 @@ Modules:
     runs: Record of a run.
     sweeps: Record of a sweep: the parent run of its trials.
     comparisons: Recorded runs for a comparison, and its own record.
-    lookup: Search for recorded runs and their files.
+    run_folder: Marks in a run's own folder.
+    records: Records of runs in MLflow, and searching them.
+    lookup: Run that RUN names, and its files.
+    listing: Lists of recorded runs.
+    disk: Disk space of runs.
+    pruning: Freeing the disk space of old runs.
     registry: Logged models and versions of registered models.
+    model_files: Files that make a bundle a model of MLflow.
     loggers: Lightning loggers.
     ui: MLflow's UI on this project's store.
 """

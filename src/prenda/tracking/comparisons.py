@@ -5,16 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from prenda.errors import UserError
-from prenda.tracking.lookup import COMPARISONS, connect_existing, content_hash, fetch, find, matching
+from prenda.tracking.listing import matching
+from prenda.tracking.lookup import FoundRun, connect_existing, file_of, of_record, resolve
+from prenda.tracking.records import COMPARISONS, content_hash
 from prenda.tracking.runs import MlflowRun
 from prenda.tracking.store import connect, experiment_id
-
-if TYPE_CHECKING:
-    from mlflow import MlflowClient
-    from mlflow.entities import Run
 
 CONFIG, PREDICTIONS = "config.yaml", "predictions/test.npz"
 MOST_RUNS = 50  # which make 1,225 pairs
@@ -50,25 +47,22 @@ def gather(
         UserError: If one is given twice, or there are too few or too many.
         TrackingError: If there is no store, no such run, or a run kept no predictions.
     """
-    filtered = experiment is not None or where is not None
-    client = connect_existing(uri) if filtered or not all(Path(name).is_dir() for name in names) else None
-    found: dict[str, Run | None] = {}  # by place; a folder needs no record
+    found: dict[str, FoundRun] = {}  # by id, or by folder
     for name in names:
-        run = None if client is None or Path(name).is_dir() else find(client, name)
-        place = str(Path(name).resolve()) if run is None else run.info.run_id
-        if place in found:
-            raise UserError(f"{name!r} is {place}, which was given already: name each run once.")
-        found[place] = run
-    if client is not None and filtered:
-        for run in matching(client, experiment, where):
-            found.setdefault(run.info.run_id, run)
+        run = resolve(uri, name)
+        if _key(run) in found:
+            raise UserError(f"{name!r} is {_key(run)}, which was given already: name each run once.")
+        found[_key(run)] = run
+    if experiment is not None or where is not None:
+        for record in matching(connect_existing(uri), experiment, where):
+            found.setdefault(record.info.run_id, of_record(record.info.run_id, record))
     if not 2 <= len(found) <= MOST_RUNS:
-        these = ", ".join(place if run is None else str(run.info.run_name) for place, run in found.items())
+        these = ", ".join(run.name if run.record is not None else _key(run) for run in found.values())
         raise UserError(
             f"There are {len(found)} runs to compare{f' ({these})' if len(found) == 1 else ''}: give 2 to {MOST_RUNS}, "
-            "by id, name, folder, --experiment or --where."
+            "by id, name, folder, --experiment or --where; `prenda runs` lists them."
         )
-    return [_fetched(client, place, run, scratch) for place, run in found.items()]
+    return [_fetched(uri, run, scratch) for run in found.values()]
 
 
 def record(
@@ -99,10 +93,15 @@ def record(
     return run.id
 
 
-def _fetched(client: MlflowClient | None, place: str, run: Run | None, scratch: Path) -> ComparableRun:
-    if client is None or run is None:
-        return ComparableRun(place, Path(place) / CONFIG, Path(place) / PREDICTIONS)
-    folder = scratch / place
+def _key(run: FoundRun) -> str:
+    """Return what tells runs apart, however they were named."""
+    return run.id or str(run.folder or run.checkpoint)
+
+
+def _fetched(uri: str, run: FoundRun, scratch: Path) -> ComparableRun:
+    folder = scratch / _key(run).replace("/", "_")
     folder.mkdir()
-    config, predictions = (fetch(client, run, artifact, folder) for artifact in (CONFIG, PREDICTIONS))
-    return ComparableRun(place, config, predictions, run.info.run_name, content_hash(run))
+    config, predictions = (file_of(uri, run, artifact, folder) for artifact in (CONFIG, PREDICTIONS))
+    if run.record is None:
+        return ComparableRun(str(run.folder), config, predictions)
+    return ComparableRun(run.record.info.run_id, config, predictions, run.name, content_hash(run.record))

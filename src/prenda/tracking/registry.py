@@ -3,30 +3,30 @@
 from __future__ import annotations
 
 import json
-import platform
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from filelock import FileLock
 
 from prenda.bundle import format as bundle
-from prenda.bundle.format import NETWORK
+from prenda.bundle.format import CARD
+from prenda.bundle.tasks import FIRST_MODEL
 from prenda.errors import TrackingError
+from prenda.system.redaction import without_passwords
 from prenda.tracking.lookup import connect_existing, fetch, find
+from prenda.tracking.model_files import describe
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities.model_registry import ModelVersion
 
 CHAMPION = "champion"
-REQUIREMENTS = ("onnxruntime", "onnx", "numpy", "mlflow")  # what loading the model through MLflow takes
 LONGEST_DESCRIPTION = 5000  # characters, MLflow's own limit
 
 
@@ -73,7 +73,7 @@ def log_bundle(client: MlflowClient, run_id: str, folder: Path) -> str:
     try:
         with tempfile.TemporaryDirectory() as scratch:
             files = Path(shutil.copytree(folder, Path(scratch) / "model"))
-            _describe(files, run_id, model_id)
+            describe(files, run_id, model_id)
             client.log_model_artifacts(model_id, str(files))
         client.finalize_logged_model(model_id, "READY")
     except BaseException:
@@ -169,6 +169,15 @@ class Registry:
         found = self._client.search_model_versions(f"name = '{model}'", order_by=["version_number DESC"])
         return [_version(entity, aliases) for entity in found]
 
+    def models(self) -> list[str]:
+        """Return the names of all registered models, those of prenda's own tasks first."""
+        found, token = [], None
+        while token != "":
+            page = self._client.search_registered_models(page_token=token)
+            found += [model.name for model in page]
+            token = page.token or ""
+        return sorted(found, key=lambda name: (not name.startswith(FIRST_MODEL), name))
+
     def register(self, model: str, run_id: str, model_id: str, card: str, tags: Mapping[str, str]) -> Version:
         """Make a run's model the next version of a registered one, with its card as description and as `card.md`."""
         from mlflow.exceptions import MlflowException
@@ -179,7 +188,7 @@ class Registry:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise
         with tempfile.TemporaryDirectory() as scratch:
-            path = Path(scratch) / "card.md"
+            path = Path(scratch) / CARD
             path.write_text(card, encoding="utf-8")
             self._client.log_model_artifact(model_id, str(path))
         if len(card) > LONGEST_DESCRIPTION:
@@ -210,8 +219,8 @@ class Registry:
         except (MlflowException, OSError) as error:
             reason = (str(error) or type(error).__name__).splitlines()[0]
             raise TrackingError(
-                f"{what} cannot be had from {self.uri} ({reason}): `prenda models` lists what is registered; a model "
-                "whose files were deleted must be trained again."
+                f"{what} cannot be had from {without_passwords(self.uri)} ({reason}): `prenda models` lists what is "
+                "registered; a model whose files were deleted must be trained again."
             ) from error
 
     def _download(self, place: str, into: Path) -> Path:
@@ -220,37 +229,6 @@ class Registry:
 
         into.mkdir(parents=True, exist_ok=True)
         return Path(download_artifacts(artifact_uri=place, dst_path=str(into), tracking_uri=self.uri))
-
-
-def _describe(folder: Path, run_id: str, model_id: str) -> None:
-    """Add to a bundle what makes it a model of MLflow's ONNX flavour: MLmodel with the signature, and requirements.
-
-    By hand, in 0.2 s: `mlflow.onnx.save_model` reads the file lists of all installed packages, in 1.4 s or more, and
-    writes the ONNX file anew, which is then no longer the one with the bundle's checksum.
-    """
-    import numpy as np
-    from mlflow.models import Model, ModelSignature
-    from mlflow.types import Schema, TensorSpec
-
-    about = bundle.read(folder)
-    float32 = np.dtype("float32")
-    signature = ModelSignature(
-        inputs=Schema([TensorSpec(float32, (-1, *about.image_shape))]),
-        outputs=Schema([TensorSpec(float32, (-1, len(about.class_names)), "logits")]),
-    )
-    model = Model(run_id=run_id, model_id=model_id, model_uuid=model_id, signature=signature)
-    python = platform.python_version()
-    environment = {"virtualenv": "python_env.yaml"}
-    model.add_flavor(
-        "python_function", loader_module="mlflow.onnx", python_version=python, data=NETWORK, env=environment
-    )
-    # GPU providers would be looked for, with a warning, wherever they are not installed.
-    model.add_flavor("onnx", onnx_version=version("onnx"), data=NETWORK, providers=["CPUExecutionProvider"])
-    model.save(str(folder / "MLmodel"))
-    requirements = "\n".join(f"{name}=={version(name)}" for name in REQUIREMENTS)
-    (folder / "requirements.txt").write_text(requirements + "\n", encoding="utf-8")
-    needs = f"python: {python}\ndependencies:\n- -r requirements.txt\n"
-    (folder / "python_env.yaml").write_text(needs, encoding="utf-8")
 
 
 def _version(entity: ModelVersion, aliases: Mapping[str, str]) -> Version:

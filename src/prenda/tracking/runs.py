@@ -19,17 +19,19 @@ from typing import TYPE_CHECKING, Any
 from prenda.config.identity import RunDescription
 from prenda.config.paths import REPOSITORY
 from prenda.config.schema import TrackingConfig, TrackingKind
-from prenda.errors import RUN_FOLDER, UserError
+from prenda.errors import RUN_FOLDER, RUN_TO_RESUME, UserError
 from prenda.system.atomic_write import write_atomically
 from prenda.system.signals import stop_deferred
+from prenda.tracking import disk
+from prenda.tracking.records import short_id
 from prenda.tracking.registry import log_bundle
-from prenda.tracking.store import connect, experiment_id
+from prenda.tracking.run_folder import RUN_ID, STATUS
+from prenda.tracking.store import connect, experiment_id, local_store
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 VERSIONED = ("prenda", "torch", "torchvision", "pytorch-lightning", "torchmetrics", "hydra-core", "mlflow", "numpy")
-RUN_ID, STATUS = ".run_id", ".status"  # in a run's folder: the MLflow run that it belongs to, and how it ended
 PRUNED = "pruned.txt"  # in the folder of a run that a sweep gave up: why
 LONGEST_PARAMETER = 6000  # characters, MLflow's own limit
 
@@ -84,6 +86,10 @@ class Run:
 
     def end(self, status: str) -> None:
         """Close the record as FINISHED, FAILED, KILLED or PRUNED."""
+
+    def disk_text(self) -> str:
+        """Return what the run takes on disk, for people."""
+        return disk.share_text(self.folder, None)
 
 
 class MlflowRun(Run):
@@ -169,6 +175,9 @@ class MlflowRun(Run):
             self._monitor.finish()
         self._client.set_terminated(self._id, "KILLED" if status == "PRUNED" else status)
 
+    def disk_text(self) -> str:
+        return disk.share_text(self.folder, self._client.get_run(self._id))
+
 
 @contextmanager
 def recorded(tracking: TrackingConfig, about: RunDescription, folder: Path) -> Iterator[Run]:
@@ -197,6 +206,8 @@ def recorded(tracking: TrackingConfig, about: RunDescription, folder: Path) -> I
             (folder / "error.txt").write_text("".join(traceback.format_exception(error)), encoding="utf-8")
         if not killed and not isinstance(error, UserError):
             error.add_note(f"{RUN_FOLDER}{folder}")
+        if killed:
+            error.add_note(f"{RUN_TO_RESUME}{_resumable(tracking, run)}")
         status = "KILLED" if killed else "FAILED"
         try:
             try:
@@ -216,15 +227,9 @@ def record_failure(tracking: TrackingConfig, about: RunDescription, folder: Path
         raise error
 
 
-def status(folder: Path) -> str | None:
-    """FINISHED, FAILED, KILLED or PRUNED, as the folder's run was closed; None where it was not."""
-    path = folder / STATUS
-    return path.read_text(encoding="utf-8") if path.is_file() else None
-
-
-def is_finished(folder: Path) -> bool:
-    """Whether the folder's run came to its end: trained, scored, reported and recorded."""
-    return status(folder) == "FINISHED"
+def _resumable(tracking: TrackingConfig, run: Run) -> str:
+    """Return what `prenda resume` takes: the run's short id in this project's store, else its folder."""
+    return short_id(run.id) if run.id is not None and tracking.uri == local_store() else str(run.folder)
 
 
 def _open(tracking: TrackingConfig, about: RunDescription, folder: Path) -> Run:

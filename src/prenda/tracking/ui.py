@@ -11,7 +11,7 @@ import time
 
 from prenda.errors import UserError
 from prenda.system.signals import Stopped, stop_on_signal
-from prenda.tracking.lookup import COMPARISONS
+from prenda.tracking.records import COMPARISONS
 from prenda.tracking.store import connect, local_store
 
 

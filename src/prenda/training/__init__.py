@@ -18,6 +18,7 @@ Modules:
     finish: End of a run: scores, report and bundle.
     evaluation: Evaluation of trained classifiers.
     bundling: Bundle of a run.
+    exporting: Export of a recorded run's bundle.
     photos: Lists of a run's photos, and the sizes of its classes.
     profile: Profiling of training steps.
     lightning_overrides: Overrides of Lightning's internals that save time.

@@ -2,34 +2,95 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from prenda.bundle import export
+from prenda.bundle.format import AS_SEEN, CARD, LIGHT_ON_DARK
+from prenda.bundle.tasks import task_name
 from prenda.data.datamodule import ImageDataModule
+from prenda.data.datasets import find
+from prenda.report.card import Row, card
+from prenda.scoring.predictions import Predictions
+from prenda.scoring.selective import fit_thresholds
 from prenda.training.classifier import Classifier
 
-CHECKED = 500  # test images on which the ONNX file is compared with the network
+CHECKED = 500  # test images on which the ONNX file is compared with the network, if they are of 28x28 pixels
+LEAST_CHECKED = 32  # of larger images
+LOCAL = ("paths", "tracking", "search", "workers")  # groups that describe the training machine, not the model
 
 
 def write_run(
-    folder: Path, classifier: Classifier, data: ImageDataModule, scores: Mapping[str, float], run_id: str | None
+    folder: Path,
+    classifier: Classifier,
+    data: ImageDataModule,
+    scores: Mapping[str, float],
+    validation: Predictions,
+    rows: Sequence[Row],
+    run_name: str,
+    run_id: str | None,
 ) -> float:
-    """Write the bundle of a run from its best weights and its scores, including `temperature`.
+    """Write the bundle of a run from its best weights.
+
+    Args:
+        folder: Folder of the bundle.
+        classifier: Network of the run, with its best weights.
+        data: Images of the run.
+        scores: Scores of the run by name, including `temperature`.
+        validation: Predictions on validation, for the thresholds of unsure answers.
+        rows: Scores of each class on the test images, for the model card.
+        run_name: Heading of the model card.
+        run_id: Id of the MLflow run; None if there is none.
 
     Returns:
         The largest difference between the logits of the ONNX file and of the network.
     """
-    notes = classifier.notes
+    notes, temperature = classifier.notes, scores["temperature"]
+    preparation = data.preparation
+    as_seen = preparation is not None and preparation.kind == "pad"
     description = {
+        "task": _task(data),
         "class_names": notes["class_names"],
+        "labels": {language: list(names) for language, names in data.translations.items()},
         "image_shape": notes["image_shape"],
-        "pixels": notes["pixels"],
-        "temperature": scores["temperature"],
-        "config": notes["config"],
+        "pixels": {**notes["pixels"], "polarity": AS_SEEN if as_seen else LIGHT_ON_DARK},
+        "preparation": None if preparation is None else preparation.as_plain(),
+        "temperature": temperature,
+        "unsure": fit_thresholds(validation, temperature),
+        "config": portable(notes["config"]),
         "data": {"name": data.data_name, "content_hash": data.content_hash},
         "scores": dict(scores),
         "run_id": run_id,
     }
-    images = data.normalized(data.split("test").first(CHECKED))
-    return export.write(folder, classifier.backbone, images, description)
+    _, height, width = data.image_shape
+    pixels = data.split("test").first(max(LEAST_CHECKED, min(CHECKED, CHECKED * 28 * 28 // (height * width))))
+    return export.write(
+        folder,
+        classifier.backbone,
+        pixels,
+        data.normalized,
+        description,
+        lambda bundle: {CARD: card(bundle, rows, run_name)},
+    )
+
+
+def portable(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a run's configuration without folders, addresses and user names of the machine that trained."""
+    shared = {group: _without_folders(value) for group, value in config.items() if group not in LOCAL}
+    return shared | {"data": {name: value for name, value in shared["data"].items() if name != "dir"}}
+
+
+def _without_folders(value: Any) -> Any:
+    """Return a setting, but of a path its last part only."""
+    if isinstance(value, Mapping):
+        return {name: _without_folders(inner) for name, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_folders(inner) for inner in value]
+    if isinstance(value, str) and (Path(value).is_absolute() or value.startswith(("~", "./", "../"))):
+        return Path(value).name
+    return value
+
+
+def _task(data: ImageDataModule) -> str:
+    return task_name(data.data_name, data.class_names, data.class_names == find(data.data_name).class_names)

@@ -94,10 +94,18 @@ class Classifier(LightningModule):
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
         images, labels = batch
         logits = self(images)
-        loss = cross_entropy(logits, labels, weight=self.class_weights, label_smoothing=self.label_smoothing)
+        loss = self._training_loss(logits, labels)
         # Metrics are updated once an epoch: an update in each step takes a tenth of a dense network's step.
         self._outputs["train"].add(logits.detach(), labels, loss.detach())
         return loss
+
+    def _training_loss(self, logits: Tensor, labels: Tensor) -> Tensor:
+        if self.class_weights is None:
+            return cross_entropy(logits, labels, label_smoothing=self.label_smoothing)
+        # The weights' mean over all images is 1. torch's mean would divide by their sum in the batch, and the result
+        # would depend on how processes share a batch.
+        weights, smoothing = self.class_weights, self.label_smoothing
+        return cross_entropy(logits, labels, weight=weights, label_smoothing=smoothing, reduction="none").mean()
 
     def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
         self._outputs["val"].add(self(batch[0]), batch[1])

@@ -22,7 +22,7 @@ from prenda.data.datamodule import ImageDataModule, Split
 from prenda.errors import CheckpointError, UserError
 from prenda.report import terminal
 from prenda.scoring.scores import Scores, score
-from prenda.tracking.lookup import download
+from prenda.tracking.lookup import file_of, resolve
 from prenda.tracking.store import local_store
 from prenda.training import checkpoints
 from prenda.training.build import build_classifier, build_data, build_trainer, prepare_process
@@ -93,7 +93,7 @@ def load_run(
     """Load a finished run.
 
     Args:
-        source: A checkpoint's path, or the id or name of a run in this project's store.
+        source: Id, name, folder or checkpoint of a run.
         data_dir: Where the data set is now; None takes the recorded folder.
         accelerator: The device. One that differs from the recorded device computes in float32; None takes the
             recorded one.
@@ -103,9 +103,8 @@ def load_run(
         UserError: If there is no such run or checkpoint, or the data set's content differs from the recorded one.
     """
     with tempfile.TemporaryDirectory() as scratch:
-        path = Path(source)
-        if not path.is_file():
-            path = download(local_store(), source, "checkpoints/best.ckpt", Path(scratch))
+        found = resolve(local_store(), source)
+        path = found.checkpoint or file_of(local_store(), found, "checkpoints/best.ckpt", Path(scratch))
         notes = _notes(path)
         recorded = restore(notes["config"], str(path))
         trainer = _for_scoring(recorded.trainer, accelerator)

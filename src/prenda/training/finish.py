@@ -72,7 +72,7 @@ def finish(config: TrainConfig, classifier: Classifier, data: ImageDataModule, r
     run.log_description(describe(finished, config.tracking.command))
     run.log_metrics({"report/seconds": time.perf_counter() - started}, step=best_epoch)
     if level is not ReportLevel.none:
-        _bundle(run, classifier, data, metrics)
+        _bundle(run, classifier, data, metrics, finished)
     return TrainResult(scores["val"].metrics["accuracy"], scores, best_epoch, seconds, run.folder, checkpoint, run.id)
 
 
@@ -92,17 +92,28 @@ def _results(
     )
 
 
-def _bundle(run: Run, classifier: Classifier, data: ImageDataModule, scores: dict[str, float]) -> None:
+def _bundle(
+    run: Run, classifier: Classifier, data: ImageDataModule, metrics: dict[str, float], finished: RunResults
+) -> None:
     """Write and record the bundle; a run whose network cannot be exported is scored and recorded without one."""
     release_memory()  # of training and scoring: the export needs memory of its own
     from prenda.training import bundling  # imports ONNX Runtime, which only a run with a bundle needs
 
     folder = run.folder / "bundle"
     try:
-        difference = bundling.write_run(folder, classifier, data, scores, run.id)
+        difference = bundling.write_run(
+            folder,
+            classifier,
+            data,
+            metrics,
+            validation=finished.scores["val"],
+            rows=finished.scores["test"].classes,
+            run_name=finished.name,
+            run_id=run.id,
+        )
     except BundleError as error:
         print(f"prenda train: no bundle: {error}", file=sys.stderr)
         run.log_tags({"bundle": f"none: {error}"})
         return
-    run.log_metrics({"onnx/largest_difference": difference}, step=int(scores["best/epoch"]))
+    run.log_metrics({"onnx/largest_difference": difference}, step=int(metrics["best/epoch"]))
     run.log_bundle(folder)

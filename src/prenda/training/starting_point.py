@@ -8,9 +8,9 @@ from pathlib import Path
 from prenda.bundle.format import DESCRIPTION, WEIGHTS, Bundle, checksum, read
 from prenda.config import recorded
 from prenda.config.schema import TrainConfig
-from prenda.errors import ConfigError, TrackingError
-from prenda.tracking.lookup import connect_existing, find
-from prenda.tracking.runs import is_finished
+from prenda.errors import AmbiguousRunError, ConfigError, TrackingError
+from prenda.tracking.lookup import bundle_in, resolve
+from prenda.tracking.run_folder import is_finished
 from prenda.tracking.store import local_store
 
 LAST = Path("checkpoints/last.ckpt")
@@ -63,8 +63,26 @@ def _bundle_folder(source: str, outputs: Path) -> Path:
             f"init_from is {source!r}, where no bundle is: name the folder of a finished run, or of its bundle "
             f"(with {DESCRIPTION}). A run with report=none has none."
         )
-    newest = _newest(source, outputs)
-    return newest if newest is not None else _recorded_bundle(source)
+    try:
+        found = resolve(local_store(), source)
+    except AmbiguousRunError as error:
+        raise ConfigError(f"init_from is {source!r}, where one run is needed: {error}") from error
+    except TrackingError as error:
+        newest = _newest(source, outputs)
+        if newest is None:
+            raise ConfigError(
+                f"init_from is {source!r}, but nothing of that name was trained here: name a finished run (its folder, "
+                "id or name; `prenda runs` lists them), the folder of a bundle, or an experiment. `make shop` trains "
+                "the runs that init_from=shop finds."
+            ) from error
+        return newest
+    recorded_bundle = bundle_in(local_store(), found, outputs)
+    if recorded_bundle is None:
+        raise ConfigError(
+            f"init_from is {source!r}, a run without bundle: name one that finished with report=full or report=light; "
+            f"`prenda export {found.paste} --to FOLDER` makes a bundle that init_from takes."
+        )
+    return recorded_bundle
 
 
 def _newest(name: str, outputs: Path) -> Path | None:
@@ -83,20 +101,3 @@ def _name(folder: Path) -> str:
         return recorded.load(folder / "config.yaml").tracking.run_name or ""
     except ConfigError:
         return ""
-
-
-def _recorded_bundle(source: str) -> Path:
-    """Return the bundle of a run in this project's store, by its id or name."""
-    try:
-        folder = Path(find(connect_existing(local_store()), source).data.tags.get("folder", ""))
-    except TrackingError as error:
-        raise ConfigError(
-            f"init_from is {source!r}, but nothing of that name was trained here: name a finished run (its folder, id "
-            "or name), the folder of a bundle, or an experiment. `make shop` trains the runs that init_from=shop finds."
-        ) from error
-    if not (folder / "bundle" / DESCRIPTION).is_file():
-        raise ConfigError(
-            f"init_from is {source!r}, a run without bundle in {folder}: name one that finished on this machine with "
-            "report=full or report=light."
-        )
-    return folder / "bundle"

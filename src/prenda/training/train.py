@@ -145,6 +145,7 @@ def _show(console: Console, config: TrainConfig, result: TrainResult, run: Run) 
     for name, file in files.items():
         if (result.folder / file).exists():
             places[name] = terminal.relative(result.folder / file)
+    places["On disk"] = run.disk_text()
     if run.id is not None:
         places |= {"MLflow run": f"{run.id} in {config.tracking.uri}", "See it": "make ui, or prenda ui"}
     terminal.show_result(console, title, {split: score.metrics for split, score in result.scores.items()}, places)

@@ -15,7 +15,8 @@ from prenda.data.photo_layout import Labelled
 from prenda.errors import DataError
 
 TITLE = "clothing-dataset-small"
-ARCHIVE = f"https://codeload.github.com/alexeygrigorev/{TITLE}/tar.gz/refs/heads/master"
+COMMIT = "11961516512414bf9f6c150a832cfd21b54a6b54"
+ARCHIVE = f"https://codeload.github.com/alexeygrigorev/{TITLE}/tar.gz/{COMMIT}"
 FOLDERS = ("clothing", TITLE, f"{TITLE}-master")  # the first one is where the archive is unpacked
 ARCHIVES = tuple(f"{name}{suffix}" for name in (TITLE, f"{TITLE}-master") for suffix in (".tar", ".tar.gz", ".zip"))
 # SHA-256 of the lines `SHA-256 of the file, two spaces, split/class/name` of all photos, sorted by name.
@@ -68,4 +69,30 @@ DATA_SET = Clothing(
         ),
     ),
     content_is_fixed=True,
+    translations={
+        "en": (
+            "dress",
+            "hat",
+            "long sleeve",
+            "outerwear",
+            "pants",
+            "shirt",
+            "shoes",
+            "shorts",
+            "skirt",
+            "T-shirt",
+        ),
+        "es": (
+            "vestido",
+            "sombrero",
+            "camiseta de manga larga",
+            "ropa de abrigo",
+            "pantalón",
+            "camisa",
+            "zapatos",
+            "pantalón corto",
+            "falda",
+            "camiseta",
+        ),
+    },
 )

@@ -17,6 +17,18 @@ GARMENTS = (
     "Bag",
     "Ankle boot",
 )
+SPANISH = (
+    "Camiseta o top",
+    "Pantalón",
+    "Jersey",
+    "Vestido",
+    "Abrigo",
+    "Sandalia",
+    "Camisa",
+    "Zapatilla deportiva",
+    "Bolso",
+    "Botín",
+)
 
 DATA_SET = IdxDataSet(
     class_names=GARMENTS,
@@ -28,8 +40,8 @@ DATA_SET = IdxDataSet(
         "about a person.",
         limits=(
             "It was trained on single articles seen from the front, cut out, light on black and centred, with the "
-            "longer side filling the picture. Convert a photo to that form first: without it, nearly everything is "
-            "classified as a bag.",
+            "longer side filling the picture. `prenda predict` converts a photo to that form; a program that does not "
+            "gets nearly everything classified as a bag.",
             "White articles were left out when the pictures were collected: its accuracy on them is unknown.",
             "Shoes point to the left in every picture that it was trained and tested on{mirrored}.",
             "At 28x28 pixels, cloth, seams and most prints are gone: shirts, T-shirts, pullovers and coats look alike.",
@@ -48,4 +60,5 @@ DATA_SET = IdxDataSet(
     system_dirs=("/usr/share/datasets/fashion-mnist",),
     debian_package="dataset-fashion-mnist",
     photos="thumbnail",
+    translations={"es": SPANISH},
 )

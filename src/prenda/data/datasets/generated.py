@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from prenda.data.contract import CardText, DataSet, LabelledImages
-from prenda.data.datasets.fashion_mnist import GARMENTS
+from prenda.data.datasets.fashion_mnist import GARMENTS, SPANISH
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -50,4 +50,5 @@ DATA_SET = Generated(
     ),
     content_is_fixed=True,
     photos="thumbnail",
+    translations={"es": SPANISH},
 )

@@ -12,6 +12,7 @@ DATA_SET = IdxDataSet(
         intended_use="Telling single handwritten digits apart, as an exercise and a reference. Not for reading whole "
         "numbers.",
     ),
+    translations={"es": ("cero", "uno", "dos", "tres", "cuatro", "cinco", "seis", "siete", "ocho", "nueve")},
     title="MNIST",
     checksums=(
         "6bbc9ace898e44ae57da46a324031adb",

@@ -1,0 +1,76 @@
+"""List of registered models and their versions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from prenda.errors import UserError
+from prenda.scoring.metrics import HEADLINE, Metric
+from prenda.system.redaction import without_passwords
+from prenda.tracking.registry import Registry, Version
+from prenda.tracking.store import local_store
+
+
+def show_models(model: str | None = None, uri: str | None = None) -> None:
+    """Print the versions of a registered model, the newest first.
+
+    Args:
+        model: Name of the registered model; None prints all.
+        uri: Address of the MLflow store or server; None is this project's own store.
+    """
+    if model is not None:
+        check_name(model)
+    registry = Registry(uri or local_store())
+    found = {name: registry.versions(name) for name in (registry.models() if model is None else [model])}
+    out = Console()
+    if not out.is_terminal:
+        out.width = 160  # a file or a pipe has no width
+    for name, versions in found.items():
+        if versions:
+            out.print(_table(name, versions))
+    if not any(found.values()):
+        which = "No model has any" if model is None else f"{model!r} has no"
+        print(f"{which} versions in {without_passwords(registry.uri)}: `prenda promote RUN` registers one.")
+
+
+def check_name(model: str) -> None:
+    """Raise UserError if `--model` names no possible registered model."""
+    if not model.strip(" .") or set(model) & set("/:@'"):
+        raise UserError(f"--model is {model!r}: give a name without / : @ and '.")
+
+
+def _table(model: str, versions: Sequence[Version]) -> Table:
+    figures = [metric.title[0].upper() + metric.title[1:] for metric in HEADLINE]
+    task = versions[0].tags.get("prenda.task")
+    title = escape(model if task is None else f"{model}, task {task}")
+    table = Table(
+        "Version",
+        "Alias",
+        "Run",
+        "Backbone",
+        "Data",
+        *figures,
+        "Registered",
+        "Decision",
+        title=title,
+        title_justify="left",
+    )
+    for column in table.columns:
+        column.overflow = "fold"
+    for version in versions:
+        facts = [escape(version.tags.get(f"prenda.{name}", "–")) for name in ("run", "backbone", "data")]
+        facts += [_tested_text(version, metric) for metric in HEADLINE]
+        decision = version.tags.get("prenda.decision", "–")
+        when = version.registered.strftime("%Y-%m-%d %H:%M")
+        table.add_row(str(version.number), ", ".join(version.aliases), *facts, when, decision)
+    return table
+
+
+def _tested_text(version: Version, metric: Metric) -> str:
+    """Return a test score from the version's tags; – if the version has none."""
+    tag = version.tags.get(f"prenda.test/{metric.name}")
+    return "–" if tag is None else metric.text(float(tag))

@@ -1,0 +1,113 @@
+"""Photos through decoding, preparation and network, in several threads, in bounded memory and in input order."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from prenda.errors import PhotoError
+from prenda.photos.find import Found
+from prenda.photos.preparation import Preparation
+from prenda.photos.prepare import Prepared, load
+from prenda.prediction.predictor import Predictor
+
+BATCH = 2  # photos of one call of the network: more gain nothing on one core (benchmarks/predict.py), and hold memory
+AHEAD = 16  # batches for each thread that may wait for a slow photo before them; they hold no pixels any more
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one photo.
+
+    Attributes:
+        found: The photo.
+        probabilities, logits: (classes,), float32; None if the photo cannot be read.
+        warnings: What was lost in reading it.
+        error: Why it cannot be read; None if it can.
+    """
+
+    found: Found
+    probabilities: NDArray[np.float32] | None = None
+    logits: NDArray[np.float32] | None = None
+    warnings: tuple[str, ...] = ()
+    error: str | None = None
+
+
+def cores() -> int:
+    """Return the number of cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def predict(
+    photos: Iterable[Found], predictor: Predictor, preparation: Preparation, threads: int | None = None
+) -> Iterator[Outcome]:
+    """Yield the outcome of each photo, in their order.
+
+    Each thread takes a few photos through all steps, so that neither decoding nor the network waits for the other.
+    Pillow and ONNX Runtime compute without Python's lock. Pixels exist only for the photos that threads work on.
+
+    Args:
+        photos: Photos; they are taken as they are needed, and may be millions.
+        predictor: The network.
+        preparation: How a photo becomes its pixels.
+        threads: Threads; as many as there are cores if None.
+    """
+    threads = threads or cores()
+    batches = _batches(photos)
+    pending: deque[Future[list[Outcome]]] = deque()
+    with ThreadPoolExecutor(threads, thread_name_prefix="prenda-predict") as pool:
+        try:
+            for batch in itertools.islice(batches, threads * AHEAD):
+                pending.append(pool.submit(_outcomes, batch, predictor, preparation))
+            while pending:
+                outcomes = pending.popleft().result()
+                for batch in itertools.islice(batches, 1):
+                    pending.append(pool.submit(_outcomes, batch, predictor, preparation))
+                yield from outcomes
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _batches(photos: Iterable[Found]) -> Iterator[list[Found]]:
+    """Yield the photos in lists; the first ones are short, so that few photos are spread over all threads."""
+    iterator = iter(photos)
+    for size in itertools.chain([1] * 4, itertools.repeat(BATCH)):
+        batch = list(itertools.islice(iterator, size))
+        if not batch:
+            return
+        yield batch
+
+
+def _outcomes(batch: Sequence[Found], predictor: Predictor, preparation: Preparation) -> list[Outcome]:
+    loaded = [_loaded(found, preparation) for found in batch]
+    readable = [prepared.pixels for prepared in loaded if isinstance(prepared, Prepared)]
+    answers: Iterator[tuple[NDArray[np.float32], NDArray[np.float32]]] = iter(())
+    if readable:
+        answers = iter(zip(*predictor(np.stack(readable)), strict=True))
+    outcomes = []
+    for found, prepared in zip(batch, loaded, strict=True):
+        if isinstance(prepared, str):
+            outcomes.append(Outcome(found, error=prepared))
+        else:
+            probabilities, logits = next(answers)
+            outcomes.append(Outcome(found, probabilities, logits, tuple(prepared.warnings)))
+    return outcomes
+
+
+def _loaded(found: Found, preparation: Preparation) -> Prepared | str:
+    """Return the photo's pixels, or why it has none."""
+    if found.error is not None:
+        return found.error
+    try:
+        return load(found.path, preparation)
+    except PhotoError as error:
+        return str(error)
+    except MemoryError:
+        return "needs more memory than there is"

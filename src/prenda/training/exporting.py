@@ -1,0 +1,233 @@
+"""Export of a recorded run's bundle, with a check that it predicts as the run did."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+from scipy.special import softmax
+
+from prenda.bundle import format as bundle_format
+from prenda.bundle.format import DESCRIPTION, Bundle
+from prenda.config.identity import run_name
+from prenda.config.recorded import load
+from prenda.config.schema import DataConfig
+from prenda.data.datamodule import ImageDataModule, Split, from_config
+from prenda.errors import BundleError, TrackingError, UserError
+from prenda.report.tables import UNREADABLE, read_predictions
+from prenda.tracking.lookup import OUTSIDE, FoundRun, bundle_in, file_of, resolve
+from prenda.tracking.run_folder import CONFIG
+from prenda.tracking.store import local_store
+from prenda.training import bundling
+from prenda.training.evaluation import evaluate, load_run
+
+TOLERANCE = 1e-3  # of probabilities; training in float32 leaves about 1e-6
+HALF_TOLERANCE = 0.05  # of probabilities that a run scored in bfloat16 or float16
+OWN_FILES = {DESCRIPTION, "README.md", "card.md", "MLmodel", "requirements.txt", "python_env.yaml"}
+
+
+@dataclass(frozen=True)
+class Exported:
+    """A bundle that was exported.
+
+    Attributes:
+        folder: Folder of the bundle.
+        run: Name of the run.
+        images: Number of images on which it was checked; 0 without a check.
+        difference: Largest difference of probabilities from the recorded ones.
+    """
+
+    folder: Path
+    run: str
+    images: int
+    difference: float
+
+    def __str__(self) -> str:
+        if not self.images:
+            return f"{self.folder} holds the bundle of {self.run}: its checksums are right; predictions not compared."
+        return (
+            f"{self.folder} holds the bundle of {self.run}: it predicts as the run did on {self.images:,} validation "
+            f"and test images (largest difference of probabilities {self.difference:.1e})."
+        )
+
+
+def export(
+    run: str, to: Path, *, data_dir: str | None = None, overwrite: bool = False, checked: bool = True
+) -> Exported:
+    """Write a run's bundle to a folder; the folder appears complete or not at all.
+
+    A run without a bundle, such as a trial, gets one from its checkpoint.
+
+    Args:
+        run: Id, name, folder or checkpoint of a finished run.
+        to: Folder to write.
+        data_dir: Folder of the data set; None takes the recorded one.
+        overwrite: Replace an older export.
+        checked: Compare its predictions with the recorded ones.
+
+    Raises:
+        UserError: If there is no such run, it did not finish, its images are not there, or `to` cannot be written to.
+        BundleError: If the bundle is damaged or predicts otherwise than the run did.
+    """
+    found = resolve(local_store(), run)
+    _check_finished(found)
+    _check_target(to, overwrite)
+    to.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as scratch, _bundle(found, Path(scratch), data_dir) as folder:
+        if folder.resolve() in (to.resolve(), *to.resolve().parents):
+            raise UserError(f"--to is {str(to)!r}, in the run's own bundle: give another folder.")
+        bundle = bundle_format.read(folder)
+        images, difference = _compared(found, bundle, data_dir, Path(scratch)) if checked else (0, 0.0)
+        _copy(folder, to)
+    return Exported(to, found.name, images, difference)
+
+
+def _check_finished(found: FoundRun) -> None:
+    if found.folder is None and found.record is None:
+        raise TrackingError(f"{found.named!r} is {OUTSIDE}")
+    if found.status is not None and found.status != "FINISHED":
+        again = "name a run that finished" if found.status == "PRUNED" else f"`prenda resume {found.paste}` finishes it"
+        raise UserError(f"Run {found.name!r} did not finish (it is {found.status}): {again}.")
+
+
+def _check_target(to: Path, overwrite: bool) -> None:
+    """Raise UserError unless the folder is free, empty, or holds an older export that may be replaced."""
+    if to.is_symlink() or (to.exists() and not to.is_dir()):
+        raise UserError(f"--to is {str(to)!r}, which is no folder: give the folder to write.")
+    there = {entry.name for entry in to.iterdir()} if to.is_dir() else set()
+    if not there:
+        return
+    if not overwrite:
+        raise UserError(
+            f"--to is {str(to)!r}, which is not empty: give another folder; --overwrite replaces an export."
+        )
+    foreign = sorted(there - _files_of_export(to))
+    if foreign:
+        raise UserError(
+            f"--to is {str(to)!r}, which holds {foreign[0]!r}, so it is no export that --overwrite may replace: give "
+            "another folder."
+        )
+
+
+def _files_of_export(folder: Path) -> set[str]:
+    """Return the names that an export in a folder may have; none if it holds no model."""
+    try:
+        content = json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))
+        return OWN_FILES | set(content["files"])
+    except (OSError, ValueError, TypeError, KeyError):
+        return set()
+
+
+@contextmanager
+def _bundle(found: FoundRun, scratch: Path, data_dir: str | None) -> Iterator[Path]:
+    """Yield the folder of the run's bundle: the recorded one, or one that is made from the checkpoint."""
+    recorded = bundle_in(local_store(), found, scratch)
+    if recorded is not None:
+        yield recorded
+        return
+    scores = json.loads(file_of(local_store(), found, "scores.json", scratch).read_text(encoding="utf-8"))
+    if "temperature" not in scores:
+        raise UserError(f"Run {found.name!r} was recorded before runs had bundles: train it again.")
+    write_again(found.paste, scores, scratch / "made", found.id, data_dir)
+    yield scratch / "made"
+
+
+def write_again(
+    source: str, scores: Mapping[str, float], folder: Path, run_id: str | None, data_dir: str | None = None
+) -> None:
+    """Write the bundle of a run that has none, such as a trial, from its checkpoint.
+
+    Args:
+        source: The run or its checkpoint.
+        scores: Recorded scores of the run.
+        folder: Folder of the bundle.
+        run_id: Id of the MLflow run; None if there is none.
+        data_dir: Folder of the data set; None takes the recorded one.
+    """
+    with load_run(source, data_dir) as run:
+        again = evaluate(run.config.trainer, run.classifier, run.data, run.checkpoint)
+        bundling.write_run(
+            folder,
+            run.classifier,
+            run.data,
+            scores,
+            validation=again["val"],
+            rows=again["test"].classes,
+            run_name=run_name(run.config),
+            run_id=run_id,
+        )
+
+
+def _compared(found: FoundRun, bundle: Bundle, data_dir: str | None, scratch: Path) -> tuple[int, float]:
+    """Compare the bundle's answers with the recorded ones; return the number of images and the largest difference."""
+    config = load(file_of(local_store(), found, CONFIG, scratch))
+    data = _images(found, bundle, replace(config.data, dir=data_dir or config.data.dir))
+    allowed = TOLERANCE if config.trainer.precision.startswith("32") else HALF_TOLERANCE
+    images, largest = 0, 0.0
+    splits: tuple[Split, ...] = ("val", "test")
+    for split in splits:
+        path = file_of(local_store(), found, f"predictions/{split}.npz", scratch)
+        try:
+            recorded, _, _ = read_predictions(path)
+        except UNREADABLE as error:
+            raise UserError(f"{path} is damaged ({error}): train the run again, or give --no-check.") from error
+        answers = softmax(_logits(bundle, data, split), axis=1)
+        difference = float(np.abs(answers - recorded).max()) if answers.shape == recorded.shape else 1.0
+        if not difference <= allowed:
+            raise BundleError(
+                f"The bundle of run {found.name!r} predicts otherwise than the run did: probabilities of {split} "
+                f"images differ by {difference:.2g}, where {allowed:g} is allowed. `prenda evaluate {found.paste}` "
+                "tells whether its checkpoint is right; else train it again."
+            )
+        images, largest = images + len(answers), max(largest, difference)
+    return images, largest
+
+
+def _images(found: FoundRun, bundle: Bundle, config: DataConfig) -> ImageDataModule:
+    try:
+        data = from_config(config)
+        data.prepare_data()
+        data.setup()
+    except UserError as error:
+        raise UserError(
+            f"{error} Without its images a bundle cannot be checked: --data-dir names their folder, and --no-check "
+            "exports without a check."
+        ) from error
+    if data.content_hash != bundle.data["content_hash"]:
+        raise UserError(
+            f"{data.data_dir} has {data.data_name} of content {data.content_hash[:12]}…, but run {found.name!r} was "
+            f"trained on {bundle.data['content_hash'][:12]}…: give --data-dir the recorded images, or --no-check to "
+            "export without a check."
+        )
+    return data
+
+
+def _logits(bundle: Bundle, data: ImageDataModule, split: Split) -> NDArray[np.float32]:
+    """Return the logits (N, classes) of the ONNX network for all images of a split."""
+    session = onnxruntime.InferenceSession(bundle.network, providers=["CPUExecutionProvider"])
+    takes = session.get_inputs()[0].name  # `pixels` as they are; `images`, in format 1, normalised
+    data.predicted = split
+    parts = []
+    for pixels, _ in data.predict_dataloader():
+        images = pixels if takes == "pixels" else data.normalized(pixels).contiguous()
+        parts.append(session.run(["logits"], {takes: images.numpy()})[0])
+    return np.concatenate(parts)
+
+
+def _copy(folder: Path, to: Path) -> None:
+    """Copy a bundle beside its place and verify the copy; then it takes the place, and an older one goes."""
+    with tempfile.TemporaryDirectory(prefix=f".{to.name}-", dir=to.parent) as beside:
+        copy = Path(beside) / "new"
+        shutil.copytree(folder, copy)
+        bundle_format.read(copy)
+        if to.exists():
+            to.rename(Path(beside) / "old")
+        copy.rename(to)
