@@ -341,6 +341,9 @@ def test_an_interrupted_prediction_goes_on_where_it_was(predict, shop, tmp_path,
     assert len(answers(tmp_path / "a.jsonl.part")) == 1 + 2
     assert not (tmp_path / "a.jsonl").exists()
     monkeypatch.setattr(outputs.Output, "add", add)
+    code, _, err = predict(shop, "--output", tmp_path / "a.jsonl", "--top", "3", "--sort-into", tmp_path / "sorted")
+    assert code == 2
+    assert "a.jsonl.part holds answers of an interrupted prediction with other --sort-into and --top: give the" in err
     monkeypatch.setattr(pipeline, "load", lambda path, preparation: loaded.append(path) or load(path, preparation))
     code, out, _ = predict(shop, "--output", tmp_path / "a.jsonl")
     assert (code, len(loaded)) == (0, 2)
