@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+
 import pytest
 import torch
 
@@ -45,6 +47,8 @@ def test_checkpoints_hold_the_whole_network_and_the_body_is_unchanged(tmp_path):
     best, last = (body_of(result.checkpoint.with_name(f"{name}.ckpt")) for name in ("best", "last"))
     assert len(best) > 50
     assert all(torch.equal(tensor, last[name]) for name, tensor in best.items())
+    recorded = json.loads((tmp_path / "run/scores.json").read_text())
+    assert recorded["parameters"] > 100_000  # not of the head alone
 
 
 def test_a_resumed_run_reads_its_features_and_ends_as_an_uninterrupted_one(tmp_path, monkeypatch):

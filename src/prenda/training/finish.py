@@ -58,7 +58,7 @@ def finish(config: TrainConfig, classifier: Classifier, data: ImageDataModule, r
     finished = _results(config, classifier, data, scores, best_epoch)
     metrics = finished.metrics() | {
         "best/epoch": best_epoch,
-        "parameters": sum(weight.numel() for weight in classifier.backbone.parameters() if weight.requires_grad),
+        "parameters": sum(weight.numel() for weight in classifier.backbone.parameters()),
         "train/seconds": seconds,
         "latency/seconds": latency(classifier, data.image_shape),
     }
