@@ -13,13 +13,16 @@ SMOKE = data=$(if $(wildcard data/FashionMNIST/raw/t10k*),fashion_mnist,generate
 export PYTHONUNBUFFERED = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help train test check lint types smoke docs bench bench-peers ui lock clean
+.PHONY: help train shop test check lint types smoke docs bench bench-peers ui lock clean
 
 help: ## Lists these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 train: $(READY) ## Trains, scores and records a model; ARGS="…" takes any Hydra override
 	@$(VENV)/bin/prenda train $(ARGS)
+
+shop: $(READY) ## Trains the model that a shop starts with, on photos of garments; fetches photos and weights
+	@$(VENV)/bin/prenda train experiment=shop $(ARGS)
 
 test: $(READY) ## Runs the test suite; ARGS="…" goes to pytest
 	$(VENV)/bin/pytest -n auto $(ARGS)
@@ -36,7 +39,7 @@ types: $(READY)
 
 smoke: $(READY) ## The shortest real run of every backbone, under a minute
 	@folder=$$(mktemp -d) && trap "rm -rf $$folder" EXIT && $(VENV)/bin/prenda train -m \
-		backbone=dense,cnn,resnet,resnet9,torchvision $(SMOKE) hydra.sweep.dir=$$folder $(ARGS)
+		backbone=dense,cnn,resnet,resnet9,torchvision,timm $(SMOKE) hydra.sweep.dir=$$folder $(ARGS)
 
 docs: $(READY) ## Builds the documentation as a site in site/, which opens without a server
 	$(PYTHON) -m pip --python $(VENV)/bin/python --disable-pip-version-check install --quiet \

@@ -59,3 +59,15 @@ def test_step_falls_at_its_milestones():
 def test_a_setting_that_cannot_work_is_refused(make, settings, told):
     with pytest.raises(ValueError, match=told):
         rates(make, **settings)
+
+
+@pytest.mark.parametrize("schedule", [constant, one_cycle, lambda o, n: cosine(o, n, final=0.1), step])
+def test_every_part_of_a_network_follows_its_own_peak(schedule):
+    head, body = (torch.nn.Parameter(torch.zeros(1)) for _ in range(2))
+    groups = [{"params": [head], "lr_factor": 1.0}, {"params": [body], "lr": 0.02, "lr_factor": 0.2}]
+    optimizer = torch.optim.SGD(groups, lr=0.1)
+    plan = schedule(optimizer, 20)
+    for _ in range(20):
+        assert optimizer.param_groups[1]["lr"] == pytest.approx(0.2 * optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        plan.step()

@@ -30,6 +30,10 @@ class TrackingError(UserError):
     """A tracking store, server, run or registered model that is not available."""
 
 
+class AmbiguousRunError(TrackingError):
+    """A name that several runs bear, where one run is needed; the text lists them with their ids."""
+
+
 class CheckpointError(UserError):
     """A checkpoint that cannot be read, or that is not one of prenda's."""
 

@@ -258,6 +258,10 @@ def test_a_frozen_body_is_not_changed_by_training():
     assert not network.body.training
 
 
+def test_a_head_on_a_frozen_body_starts_at_zero():
+    assert not TimmNet(COLOUR, 7, TINY, frozen=True)(torch.randn(2, *COLOUR)).any()
+
+
 def test_each_part_has_its_learning_rate():
     network = TimmNet(COLOUR, 7, TINY, body_lr=0.2)
     head, rest = network.parameter_groups()

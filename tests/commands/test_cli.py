@@ -21,7 +21,7 @@ from prenda.data.datasets import names
 from prenda.errors import DataError
 from tests.conftest import TINY
 
-OFFERED = ["train", "resume", "runs", "evaluate", "compare", "promote", "export", "models", "data", "ui"]
+OFFERED = ["train", "resume", "runs", "evaluate", "compare", "promote", "export", "models", "predict", "data", "ui"]
 HEAVY = {"torch", "numpy", "mlflow", "pytorch_lightning", "matplotlib", "scipy", "onnxruntime", "optuna", "hydra"}
 
 
@@ -48,7 +48,7 @@ def test_help_imports_nothing_heavy(command):
 
 def test_train_help_explains_groups_and_shows_examples(prenda):
     printed = prenda("train", "--help").stdout
-    assert "backbone: cnn, cnn_batch_norm, dense, resnet, resnet9, torchvision" in printed
+    assert "backbone: cnn, cnn_batch_norm, dense, resnet, resnet9, timm, torchvision" in printed
     assert "trainer: auto, cpu, ddp, ddp_cpu, gpu, mps" in printed
     assert "prenda train -m backbone=dense,cnn seed=0,1,2" in printed
 

@@ -261,6 +261,15 @@ def test_a_name_that_is_no_utf8_is_answered(predict, tmp_path):
     assert (tmp_path / "sorted/Dress" / name).is_file()
 
 
+def test_a_terminal_of_another_encoding_shows_what_it_can(predict, tmp_path, monkeypatch):
+    photo(tmp_path / "in/ñ 裙.jpg")
+    shown = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(shown, encoding="ascii"))
+    assert predict(tmp_path / "in")[0] == 0
+    sys.stdout.flush()
+    assert rb"\xf1 \u88d9.jpg" in shown.getvalue()
+
+
 def test_nothing_of_exif_reaches_an_output(predict, tmp_path):
     (tmp_path / "in").mkdir()
     (tmp_path / "in/a.jpg").write_bytes(sideways())
@@ -332,6 +341,9 @@ def test_an_interrupted_prediction_goes_on_where_it_was(predict, shop, tmp_path,
     assert len(answers(tmp_path / "a.jsonl.part")) == 1 + 2
     assert not (tmp_path / "a.jsonl").exists()
     monkeypatch.setattr(outputs.Output, "add", add)
+    code, _, err = predict(shop, "--output", tmp_path / "a.jsonl", "--top", "3", "--sort-into", tmp_path / "sorted")
+    assert code == 2
+    assert "a.jsonl.part holds answers of an interrupted prediction with other --sort-into and --top: give the" in err
     monkeypatch.setattr(pipeline, "load", lambda path, preparation: loaded.append(path) or load(path, preparation))
     code, out, _ = predict(shop, "--output", tmp_path / "a.jsonl")
     assert (code, len(loaded)) == (0, 2)

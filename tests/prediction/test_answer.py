@@ -68,7 +68,7 @@ def test_top_is_at_least_one_and_at_most_the_classes(tmp_path):
 
 @pytest.mark.parametrize(
     ("name", "text"),
-    [("fashion_mnist", "51% right on real photos"), ("generated", "photos are hard for it")],
+    [("fashion_mnist", "the default network has half of real photos right"), ("generated", "photos are hard for it")],
 )
 def test_a_model_of_thumbnails_warns_in_every_answer(tmp_path, name, text):
     data = {"name": name, "content_hash": ""}

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from prenda.bundle.format import DESCRIPTION
+from prenda.bundle import champions
+from prenda.bundle.format import DESCRIPTION, read
 from prenda.config.paths import home
 from prenda.errors import BundleError, TrackingError, UserError
 from prenda.photos.preparation import Preparation
@@ -40,6 +41,12 @@ def test_the_champion_comes_before_a_newer_run(tmp_path):
     kept = champion("prenda", age=9, preparation=THUMBNAIL)
     run(1, age=0)
     assert chosen(tmp_path) == kept
+
+
+def test_a_champion_that_was_kept_is_found(tmp_path):
+    kept = champions.keep(read(write_bundle(tmp_path / "bundle")))
+    assert chosen(tmp_path) == kept
+    assert kept.parent == home() / "outputs/champions"
 
 
 def test_a_champion_of_photos_comes_before_a_newer_one_of_thumbnails(tmp_path):

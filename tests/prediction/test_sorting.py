@@ -99,3 +99,12 @@ def test_a_copy_that_fails_leaves_nothing(tmp_path):
     with pytest.raises(FileNotFoundError):
         sorter(tmp_path).place(tmp_path / "gone.jpg", "Dress")
     assert files(tmp_path / "sorted") == {}
+
+
+def test_many_photos_of_one_name_are_sorted_in_any_order(tmp_path):
+    photos = [written(tmp_path / f"in/{number}/1.jpg", str(number)) for number in range(200)]
+    for order in (photos, photos[::-1], photos[50:60]):
+        own = sorter(tmp_path)
+        for photo in order:
+            own.place(photo, "Dress")
+    assert sorted(files(tmp_path / "sorted").values()) == sorted(map(str, range(200)))

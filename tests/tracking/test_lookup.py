@@ -6,10 +6,12 @@ from pathlib import Path
 import pytest
 
 from prenda.cli import main
-from prenda.errors import TrackingError
+from prenda.errors import ConfigError, TrackingError
 from prenda.tracking.lookup import bundle_of, download, find, resolve
 from prenda.tracking.run_folder import RUN_ID
 from prenda.tracking.store import connect
+from prenda.training.starting_point import identified
+from tests.conftest import TINY, configured
 from tests.tracking.recorded_runs import Home
 
 
@@ -191,3 +193,21 @@ def test_a_bundle_is_fetched_from_a_store_elsewhere(home, one, tmp_path, monkeyp
     assert fetched.is_relative_to(tmp_path / "fetched")
     assert (fetched / "model.json").read_text() == "{}"
     assert connect(home.uri) is not None
+
+
+def test_several_runs_to_start_from_are_refused_with_their_ids(home):
+    ids = [home.run("twins", val=0.5) for _ in range(2)]
+    with pytest.raises(
+        ConfigError, match=r"^init_from is 'twins', where one run is needed: 'twins' names 2 runs"
+    ) as told:
+        identified(configured(*TINY, "init_from=twins"))
+    assert all(run[:8] in str(told.value) for run in ids)
+
+
+def test_a_run_without_bundle_is_nothing_to_start_from(home):
+    run = home.run("bundleless", val=0.5)
+    shutil.rmtree(home.folder(run) / "bundle")
+    with pytest.raises(
+        ConfigError, match=rf"'bundleless', a run without bundle: .*`prenda export {run[:8]} --to FOLDER`"
+    ):
+        identified(configured(*TINY, "init_from=bundleless"))

@@ -90,6 +90,12 @@ def test_the_champion_loads_as_a_python_function_and_takes_plain_pixels(champion
         np.testing.assert_array_equal(answered[name], expected)
 
 
+def test_pixels_of_another_type_are_refused_by_its_name(champion):
+    """MLflow demands the signature's type; docs/decisions/0016-bundle-format-2.md says why that is float32."""
+    with pytest.raises(mlflow.MlflowException, match="dtype of input uint8 does not match expected dtype float32"):
+        champion.predict(pictures(1).numpy())
+
+
 def test_the_scoring_function_answers_and_refuses(champion, home):
     check_answers(lambda content: scored_here(champion, content), home / "bundle/model.onnx")
 

@@ -131,9 +131,8 @@ def test_without_the_runs_images_the_check_says_what_to_do(home, export, monkeyp
 
 
 def test_a_data_set_that_cannot_be_had_is_told_with_the_way_around(export, copy):
-    content = json.loads((copy / "bundle/model.json").read_text())
-    content["config"]["data"]["classes"] = ["Shirt", "Nothing"]
-    (copy / "bundle/model.json").write_text(json.dumps(content))
+    config = (copy / "config.yaml").read_text()
+    (copy / "config.yaml").write_text(config.replace("  classes: null\n", "  classes: [Shirt, Nothing]\n"))
     code, told = export(copy)
     assert code == 2
     assert "data.classes is ['Shirt', 'Nothing']" in told

@@ -32,7 +32,7 @@ class TimmNet(nn.Module):
         pretrained: Whether to start from the weights that timm names, fetched from the Hugging Face hub.
         weights: Instead a file, or `package:NAME`, an installed package that holds one; see `backbones.weights`.
         weights_sha256: SHA-256 that this file must have.
-        frozen: Whether only the head is trained; the body then stays in evaluation mode.
+        frozen: Whether only the head is trained, from zero; the body then stays in evaluation mode.
         body_lr: Learning rate of the body, as a factor of optimizer.lr.
         dropout: Probability of dropout before the head.
 
@@ -67,6 +67,8 @@ class TimmNet(nn.Module):
         if self.frozen:
             self.body.requires_grad_(False)
             self.train()
+            for parameter in self.head.parameters():  # with few images, a random start costs a point of accuracy
+                nn.init.zeros_(parameter)
 
     def forward(self, images: Tensor) -> Tensor:
         """Return the logits of images.

@@ -185,12 +185,14 @@ def _count(work: _Work) -> int:
 def _origin(work: _Work) -> dict[str, object]:
     """Return what must be the same for an interrupted prediction to be resumed."""
     request, shard = work.request, work.request.shard
+    folders = {"--sort-into": request.sort_into, "--explain": request.explain}
     return {
+        **{name: None if folder is None else recorded(folder) for name, folder in folders.items()},
         "model": work.checksum,
         "photos": [recorded(photo) for photo in request.photos],
-        "labels": request.labels,
-        "top": work.judge.top,
-        "shard": None if shard is None else [shard.number, shard.count],
+        "--labels": request.labels,
+        "--top": work.judge.top,
+        "--shard": None if shard is None else [shard.number, shard.count],
     }
 
 

@@ -17,7 +17,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from prenda.photos.decode import decode
 from prenda.photos.preparation import Preparation
-from prenda.photos.prepare import prepare, steps
+from prenda.photos.prepare import load, steps
 from prenda.prediction.names import numbered
 from prenda.prediction.predictor import Predictor
 from prenda.system.atomic_write import write_atomically
@@ -25,6 +25,7 @@ from prenda.system.atomic_write import write_atomically
 PARTS = 7  # squares along a side; neighbours overlap by half
 GREY = 128
 AT_ONCE = 16  # covered pictures of one call
+LONGEST = 50  # characters of the photo's name in the picture's: with the rest of it, file systems allow 255 bytes
 TILE, MARGIN, TITLE = 224, 8, 20  # pixels
 
 
@@ -51,15 +52,13 @@ class Explainer:
             PhotoError: If the photo cannot be read.
             OSError: If the folder cannot be written.
         """
-        image = decode(photo).image
-        pixels = prepare(image, self._preparation)
-        tiles = [
-            *steps(image, self._preparation),
-            ("where the network looked", overlay(pixels, occlusion(self._predictor, pixels))),
-        ]
+        pixels = load(photo, self._preparation).pixels  # those of the answer
+        looked = overlay(pixels, occlusion(self._predictor, pixels))
         content = io.BytesIO()
+        tiles = [*steps(decode(photo).image, self._preparation), ("where the network looked", looked)]
         _sheet(tiles).save(content, "PNG")
-        name = next(each for each in numbered(photo.name, ".explained.png") if each not in self._written)
+        names = numbered(photo.name[:LONGEST], ".explained.png")
+        name = next(each for each in names if each not in self._written)
         self._written.add(name)
         self.folder.mkdir(parents=True, exist_ok=True)
         write_atomically(self.folder / name, content.getvalue())

@@ -17,8 +17,7 @@ RESERVED = {"con", "prn", "aux", "nul", *(f"{port}{number}" for port in ("com", 
 
 def printable(text: str) -> str:
     r"""Return the text with `\n`, `\x1b` and the like in place of characters that a terminal would obey or hide."""
-    text = recorded(text)
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+    return "".join(c if c.isprintable() else _spelled_out(c) for c in text)
 
 
 def recorded(path: Path | str) -> str:
@@ -50,8 +49,13 @@ def numbered(name: str, suffix: str = "") -> Iterator[str]:
 
 
 def _folder_name(label: str) -> str:
-    name = "".join("-" if c in FORBIDDEN or not c.isprintable() else c for c in recorded(label))
+    name = "".join("-" if c in FORBIDDEN or not c.isprintable() else c for c in label)
     name = name[:LONGEST].strip(" .")  # Windows drops them at the end, and a dot hides a folder at the start
     if not name:
         return "class"
     return f"{name}_" if name.partition(".")[0].casefold() in RESERVED else name
+
+
+def _spelled_out(character: str) -> str:
+    byte = ord(character) - 0xDC00  # of a byte that is no UTF-8: how Python keeps one in a path (PEP 383)
+    return f"\\x{byte:02x}" if 0x80 <= byte <= 0xFF else character.encode("unicode_escape").decode("ascii")

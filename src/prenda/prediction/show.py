@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,6 +30,9 @@ class Show:
     def __init__(self, top: int) -> None:
         self.answered = self.unsure = self.failed = 0
         self._top = top
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, io.TextIOWrapper):  # a name may have characters that the terminal's encoding lacks
+                stream.reconfigure(errors="backslashreplace")
         self._out, self._err = Console(), Console(stderr=True)
         for console in (self._out, self._err):
             if not console.is_terminal:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import filecmp
+import itertools
 import os
 import shutil
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from prenda.prediction.names import folder_names, numbered
+from prenda.prediction.names import folder_names
 
 
 class Sorter:
@@ -30,6 +31,9 @@ class Sorter:
         self.folder, self.link = folder, link
         self._unsure, *names = folder_names([unsure, *labels])
         self._names = dict(zip(labels, names, strict=True))
+        # Numbers that photos of this command have taken beside a name, and the first that none has taken. With a folder
+        # for each product, ten thousand photos may be called 1.jpg.
+        self._numbers: dict[Path, tuple[set[int], int]] = {}
         self._last_parent: Path | None = None
         self._inside = False
 
@@ -47,15 +51,28 @@ class Sorter:
         """
         folder = self.folder / (self._unsure if label is None else self._names[label])
         folder.mkdir(parents=True, exist_ok=True)
-        for name in numbered(photo.stem, photo.suffix):
-            target = folder / name
-            with contextlib.suppress(FileExistsError):
-                if not _occupied(target):
-                    self._add(photo, target)
-                    return target
-            if self._is_there(photo, target):
-                return target
-        raise AssertionError("numbers do not end")
+        target = folder / photo.name
+        if self._takes(target, photo):
+            return target
+        mine, first = self._numbers.get(target, (set(), 2))
+        free = (number for number in itertools.count(first) if number not in mine)
+        number = next(number for number in free if self._takes(_numbered(target, number), photo))
+        mine.add(number)
+        while first in mine:
+            mine.remove(first)
+            first += 1
+        self._numbers[target] = mine, first
+        return _numbered(target, number)
+
+    def _takes(self, target: Path, photo: Path) -> bool:
+        """Add the photo under this name if nothing has it; return whether it is there then."""
+        with contextlib.suppress(FileExistsError):
+            if not _occupied(target):
+                self._add(photo, target)
+                return True
+        if target.is_symlink():
+            return target.resolve() == photo.resolve()
+        return target.is_file() and filecmp.cmp(photo, target, shallow=False)
 
     def _add(self, photo: Path, target: Path) -> None:
         """Raise FileExistsError if another process has made the target in between."""
@@ -71,10 +88,9 @@ class Sorter:
         finally:
             Path(part).unlink(missing_ok=True)
 
-    def _is_there(self, photo: Path, target: Path) -> bool:
-        if target.is_symlink():
-            return target.resolve() == photo.resolve()
-        return target.is_file() and filecmp.cmp(photo, target, shallow=False)
+
+def _numbered(target: Path, number: int) -> Path:
+    return target.with_name(f"{target.stem} ({number}){target.suffix}")
 
 
 def _rename_new(part: Path, target: Path) -> None:

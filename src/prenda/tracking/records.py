@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 from urllib.parse import unquote, urlparse
 
-from prenda.errors import TrackingError
+from prenda.errors import AmbiguousRunError, TrackingError
 from prenda.tracking import run_folder
 
 if TYPE_CHECKING:
@@ -38,7 +38,8 @@ def named(client: MlflowClient, run: str, want: Want = "finished") -> Run:
     Of several with the name, those in the wanted state count, if there is one.
 
     Raises:
-        TrackingError: If there is no such run, it is no training, or there are several; the text lists those.
+        TrackingError: If there is no such run, or it is no training.
+        AmbiguousRunError: If there are several.
     """
     experiments = [experiment.experiment_id for experiment in client.search_experiments()]
     found = {record.info.run_id: record for record in _bearing(client, experiments, run)}
@@ -48,7 +49,7 @@ def named(client: MlflowClient, run: str, want: Want = "finished") -> Run:
     if len(candidates) == 1:
         return candidates[0]
     if candidates:
-        raise TrackingError(_several(run, candidates))
+        raise AmbiguousRunError(_several(run, candidates))
     if found:
         kind = kind_of(next(iter(found.values())))
         raise TrackingError(f"{run!r} is a {kind}, and a run is needed: `prenda runs` lists the runs with their ids.")

@@ -18,11 +18,13 @@ from scipy.special import softmax
 from prenda.bundle import format as bundle_format
 from prenda.bundle.format import DESCRIPTION, Bundle
 from prenda.config.identity import run_name
-from prenda.config.recorded import restore
+from prenda.config.recorded import load
+from prenda.config.schema import DataConfig
 from prenda.data.datamodule import ImageDataModule, Split, from_config
 from prenda.errors import BundleError, TrackingError, UserError
 from prenda.report.tables import UNREADABLE, read_predictions
 from prenda.tracking.lookup import OUTSIDE, FoundRun, bundle_in, file_of, resolve
+from prenda.tracking.run_folder import CONFIG
 from prenda.tracking.store import local_store
 from prenda.training import bundling
 from prenda.training.evaluation import evaluate, load_run
@@ -166,9 +168,9 @@ def write_again(
 
 def _compared(found: FoundRun, bundle: Bundle, data_dir: str | None, scratch: Path) -> tuple[int, float]:
     """Compare the bundle's answers with the recorded ones; return the number of images and the largest difference."""
-    data = _images(found, bundle, data_dir)
-    precision = str(bundle.config.get("trainer", {}).get("precision", "32"))
-    allowed = TOLERANCE if precision.startswith("32") else HALF_TOLERANCE
+    config = load(file_of(local_store(), found, CONFIG, scratch))
+    data = _images(found, bundle, replace(config.data, dir=data_dir or config.data.dir))
+    allowed = TOLERANCE if config.trainer.precision.startswith("32") else HALF_TOLERANCE
     images, largest = 0, 0.0
     splits: tuple[Split, ...] = ("val", "test")
     for split in splits:
@@ -189,10 +191,9 @@ def _compared(found: FoundRun, bundle: Bundle, data_dir: str | None, scratch: Pa
     return images, largest
 
 
-def _images(found: FoundRun, bundle: Bundle, data_dir: str | None) -> ImageDataModule:
-    config = restore(bundle.config, str(bundle.folder / DESCRIPTION))
+def _images(found: FoundRun, bundle: Bundle, config: DataConfig) -> ImageDataModule:
     try:
-        data = from_config(replace(config.data, dir=data_dir or config.data.dir))
+        data = from_config(config)
         data.prepare_data()
         data.setup()
     except UserError as error:

@@ -25,7 +25,11 @@ class FeatureData(pl.LightningDataModule):
 
     def __init__(self, splits: dict[Split, InMemory], data: ImageDataModule, flip: float, mirrored: bool) -> None:
         super().__init__()
-        self._splits, self._data, self.flip, self.mirrored = splits, data, flip, mirrored
+        # Not the datamodule itself: a moving average of the weights copies what the classifier holds.
+        self._splits, self.flip, self.mirrored = splits, flip, mirrored
+        self.batch_size, self.eval_batch_size, self.seed = data.batch_size, data.eval_batch_size, data.seed
+        labels, classes = splits["train"].labels, len(data.class_names)
+        self._weights = class_weights(labels, classes) if data.balance == "sampler" else None
         self.predicted: Split = "test"
 
     def setup(self, stage: str | None = None) -> None:
@@ -37,15 +41,13 @@ class FeatureData(pl.LightningDataModule):
             }
 
     def train_dataloader(self) -> DataLoader[Batch]:
-        train, data = self._splits["train"], self._data
-        weights = class_weights(train.labels, len(data.class_names)) if data.balance == "sampler" else None
-        return training_batches(train, data.batch_size, data.seed, 1, 0, weights)
+        return training_batches(self._splits["train"], self.batch_size, self.seed, 1, 0, self._weights)
 
     def val_dataloader(self) -> DataLoader[Batch]:
-        return scoring_batches(self._splits["val"], self._data.eval_batch_size)
+        return scoring_batches(self._splits["val"], self.eval_batch_size)
 
     def predict_dataloader(self) -> DataLoader[Batch]:
-        return scoring_batches(self._splits[self.predicted], self._data.eval_batch_size)
+        return scoring_batches(self._splits[self.predicted], self.eval_batch_size)
 
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
         """Draw a view of each image in training; take those that are scored otherwise."""

@@ -8,8 +8,8 @@ from pathlib import Path
 from prenda.bundle.format import DESCRIPTION, WEIGHTS, Bundle, checksum, read
 from prenda.config import recorded
 from prenda.config.schema import TrainConfig
-from prenda.errors import ConfigError, TrackingError
-from prenda.tracking.lookup import resolve
+from prenda.errors import AmbiguousRunError, ConfigError, TrackingError
+from prenda.tracking.lookup import bundle_in, resolve
 from prenda.tracking.run_folder import is_finished
 from prenda.tracking.store import local_store
 
@@ -63,32 +63,41 @@ def _bundle_folder(source: str, outputs: Path) -> Path:
             f"init_from is {source!r}, where no bundle is: name the folder of a finished run, or of its bundle "
             f"(with {DESCRIPTION}). A run with report=none has none."
         )
-    newest = _newest(source, outputs)
-    return newest if newest is not None else _recorded_bundle(source)
+    try:
+        found = resolve(local_store(), source)
+    except AmbiguousRunError as error:
+        raise ConfigError(f"init_from is {source!r}, where one run is needed: {error}") from error
+    except TrackingError as error:
+        newest = _newest(source, outputs)
+        if newest is None:
+            raise ConfigError(
+                f"init_from is {source!r}, but nothing of that name was trained here: name a finished run (its folder, "
+                "id or name; `prenda runs` lists them), the folder of a bundle, or an experiment. `make shop` trains "
+                "the runs that init_from=shop finds."
+            ) from error
+        return newest
+    recorded_bundle = bundle_in(local_store(), found, outputs)
+    if recorded_bundle is None:
+        raise ConfigError(
+            f"init_from is {source!r}, a run without bundle: name one that finished with report=full or report=light; "
+            f"`prenda export {found.paste} --to FOLDER` makes a bundle that init_from takes."
+        )
+    return recorded_bundle
 
 
 def _newest(name: str, outputs: Path) -> Path | None:
     """Return the bundle of the newest finished run of this name, or of this experiment (`NAME-…`); None without one."""
     for folder in sorted(outputs.glob("runs/*/*"), reverse=True):  # named by date and time
         if (folder / "bundle" / DESCRIPTION).is_file() and is_finished(folder):
-            run_name = recorded.load(folder / "config.yaml").tracking.run_name or ""
+            run_name = _name(folder)
             if run_name == name or run_name.startswith(f"{name}-"):
                 return folder / "bundle"
     return None
 
 
-def _recorded_bundle(source: str) -> Path:
-    """Return the bundle of a run in this project's store, by its id or name."""
+def _name(folder: Path) -> str:
+    """Return the name of the folder's run; empty if this version cannot read it."""
     try:
-        found = resolve(local_store(), source)
-    except TrackingError as error:
-        raise ConfigError(
-            f"init_from is {source!r}, but nothing of that name was trained here: name a finished run (its folder, id "
-            "or name), the folder of a bundle, or an experiment. `make shop` trains the runs that init_from=shop finds."
-        ) from error
-    if found.folder is None or not (found.folder / "bundle" / DESCRIPTION).is_file():
-        raise ConfigError(
-            f"init_from is {source!r}, a run without bundle on this machine: name one that finished here with "
-            "report=full or report=light; `prenda export` fetches the bundle of another."
-        )
-    return found.folder / "bundle"
+        return recorded.load(folder / "config.yaml").tracking.run_name or ""
+    except ConfigError:
+        return ""
