@@ -5,6 +5,7 @@ import os
 import pickle
 import re
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -130,3 +131,10 @@ def test_a_full_disk_is_named(photos, tmp_path, monkeypatch):
     with pytest.raises(DataError, match=re.escape(told)):
         open_cache(tmp_path / "cache", photos)
     assert [path.suffix for path in (tmp_path / "cache").iterdir()] == [".lock"]
+
+
+def test_two_runs_build_a_file_once(photos, prepared, tmp_path):
+    with ThreadPoolExecutor(2) as runs:
+        one, two = runs.map(lambda _: pixels(open_cache(tmp_path / "cache", photos)), range(2))
+    assert one == two
+    assert sorted(prepared) == [0, 1, 2, 3]

@@ -7,12 +7,14 @@ import numpy as np
 import pytest
 import torch
 
+from prenda.config.validation import check
 from prenda.data.batches import InMemory, Streamed
-from prenda.data.datamodule import ImageDataModule, PhotoSettings, Selection, Storage
+from prenda.data.datamodule import ImageDataModule, PhotoSettings, Selection, Storage, from_config
 from prenda.data.photo_storage import stored_size
-from prenda.errors import DataError
+from prenda.errors import ConfigError, DataError
 from prenda.photos.preparation import Preparation
 from prenda.photos.prepare import load
+from tests.conftest import configured
 from tests.data.photos import write_shop, write_split_shop
 
 MEMORY, CACHE, FILES = Storage(), Storage(memory_gb=0, workers=0), Storage(memory_gb=0, cache_gb=0, workers=0)
@@ -169,3 +171,27 @@ def test_weighted_draws_depend_on_seed_and_epoch_alone(tmp_path):
 
     assert order(1) == order(1) != order(2)
     assert order(1) != order(1, seed=1)
+
+
+def test_settings_reach_the_datamodule(shop, tmp_path):
+    settings = (
+        "data=folder", f"data.dir={shop}", "data.image_size=20", "augment=photo", "data.val_share=0.2",
+        "data.test_share=0.3", "data.max_unreadable=0.5", f"data.mapping={tmp_path}/map.yaml", "data.split_seed=4",
+        "data.memory_gb=1", "data.cache_gb=2", "data.balance=sampler", "data.workers=3",
+    )  # fmt: skip
+    config = configured(*settings)
+    data = from_config(config.data, config.augment)
+    assert data.photos == PhotoSettings(0.2, 0.3, 4, 0.5, tmp_path / "map.yaml")
+    assert data.storage == Storage(memory_gb=1, cache_gb=2, workers=3)
+    assert data.balance == "sampler"
+    (tmp_path / "map.yaml").write_text("coat: {name: jacket, es: chaqueta}\n")
+    data.setup()
+    assert [data.split(part).image_shape[1] for part in ("train", "val", "test")] == [23, 20, 20]
+    assert data.class_names == ("hat", "jacket")
+    assert data.translations == {"es": ("hat", "chaqueta")}
+
+
+@pytest.mark.parametrize("share", ["val_share", "test_share"])
+def test_shares_outside_their_range_are_refused(share):
+    with pytest.raises(ConfigError, match=rf"data.{share} is 0.0: it must be a number, more than 0 and less than 1"):
+        check(configured("data=folder", "data.dir=photos", f"data.{share}=0.0"))

@@ -176,6 +176,15 @@ def test_a_folder_without_classes_is_refused(root):
         files_of(root)
 
 
+@pytest.mark.parametrize("folder", ["", "data"])
+def test_a_run_without_the_folder_of_the_photos_is_refused(folder, monkeypatch, tmp_path):
+    monkeypatch.setenv("PRENDA_HOME", str(tmp_path))
+    with pytest.raises(
+        DataError, match=r"data.dir is .*, the folder of prenda's own files: give data.dir=… the folder"
+    ):
+        files_of(tmp_path / folder)
+
+
 def spoil(folder: Path) -> None:
     (folder / "coat/broken.jpg").write_bytes((folder / "coat/000.jpg").read_bytes()[:200])
     (folder / "coat/notes.jpg").write_text("two of these are missing")

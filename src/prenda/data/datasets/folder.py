@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from prenda.config.paths import home
 from prenda.data.contract import CardText
 from prenda.data.photo_files import PhotoDataSet
+from prenda.errors import DataError
 
 
 @dataclass(frozen=True)
@@ -14,7 +16,16 @@ class Folder(PhotoDataSet):
     """Photos in the sub-folders of `data.dir`."""
 
     def folder(self, data_dir: Path) -> Path:
-        """Return `data_dir` itself."""
+        """Return `data_dir` itself.
+
+        Raises:
+            DataError: If it is the folder of prenda's own files: `data.dir` was not given.
+        """
+        if data_dir.resolve() in (home(), home() / "data"):
+            raise DataError(
+                f"data.dir is {data_dir}, the folder of prenda's own files: give data.dir=… the folder of your photos, "
+                "which has a sub-folder for each class."
+            )
         return data_dir
 
 
