@@ -2,8 +2,8 @@
 
     python -m tests.docs.guide_commands
 
-The commands run in a copy of the project with drawn photos. Its `experiment=shop` trains a tiny network on them, so that
-no data set and no weights are fetched and a page takes a minute. The exit code is 1 if a command fails.
+The commands run in a copy of the project with drawn photos. Its `experiment=shop` trains a tiny network on them, so no
+data set and no weights are fetched, and a page takes a minute. The exit code is 1 if a command fails.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ def run(page: str) -> bool:
 
 
 def main() -> int:
-    return 0 if all([run(page) for page in PAGES]) else 1
+    return 0 if all(run(page) for page in PAGES) else 1
 
 
 if __name__ == "__main__":
