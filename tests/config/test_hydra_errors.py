@@ -25,7 +25,10 @@ def refusal(*overrides: str) -> str:
         ("trainer.epochs=null", "trainer.epochs is null: it must be a whole number, such as trainer.epochs=12."),
         ("trainer.compile=perhaps", "trainer.compile is 'perhaps': it must be true or false, such as trainer.compile="),
         ("label_smoothing=x", "label_smoothing is 'x': it must be a number, such as label_smoothing=0.0."),
-        ("data.normalize=foo", "data.normalize is 'foo': it must be one of standard, unit, such as data.normalize=st"),
+        (
+            "data.normalize=foo",
+            "data.normalize is 'foo': it must be one of standard, unit, imagenet, such as data.normalize=st",
+        ),
         ("data.limit_train=x", "data.limit_train is 'x': it must be a whole number or null."),
         ("data.classes=3", "data.classes is '3': it must be a list, such as [a,b] or null."),
         ("trainer.accelerator=[1,2]", "trainer.accelerator is '[1,2]': it must be a text, such as trainer.accelerato"),

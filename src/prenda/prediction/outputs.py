@@ -17,7 +17,6 @@ from filelock import FileLock, Timeout
 
 from prenda.errors import UserError
 from prenda.prediction import formats
-from prenda.prediction.formats import line as _line
 
 
 class Output:
@@ -52,7 +51,7 @@ class Output:
 
     def add(self, row: Mapping[str, Any]) -> None:
         """Keep an answer, so that it survives an interruption."""
-        self._part.write(_line(row))
+        self._part.write(formats.line(row))
         self._part.flush()
         self.total += 1
 
@@ -138,7 +137,7 @@ def _opened(part: Path, origin: Mapping[str, Any]) -> Iterator[Output]:
     done = _kept(part, origin) if part.exists() else None
     with part.open("w+b" if done is None else "r+b") as file:
         if done is None:
-            file.write(_line({"prenda": origin}))
+            file.write(formats.line({"prenda": origin}))
             file.flush()
         else:
             file.readline()

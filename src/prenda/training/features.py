@@ -8,9 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import cast
 
-import safetensors.torch
 import torch
-from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from prenda.config.identity import decisive
@@ -50,7 +48,7 @@ def kept_features(
     if tensors is None:
         two_views = config.mirrored_scoring or config.augment.flip > 0
         tensors = _computed(config, network, data, two_views)
-        write_atomically(folder / FILE, safetensors.torch.save(tensors, {"key": key}))
+        _write(folder / FILE, tensors, key)
     splits = {split: InMemory(tensors[split], tensors[f"{split}.labels"]) for split in SPLITS}
     return FeatureData(splits, data, config.augment.flip, config.mirrored_scoring)
 
@@ -68,8 +66,16 @@ def _key(config: TrainConfig, network: nn.Module, content_hash: str) -> str:
     return digest.hexdigest()
 
 
+def _write(path: Path, tensors: dict[str, Tensor], key: str) -> None:
+    import safetensors.torch  # other runs start without it
+
+    write_atomically(path, safetensors.torch.save(tensors, {"key": key}))
+
+
 def _read(path: Path, key: str) -> dict[str, Tensor] | None:
     """Return the tensors of a file if it is whole and has this key."""
+    from safetensors import SafetensorError, safe_open
+
     try:
         with safe_open(path, framework="pt") as file:
             if (file.metadata() or {}).get("key") == key:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-import safetensors.torch
 from torch import Tensor, nn
 
 from prenda.config.schema import TrainConfig
@@ -29,6 +28,8 @@ def load_initial(config: TrainConfig, classifier: Classifier, data: ImageDataMod
         return ""
     network = network_of(classifier.backbone)
     if config.init_from is not None:
+        import safetensors.torch  # other runs start without it
+
         bundle, sha256 = verified(config)
         kept = bundle.class_names == tuple(data.class_names)
         _load(network, safetensors.torch.load_file(bundle.weights), config.init_from, kept)
