@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,8 @@ from rich.tree import Tree
 from prenda.report.page import Table as Content
 from prenda.report.tables import score_table
 from prenda.scoring.metrics import SUMMARY
+
+MOST_LAYERS = 60  # rows of the network's table
 
 
 def show_config(console: Console, config: Mapping[str, Any], title: str) -> None:
@@ -40,12 +42,12 @@ def show_network(console: Console, classifier: pl.LightningModule, image_shape: 
     table = Table("Layer", "Type", "Output (B, …)", title="Network", title_justify="left")
     table.add_column("Parameters", justify="right")
     table.add_column("KiB", justify="right")
+    shown = _shown([name for name in summary.layer_names if name.startswith("backbone")], classifier)
     layers = zip(summary.layer_names, summary.layer_types, summary.out_sizes, summary.param_nums, strict=True)
     for name, kind, shape, parameters in layers:
-        layer = classifier.get_submodule(name)
-        if not name.startswith("backbone") or any(True for _ in layer.children()):
-            continue  # containers repeat their layers
-        size = sum(weight.nbytes for weight in layer.parameters()) / 1024
+        if name not in shown:
+            continue
+        size = sum(weight.nbytes for weight in classifier.get_submodule(name).parameters()) / 1024
         output = ", ".join(map(str, shape[1:])) if isinstance(shape, list) else "not called"
         table.add_row(name.removeprefix("backbone."), kind, output, f"{parameters:,}", f"{size:,.1f}")
     weights = [weight for weight in classifier.parameters() if weight.requires_grad]
@@ -53,6 +55,17 @@ def show_network(console: Console, classifier: pl.LightningModule, image_shape: 
     table.add_section()
     table.add_row("trainable", "", "", f"{total:,}", f"{size:,.1f}")
     console.print(table)
+
+
+def _shown(names: Sequence[str], classifier: pl.LightningModule) -> set[str]:
+    """Return the layers to print: all without layers of their own; of a large network, the blocks that they form."""
+    leaves = {name for name in names if not any(True for _ in classifier.get_submodule(name).children())}
+    shown = leaves
+    for depth in range(max(name.count(".") for name in names), 1, -1):
+        shown = {name for name in names if name.count(".") == depth or (name in leaves and name.count(".") < depth)}
+        if len(shown) <= MOST_LAYERS:
+            break
+    return shown
 
 
 def show_result(
