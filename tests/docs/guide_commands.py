@@ -20,6 +20,11 @@ from tests.docs.photos import draw_garments
 from tests.docs.readme_commands import lines
 
 PAGES = {"docs/guide.md": ("photos", "my_photos"), "docs/es/guia.md": ("fotos", "mis_fotos")}
+CLASSES = """
+bags: {name: bag, es: bolso}
+sandals: {name: sandal, es: sandalia}
+dresses: {name: dress, es: vestido}
+"""
 TINY = """
 data:
   image_size: 32
@@ -48,7 +53,9 @@ def prepare(project: Path, unsorted: str, sorted_by_type: str) -> None:
     (project / ".venv").symlink_to(Path(sys.executable).parents[1])
     draw_garments(project / sorted_by_type, each=8)
     draw_garments(project / unsorted, each=2)
-    for experiment, photos in (("shop", f"data:\n  dir: {project / sorted_by_type}\n"), ("shop_own", "")):
+    (project / "classes.yaml").write_text(CLASSES, encoding="utf-8")
+    shop = f"data:\n  dir: {project / sorted_by_type}\n  mapping: {project / 'classes.yaml'}\n"
+    for experiment, photos in (("shop", shop), ("shop_own", "")):
         path = project / f"conf/experiment/{experiment}.yaml"
         content = path.read_text(encoding="utf-8").replace("/data: clothing", "/data: folder")
         path.write_text(_merged(content, TINY, photos), encoding="utf-8")
