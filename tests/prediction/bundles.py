@@ -22,11 +22,12 @@ SCALE = 20.0  # logit of a colour at its brightest
 
 
 def write_bundle(folder: Path, preparation: Preparation | None = PAD, **changes: Any) -> Path:
-    """Write a bundle of format 2; `changes` replace entries of its description."""
+    """Write a bundle of format 2; `changes` replace entries of its description. Bright pictures are novel to it."""
     folder.mkdir(parents=True)
     channels = 3 if preparation is None else preparation.channels
     size = 16 if preparation is None else preparation.size
-    (folder / NETWORK).write_bytes(_network(channels, size).SerializeToString())
+    novelty = "novelty" in changes.get("unsure", {})
+    (folder / NETWORK).write_bytes(_network(channels, size, novelty).SerializeToString())
     return _describe(folder, 2, preparation, channels, size, changes)
 
 
@@ -57,20 +58,25 @@ def photo(path: Path, garment: str = "Dress", size: tuple[int, int] = (32, 32)) 
     return path
 
 
-def _network(channels: int, size: int) -> onnx.ModelProto:
-    """Logits that are the mean of each channel, up to SCALE; grey pictures have the same logit for each class."""
+def _network(channels: int, size: int, novelty: bool) -> onnx.ModelProto:
+    """Logits that are the mean of each channel, up to SCALE; grey pictures have the same logit for each class.
+
+    The novelty is the mean of all values.
+    """
     weight = np.eye(3, dtype=np.float32) if channels == 3 else np.ones((1, 3), np.float32)
     nodes = [
         helper.make_node("Cast", ["pixels"], ["floats"], to=TensorProto.FLOAT),
         helper.make_node("ReduceMean", ["floats"], ["mean"], axes=[2, 3], keepdims=0),
         helper.make_node("Gemm", ["mean", "weight"], ["logits"], alpha=SCALE / 255),
         helper.make_node("Softmax", ["logits"], ["probabilities"], axis=1),
+        *([helper.make_node("ReduceMean", ["floats"], ["novelty"], axes=[1, 2, 3], keepdims=0)] if novelty else []),
     ]
+    outputs = {"probabilities": ["batch", 3], "logits": ["batch", 3], **({"novelty": ["batch"]} if novelty else {})}
     graph = helper.make_graph(
         nodes,
         "colours",
         [helper.make_tensor_value_info("pixels", TensorProto.UINT8, ["batch", channels, size, size])],
-        [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", 3]) for name in ("probabilities", "logits")],
+        [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in outputs.items()],
         [numpy_helper.from_array(weight, "weight")],
     )
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)

@@ -39,6 +39,15 @@ def test_a_picture_unlike_the_training_photos_is_unsure_however_confident(tmp_pa
     assert told.unsure == "does not look like anything it was trained on (energy -4.04, limit -5.00)"
 
 
+def test_a_novel_picture_is_unsure_however_confident(tmp_path):
+    judging = judge(tmp_path, unsure={"confidence": 0.5, "novelty": 1.5})
+    sure = [np.array(values, np.float32) for values in ((0.0, 1.0, 0.0), (0.0, 4.0, 0.0))]
+    assert judging.answer("a.jpg", *sure, novelty=1.50004).garment == "Dress"  # rounded to four decimals
+    told = judging.answer("a.jpg", *sure, novelty=2.5)
+    assert told.garment == "unsure"
+    assert told.unsure == "unlike the photos that it was trained on (novelty 2.50, limit 1.50)"
+
+
 def test_a_bundle_without_thresholds_needs_half_and_never_judges_by_energy(tmp_path):
     without = judge(tmp_path, unsure={})
     assert answer(without, 0.5, 0.25, 0.25, logits=(0.0, 0.0, 0.0)).garment == "T-shirt/top"

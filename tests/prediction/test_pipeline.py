@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import threading
 import time
 
@@ -8,6 +9,7 @@ import pytest
 from prenda.bundle.format import read
 from prenda.photos.find import find
 from prenda.prediction import pipeline
+from prenda.prediction.answer import Judge
 from prenda.prediction.pipeline import predict
 from prenda.prediction.predictor import Predictor
 from tests.prediction.bundles import PAD, photo, write_bundle
@@ -56,6 +58,18 @@ def test_photos_are_taken_as_they_are_needed(predictor, folder):
     assert len(taken) <= 500 + pipeline.BATCH * (pipeline.AHEAD * 2 + 1)
     outcomes.close()
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("prenda-predict")]
+
+
+def test_the_novelty_of_each_photo_decides(tmp_path, folder):
+    bundle = read(write_bundle(tmp_path / "novel", unsure={"confidence": 0.5, "novelty": 90.0}))
+    outcomes = list(predict(find([str(folder)]), Predictor(bundle), PAD, threads=2))
+    assert [outcome.novelty for outcome in outcomes] == [None if number == 7 else 85.0 for number in range(30)]
+    outcome = outcomes[0]
+    answers = [
+        Judge(judged).answer("a.png", outcome.probabilities, outcome.logits, novelty=outcome.novelty).unsure
+        for judged in (bundle, dataclasses.replace(bundle, unsure={"novelty": 80.0}))
+    ]
+    assert answers == [None, "unlike the photos that it was trained on (novelty 85.00, limit 80.00)"]
 
 
 def test_an_error_that_is_a_bug_is_not_swallowed(predictor, folder, monkeypatch):

@@ -21,7 +21,7 @@ def write_checked(network: Path) -> Path:
     """Write CHECKED beside a bundle's ONNX file and return its path.
 
     Shapes:
-        `pixels` (B, channels, H, W), float32 -> `probabilities` and `logits` (B, classes), float32.
+        `pixels` (B, channels, H, W), float32 -> the outputs of the bundle's file, as they are.
     """
     content = network.read_bytes()
     model = onnx.load_from_string(content)

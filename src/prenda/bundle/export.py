@@ -15,13 +15,25 @@ import torch
 from onnx import ModelProto
 from torch import Tensor, nn
 
-from prenda.bundle.format import DESCRIPTION, FORMAT, NETWORK, README, WEIGHTS, Bundle, checksum, described
-from prenda.bundle.plain_pixels import PlainPixels
+from prenda.bundle.format import (
+    ANSWERS,
+    DESCRIPTION,
+    FORMAT,
+    NETWORK,
+    NOVELTY,
+    README,
+    WEIGHTS,
+    Bundle,
+    checksum,
+    described,
+)
+from prenda.bundle.plain_pixels import FeatureNovelty, PlainPixels
 from prenda.bundle.readme import readme
 from prenda.errors import BundleError
 
 TOLERANCE = 1e-4  # largest difference of logits and probabilities; float32 leaves about 1e-5
 PIXELS_AT_ONCE = 100 * 28 * 28  # pixels a channel in a forward pass: more would take memory for activations
+NOVELTY_TOLERANCE = 1e-3  # largest difference of novelty, in the largest novelty of the images, or in 1 if that is less
 LARGE = 100.0  # beyond this, the allowed difference grows with the logits, as float32's rounding does
 
 
@@ -32,6 +44,7 @@ def write(
     normalize: Callable[[Tensor], Tensor],
     description: Mapping[str, Any],
     texts: Callable[[Bundle], Mapping[str, str]] | None = None,
+    novelty: FeatureNovelty | None = None,
 ) -> float:
     """Write a complete bundle, then move it in place of an existing one; the caller's network is not changed.
 
@@ -42,6 +55,8 @@ def write(
         normalize: What training and scoring do to pixels before the network sees them.
         description: Content of `model.json` but for `format`, `files`, `onnx` and the number of channels of `pixels`.
         texts: More text files, by name; None writes none but README.md.
+        novelty: Novelty of the network's features, with its threshold in the description's `unsure`; None if it exposes
+            none.
 
     Returns:
         The largest difference between the logits of the ONNX file and of the network.
@@ -49,7 +64,8 @@ def write(
     Raises:
         BundleError: If the network cannot be exported, its logits are not finite, or answers of the ONNX file differ.
     """
-    network, pixels = _plain(backbone), pixels.detach().contiguous()
+    assert (novelty is not None) == (NOVELTY in description["unsure"])
+    network, pixels = plain(backbone), pixels.detach().contiguous()
     facts = {
         **description,
         "labels": {"en": description["class_names"], **description["labels"]},
@@ -60,8 +76,10 @@ def write(
         part = Path(scratch) / "new"
         part.mkdir()
         safetensors.torch.save_model(network, str(part / WEIGHTS))
-        (part / NETWORK).write_bytes(_onnx(network, pixels, facts))
+        (part / NETWORK).write_bytes(_onnx(network, pixels, facts, novelty))
         difference = _difference(network, pixels, normalize, facts["temperature"], part / NETWORK)
+        if novelty is not None:
+            _check_novelty(network, pixels, normalize, novelty, part / NETWORK)
         content = {
             "format": FORMAT,
             **facts,
@@ -80,20 +98,20 @@ def write(
     return difference
 
 
-def _plain(backbone: nn.Module) -> nn.Module:
+def plain(backbone: nn.Module) -> nn.Module:
     """Return a copy in evaluation mode on the CPU; the copy of a compiled network is not compiled."""
     network = copy.deepcopy(backbone).to("cpu", torch.float32).eval().requires_grad_(False)
     return network.to(memory_format=torch.contiguous_format)
 
 
-def _onnx(network: nn.Module, pixels: Tensor, facts: Mapping[str, Any]) -> bytes:
-    """Return the network as ONNX, from pixels to probabilities and logits, for any batch size.
+def _onnx(network: nn.Module, pixels: Tensor, facts: Mapping[str, Any], novelty: FeatureNovelty | None) -> bytes:
+    """Return the network as ONNX, from pixels to probabilities, logits and novelty, for any batch size.
 
     torch.export takes 2.3 s for the default network and 8 s for MobileNet. The older exporter takes 0.6 s and 0.3 s,
     but it is deprecated, and it silently records only one side of a branch on pixel values.
     """
     mean, std = facts["pixels"]["mean"], facts["pixels"]["std"]
-    whole = PlainPixels(network, facts["image_shape"][0], mean, std, facts["temperature"]).eval()
+    whole = PlainPixels(network, facts["image_shape"][0], mean, std, facts["temperature"], novelty).eval()
     example = torch.zeros(2, *pixels.shape[1:], dtype=torch.uint8)  # torch.export treats a batch of 1 as a constant
     try:
         program = torch.onnx.export(
@@ -101,7 +119,7 @@ def _onnx(network: nn.Module, pixels: Tensor, facts: Mapping[str, Any]) -> bytes
             (example,),
             dynamo=True,
             input_names=["pixels"],
-            output_names=["probabilities", "logits"],
+            output_names=[*ANSWERS, *([] if novelty is None else [NOVELTY])],
             dynamic_shapes=({0: torch.export.Dim("batch")},),
             verbose=False,
         )
@@ -129,9 +147,8 @@ def _difference(
 ) -> float:
     """Return the largest difference of logits, after checking it and that of the probabilities."""
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-    at_once = max(1, PIXELS_AT_ONCE // (pixels.shape[2] * pixels.shape[3]))
     differences, largest = torch.zeros(2), 0.0
-    for part in torch.split(pixels, at_once):
+    for part in _parts(pixels):
         expected = _logits(network, normalize(part))
         exported = map(torch.from_numpy, session.run(["logits", "probabilities"], {"pixels": part.cpu().numpy()}))
         answers = (expected, torch.softmax(expected / temperature, 1))
@@ -146,6 +163,32 @@ def _difference(
                 "wrongly. Replace that operation."
             )
     return float(differences[0])
+
+
+@torch.inference_mode()
+def _check_novelty(
+    network: nn.Module, pixels: Tensor, normalize: Callable[[Tensor], Tensor], novelty: FeatureNovelty, path: Path
+) -> None:
+    """Compare the novelty that the ONNX file gives with that of the network's features in double precision."""
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    difference = largest = 0.0
+    for part in _parts(pixels):
+        images = normalize(part).to("cpu", torch.float32).contiguous()
+        expected = novelty.statistics.score(*(values.numpy() for values in novelty.compute(network, images)))
+        (exported,) = session.run([NOVELTY], {"pixels": part.cpu().numpy()})
+        difference = max(difference, float(abs(exported - expected).max()))
+        largest = max(largest, float(abs(expected).max()))
+    allowed = NOVELTY_TOLERANCE * max(1.0, largest)
+    if not difference <= allowed:
+        raise BundleError(
+            f"The ONNX file of {type(network).__name__} gives a novelty up to {difference:.2g} away from that of its "
+            f"features on {len(pixels)} images, where {allowed:.2g} is allowed: one of its operations is exported "
+            "wrongly, or its features are too large for float32. Replace that operation, or normalise the features."
+        )
+
+
+def _parts(pixels: Tensor) -> tuple[Tensor, ...]:
+    return torch.split(pixels, max(1, PIXELS_AT_ONCE // (pixels.shape[2] * pixels.shape[3])))
 
 
 def _logits(network: nn.Module, images: Tensor) -> Tensor:

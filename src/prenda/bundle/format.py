@@ -22,6 +22,7 @@ FORMAT = 2
 READABLE = (1, 2)
 DESCRIPTION, NETWORK, WEIGHTS = "model.json", "model.onnx", "weights.safetensors"
 CARD, README = "card.md", "README.md"
+ANSWERS, NOVELTY = ("probabilities", "logits"), "novelty"  # outputs of the ONNX file of format 2
 LIGHT_ON_DARK = "light on dark"  # 0 is background, as in Fashion-MNIST
 AS_SEEN = "as seen"  # the colours of the photo itself
 
@@ -48,7 +49,8 @@ class Bundle:
         polarity: `light on dark` (0 is background) or `as seen`.
         preparation: How a photo becomes such pixels; None if there is no way.
         labels: Names of the classes for people, in the same order, by language; `en` is always there.
-        unsure: Thresholds `confidence` and `energy` of unsure answers (see `prenda.scoring.selective`), or empty.
+        unsure: Thresholds of unsure answers, `confidence` and either `energy` or `novelty`, or empty (see
+            `prenda.scoring.selective`). With `novelty`, the ONNX file has an output of that name.
         task: Name of the data set with its classes; see `prenda.bundle.tasks`.
     """
 
@@ -77,7 +79,8 @@ class Bundle:
         """Path of the ONNX file, for any batch size B.
 
         Shapes:
-            Format 2: `pixels` (B, channels, H, W), uint8 -> `probabilities` and `logits` (B, classes), float32.
+            Format 2: `pixels` (B, channels, H, W), uint8 -> `probabilities` and `logits` (B, classes), float32, and
+            `novelty` (B,), float32, if `outputs` names it: how unlike the training images each picture is.
             Format 1: `images` (B, C, H, W), normalised float32 -> `logits` (B, classes).
         """
         return self.folder / NETWORK
@@ -86,6 +89,13 @@ class Bundle:
     def weights(self) -> Path:
         """Path of the backbone's weights in safetensors, under the names of its `state_dict`."""
         return self.folder / WEIGHTS
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """Names of the outputs of the ONNX file, in its order."""
+        if self.format == 1:
+            return ("logits",)
+        return (*ANSWERS, NOVELTY) if NOVELTY in self.unsure else ANSWERS
 
     @property
     def pixel_shape(self) -> tuple[int, int, int]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from prenda.bundle.format import LIGHT_ON_DARK, Bundle
+from prenda.bundle.format import LIGHT_ON_DARK, NOVELTY, Bundle
 
 _TEXT = """# {title}
 
@@ -14,7 +14,7 @@ normalisation and calibration are inside.
 | Input | `pixels` | uint8, (B, {channels}, {height}, {width}), for any B; {polarity} |
 | Output | `probabilities` | float32, (B, {count}), calibrated |
 | Output | `logits` | float32, (B, {count}), before the temperature |
-
+{novelty}
 The classes, in order: {classes}.
 
 ```python
@@ -36,6 +36,10 @@ print(names[best], float(probabilities[0, best]))
 `prenda predict` turns a photo into such pixels and asks the model. `card.md` says what the model is fit for, and how
 good it is.
 """
+_NOVELTY = (
+    "| Output | `novelty` | float32, (B,), how unlike the training images a picture is; above {limit:.4f}, "
+    '`unsure.novelty` of `model.json`, answer "unsure" |\n'
+)
 _POLARITY = {LIGHT_ON_DARK: "light on dark, 0 is background"}
 
 
@@ -49,6 +53,7 @@ def readme(bundle: Bundle) -> str:
         height=height,
         width=width,
         polarity=_POLARITY.get(bundle.polarity, "RGB in the colours of the photo" if channels == 3 else "grey"),
+        novelty=_NOVELTY.format(limit=bundle.unsure[NOVELTY]) if NOVELTY in bundle.outputs else "",
         classes=", ".join(bundle.class_names),
         folder=".",
     )

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from prenda.bundle.format import Bundle
+from prenda.bundle.format import NOVELTY, Bundle
 from prenda.errors import UserError
 
 DECIMALS = 4  # of probabilities, before any threshold: what is shown decides
@@ -70,12 +70,14 @@ class Judge:
 
     A model is unsure for one of two reasons, with the thresholds that its bundle carries:
 
-    - The free energy of the logits, -log sum exp(logits), is above `energy`: the picture does not look like anything
-      that the model was trained on (Liu and others, Energy-based out-of-distribution detection, arXiv 2010.03759).
-      A bundle without this threshold is never unsure for this reason.
+    - The picture does not look like anything that the model was trained on: its novelty is above `novelty` (Wang and
+      others, ViM: Out-of-distribution with virtual-logit matching, arXiv 2203.10807). In a bundle that has `energy`
+      instead, the free energy of its logits, -log sum exp(logits), is above that (Liu and others, Energy-based
+      out-of-distribution detection, arXiv 2010.03759). A bundle without both is never unsure for this reason.
     - The largest probability is below `confidence`, 0.5 if the bundle has no threshold.
 
-    Probabilities and energy are rounded to four decimals first, so that the figures shown are those that decided.
+    Probabilities, novelty and energy are rounded to four decimals first, so that the figures shown are those that
+    decided.
 
     Args:
         bundle: The model.
@@ -98,23 +100,31 @@ class Judge:
         self.unsure = UNSURE.get(language, UNSURE["en"])
         self.top = min(top, len(self.labels))
         self.least_confidence = bundle.unsure.get("confidence", CONFIDENCE)
-        self.most_energy = bundle.unsure.get("energy")
+        self.most_novelty, self.most_energy = bundle.unsure.get(NOVELTY), bundle.unsure.get("energy")
         self.warnings = _of_model(bundle)
 
     def answer(
-        self, photo: str, probabilities: NDArray[np.float32], logits: NDArray[np.float32], warnings: Sequence[str] = ()
+        self,
+        photo: str,
+        probabilities: NDArray[np.float32],
+        logits: NDArray[np.float32],
+        warnings: Sequence[str] = (),
+        novelty: float | None = None,
     ) -> Answer:
-        """Return the answer for one photo from its probabilities and logits, both (classes,)."""
+        """Return the answer for one photo from its probabilities and logits, both (classes,), and its novelty."""
         rounded = np.round(probabilities.astype(np.float64), DECIMALS)
         order = np.argsort(-rounded, kind="stable")[: self.top]
         guesses = tuple(Guess(self.labels[place], float(rounded[place])) for place in order)
-        reason = self._reason(guesses[0].confidence, logits)
+        reason = self._reason(guesses[0].confidence, logits, novelty)
         garment = guesses[0].garment if reason is None else self.unsure
         return Answer(photo, garment, reason, guesses, (*self.warnings, *warnings))
 
-    def _reason(self, confidence: float, logits: NDArray[np.float32]) -> str | None:
-        energy = free_energy(logits)
-        if self.most_energy is not None and energy > self.most_energy:
+    def _reason(self, confidence: float, logits: NDArray[np.float32], novelty: float | None) -> str | None:
+        if self.most_novelty is not None and novelty is not None:
+            value, limit = round(novelty, DECIMALS), self.most_novelty
+            if value > limit:
+                return f"unlike the photos that it was trained on (novelty {value:.2f}, limit {limit:.2f})"
+        elif self.most_energy is not None and (energy := free_energy(logits)) > self.most_energy:
             limit = self.most_energy
             return f"does not look like anything it was trained on (energy {energy:.2f}, limit {limit:.2f})"
         if confidence < self.least_confidence:

@@ -149,7 +149,7 @@ def _answer(work: _Work, outcome: Outcome) -> Answer:
     photo = recorded(outcome.found.path)
     if outcome.probabilities is None or outcome.logits is None:
         return Answer(photo, error=outcome.error)
-    return work.judge.answer(photo, outcome.probabilities, outcome.logits, outcome.warnings)
+    return work.judge.answer(photo, outcome.probabilities, outcome.logits, outcome.warnings, outcome.novelty)
 
 
 def _place(work: _Work, photo: Path, answer: Answer) -> None:

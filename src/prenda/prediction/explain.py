@@ -74,7 +74,7 @@ def occlusion(predictor: Predictor, pixels: NDArray[np.uint8]) -> NDArray[np.flo
         predictor: The network.
         pixels: A prepared picture, (C, H, W).
     """
-    probabilities, _ = predictor(pixels[None])
+    probabilities, *_ = predictor(pixels[None])
     best = int(probabilities[0].argmax())
     total, count = np.zeros((2, *pixels.shape[1:]), np.float32)
     squares = list(_squares(*pixels.shape[1:]))

@@ -16,7 +16,7 @@ from prenda.errors import PhotoError
 from prenda.photos.find import Found
 from prenda.photos.preparation import Preparation
 from prenda.photos.prepare import Prepared, load
-from prenda.prediction.predictor import Predictor
+from prenda.prediction.predictor import Outputs, Predictor
 
 BATCH = 2  # photos of one call of the network: more gain nothing on one core (benchmarks/predict.py), and hold memory
 AHEAD = 16  # batches for each thread that may wait for a slow photo before them; they hold no pixels any more
@@ -29,6 +29,7 @@ class Outcome:
     Attributes:
         found: The photo.
         probabilities, logits: (classes,), float32; None if the photo cannot be read.
+        novelty: How unlike the training images it is; None if the bundle does not tell.
         warnings: What was lost in reading it.
         error: Why it cannot be read; None if it can.
     """
@@ -36,6 +37,7 @@ class Outcome:
     found: Found
     probabilities: NDArray[np.float32] | None = None
     logits: NDArray[np.float32] | None = None
+    novelty: float | None = None
     warnings: tuple[str, ...] = ()
     error: str | None = None
 
@@ -88,17 +90,20 @@ def _batches(photos: Iterable[Found]) -> Iterator[list[Found]]:
 def _outcomes(batch: Sequence[Found], predictor: Predictor, preparation: Preparation) -> list[Outcome]:
     loaded = [_loaded(found, preparation) for found in batch]
     readable = [prepared.pixels for prepared in loaded if isinstance(prepared, Prepared)]
-    answers: Iterator[tuple[NDArray[np.float32], NDArray[np.float32]]] = iter(())
-    if readable:
-        answers = iter(zip(*predictor(np.stack(readable)), strict=True))
+    answers = _each(predictor(np.stack(readable))) if readable else iter(())
     outcomes = []
     for found, prepared in zip(batch, loaded, strict=True):
         if isinstance(prepared, str):
             outcomes.append(Outcome(found, error=prepared))
         else:
-            probabilities, logits = next(answers)
-            outcomes.append(Outcome(found, probabilities, logits, tuple(prepared.warnings)))
+            outcomes.append(Outcome(found, *next(answers), tuple(prepared.warnings)))
     return outcomes
+
+
+def _each(outputs: Outputs) -> Iterator[tuple[NDArray[np.float32], NDArray[np.float32], float | None]]:
+    """Yield the probabilities, logits and novelty of each picture of a call."""
+    novelty = itertools.repeat(None) if outputs.novelty is None else outputs.novelty.tolist()
+    yield from zip(outputs.probabilities, outputs.logits, novelty, strict=False)  # `repeat` has no end
 
 
 def _loaded(found: Found, preparation: Preparation) -> Prepared | str:

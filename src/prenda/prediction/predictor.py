@@ -1,6 +1,8 @@
-"""A bundle's network in ONNX Runtime: prepared pixels in, calibrated probabilities and logits out."""
+"""A bundle's network in ONNX Runtime: prepared pixels in, calibrated probabilities, logits and novelty out."""
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 import numpy as np
 import onnxruntime
@@ -11,6 +13,20 @@ from prenda.errors import BundleError
 
 Float = NDArray[np.float32]
 AGAIN = "copy the bundle again from its run, or train again with this version."
+
+
+class Outputs(NamedTuple):
+    """What a network says about B pictures.
+
+    Attributes:
+        probabilities: (B, classes), calibrated.
+        logits: (B, classes).
+        novelty: (B,), how unlike the training images each picture is; None if the bundle does not tell.
+    """
+
+    probabilities: Float
+    logits: Float
+    novelty: Float | None = None
 
 
 class Predictor:
@@ -36,8 +52,8 @@ class Predictor:
         except Exception as error:  # those of ONNX Runtime share no other class
             raise BundleError(f"{bundle.network} cannot be used ({_first_line(error)}): {AGAIN}") from error
 
-    def __call__(self, pixels: NDArray[np.uint8]) -> tuple[Float, Float]:
-        """Return probabilities and logits, both (B, classes), of prepared pixels (B, C, H, W).
+    def __call__(self, pixels: NDArray[np.uint8]) -> Outputs:
+        """Return probabilities, logits and novelty of prepared pixels (B, C, H, W).
 
         Raises:
             BundleError: If the network does not take pixels of this shape.
@@ -45,15 +61,14 @@ class Predictor:
         try:
             if self._bundle.format == 1:
                 return self._answer_format_1(pixels)
-            probabilities, logits = self._session.run(["probabilities", "logits"], {"pixels": pixels})
+            return Outputs(*self._session.run(list(self._bundle.outputs), {"pixels": pixels}))
         except Exception as error:  # those of ONNX Runtime share no other class
             shape = tuple(pixels.shape)
             raise BundleError(
                 f"{self._bundle.network} refuses pixels {shape} ({_first_line(error)}): {AGAIN}"
             ) from error
-        return probabilities, logits
 
-    def _answer_format_1(self, pixels: NDArray[np.uint8]) -> tuple[Float, Float]:
+    def _answer_format_1(self, pixels: NDArray[np.uint8]) -> Outputs:
         """Normalise before the network, and scale after it: its graph does neither."""
         bundle = self._bundle
         mean, std = (np.asarray(values, np.float32).reshape(1, -1, 1, 1) for values in (bundle.mean, bundle.std))
@@ -62,7 +77,7 @@ class Predictor:
         (logits,) = self._session.run(["logits"], {"images": np.tile(images, (1, repeats, 1, 1))})
         scaled = logits / np.float32(bundle.temperature)
         exponentials = np.exp(scaled - scaled.max(axis=1, keepdims=True))
-        return exponentials / exponentials.sum(axis=1, keepdims=True), logits
+        return Outputs(exponentials / exponentials.sum(axis=1, keepdims=True), logits)
 
 
 def _first_line(error: Exception) -> str:

@@ -108,8 +108,8 @@ def _limits(bundle: Bundle, rows: Sequence[Row]) -> list[str]:
     if bundle.unsure:
         limits.append(
             "`prenda predict` answers `unsure` where the probability is below "
-            f"{bundle.unsure['confidence']:.2f}, and for pictures unlike those of validation (free energy above "
-            f"{bundle.unsure['energy']:.2f}). Both thresholds are fitted on validation."
+            f"{bundle.unsure['confidence']:.2f}, and for pictures unlike those of {_unlike(bundle.unsure)}). Both "
+            "thresholds are fitted on validation."
         )
     if rows:
         worst = min(rows, key=lambda row: row["f1-score"])
@@ -117,6 +117,12 @@ def _limits(bundle: Bundle, rows: Sequence[Row]) -> list[str]:
     flip = bundle.config.get("augment", {}).get("flip", 0)
     mirrored = "; training mirrored some of them" if flip else ", and training mirrored none"
     return limits + [text.replace("{mirrored}", mirrored) for text in _text(bundle.data["name"]).limits]
+
+
+def _unlike(unsure: Mapping[str, float]) -> str:
+    if "novelty" in unsure:
+        return f"training (novelty above {unsure['novelty']:.2f}; virtual-logit matching, arXiv 2203.10807"
+    return f"validation (free energy above {unsure['energy']:.2f}"
 
 
 def _settings(group: Mapping[str, object]) -> str:

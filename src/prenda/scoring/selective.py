@@ -9,26 +9,30 @@ from scipy.special import logsumexp
 from prenda.scoring.predictions import Logits, Predictions
 
 TARGET = 0.98  # accuracy of the answers that are given on validation; a point above the 97% that is promised
-REJECTED = 0.01  # share of validation images whose energy is above the threshold
+REJECTED = 0.01  # share of validation images whose energy or novelty is above the threshold
 DECIMALS = 4  # probabilities are rounded before any threshold, so that every program decides alike
 
 
-def fit_thresholds(predictions: Predictions, temperature: float) -> dict[str, float]:
-    """Return the thresholds of confidence and energy; an answer beyond either of them is unsure.
+def fit_thresholds(
+    predictions: Predictions, temperature: float, novelty: NDArray[np.float64] | None = None
+) -> dict[str, float]:
+    """Return the thresholds of confidence and of energy or novelty; an answer beyond either of them is unsure.
 
     `confidence` is the smallest probability of the predicted class at which the answers that are given are right often
     enough (Geifman and El-Yaniv, arXiv 1705.08500, without their bound). `energy` is the free energy that few
-    validation images exceed (Liu and others, arXiv 2010.03759).
+    validation images exceed (Liu and others, arXiv 2010.03759). `novelty` takes its place where it is known.
 
     Args:
         predictions: Predictions on validation, which chose no weights of the network.
         temperature: Temperature of the probabilities.
+        novelty: Novelty of validation images, (M,), any number of them (see `prenda.scoring.novelty`).
     """
     confidence = np.round(predictions.at_temperature(temperature).probabilities.max(1), DECIMALS)
     right = predictions.predicted == predictions.labels
+    name, values = ("energy", energy(predictions.logits)) if novelty is None else ("novelty", novelty)
     return {
         "confidence": _confidence_threshold(confidence, right),
-        "energy": float(np.quantile(energy(predictions.logits), 1 - REJECTED, method="higher")),
+        name: float(np.quantile(values, 1 - REJECTED, method="higher")),
     }
 
 

@@ -7,7 +7,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from prenda.bundle.format import FORMAT, Bundle, read
+from prenda.bundle.format import FORMAT, NOVELTY, Bundle, read
 
 if TYPE_CHECKING:
     from mlflow.models import ModelSignature
@@ -57,5 +57,5 @@ def _signature(about: Bundle) -> ModelSignature:
     float32, classes = np.dtype("float32"), (-1, len(about.class_names))
     return ModelSignature(
         inputs=Schema([TensorSpec(float32, (-1, *about.pixel_shape), "pixels")]),
-        outputs=Schema([TensorSpec(float32, classes, name) for name in ("probabilities", "logits")]),
+        outputs=Schema([TensorSpec(float32, (-1,) if name == NOVELTY else classes, name) for name in about.outputs]),
     )

@@ -18,6 +18,7 @@ Modules:
     finish: End of a run: scores, report and bundle.
     evaluation: Evaluation of trained classifiers.
     bundling: Bundle of a run.
+    novelty: Statistics of a trained network's features, for pictures unlike its images.
     exporting: Export of a recorded run's bundle.
     photos: Lists of a run's photos, and the sizes of its classes.
     profile: Profiling of training steps.

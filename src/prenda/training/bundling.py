@@ -8,6 +8,7 @@ from typing import Any
 
 from prenda.bundle import export
 from prenda.bundle.format import AS_SEEN, CARD, LIGHT_ON_DARK
+from prenda.bundle.plain_pixels import FeatureNovelty
 from prenda.bundle.tasks import task_name
 from prenda.data.datamodule import ImageDataModule
 from prenda.data.datasets import find
@@ -15,6 +16,8 @@ from prenda.report.card import Row, card
 from prenda.scoring.predictions import Predictions
 from prenda.scoring.selective import fit_thresholds
 from prenda.training.classifier import Classifier
+from prenda.training.novelty import network_novelty
+from prenda.training.test_time_views import features_and_logits
 
 CHECKED = 500  # test images on which the ONNX file is compared with the network, if they are of 28x28 pixels
 LEAST_CHECKED = 32  # of larger images
@@ -48,6 +51,8 @@ def write_run(
     """
     notes, temperature = classifier.notes, scores["temperature"]
     preparation = data.preparation
+    network = export.plain(classifier.backbone)
+    novelty = network_novelty(network, data)
     as_seen = preparation is not None and preparation.kind == "pad"
     description = {
         "task": _task(data),
@@ -57,7 +62,7 @@ def write_run(
         "pixels": {**notes["pixels"], "polarity": AS_SEEN if as_seen else LIGHT_ON_DARK},
         "preparation": None if preparation is None else preparation.as_plain(),
         "temperature": temperature,
-        "unsure": fit_thresholds(validation, temperature),
+        "unsure": fit_thresholds(validation, temperature, None if novelty is None else novelty[1]),
         "config": portable(notes["config"]),
         "data": {"name": data.data_name, "content_hash": data.content_hash},
         "scores": dict(scores),
@@ -67,11 +72,12 @@ def write_run(
     pixels = data.split("test").first(max(LEAST_CHECKED, min(CHECKED, CHECKED * 28 * 28 // (height * width))))
     return export.write(
         folder,
-        classifier.backbone,
+        network,
         pixels,
         data.normalized,
         description,
         lambda bundle: {CARD: card(bundle, rows, run_name)},
+        novelty=None if novelty is None else FeatureNovelty(novelty[0], features_and_logits),
     )
 
 

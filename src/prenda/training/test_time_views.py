@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import cast
+
 from torch import Tensor, nn
 
 
@@ -58,3 +61,24 @@ class Views(nn.Module):
 def network_of(backbone: nn.Module) -> nn.Module:
     """Return the network itself, of one that `Views` may wrap."""
     return backbone.network if isinstance(backbone, Views) else backbone
+
+
+def features_and_logits(backbone: nn.Module, images: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the features and the logits of a backbone in evaluation mode, both as means over the scoring views.
+
+    The network in it has `features` and a `head` that turns them into logits. Features are computed once a view.
+
+    Shapes:
+        images (B, C, H, W), normalised -> features (B, F) and logits (B, num_classes).
+    """
+    network = network_of(backbone)
+    extract = cast(Callable[[Tensor], Tensor], network.features)
+    head = cast(Callable[[Tensor], Tensor], network.head)
+    views = backbone.views(images) if isinstance(backbone, Views) else [images]
+    features = [extract(view) for view in views]
+    return _mean(features), _mean([head(each) for each in features])
+
+
+def _mean(tensors: list[Tensor]) -> Tensor:
+    mean: Tensor = sum(tensors[1:], start=tensors[0]) / len(tensors)
+    return mean
