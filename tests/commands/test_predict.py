@@ -391,7 +391,7 @@ def test_no_photo_at_all_is_refused_and_leaves_nothing(predict, tmp_path, monkey
 def test_without_a_model_the_error_says_how_to_get_one(shop, capsys):
     assert cli.main(["predict", str(shop)]) == 2
     told = capsys.readouterr().err
-    assert "holds neither a champion nor a finished run: `prenda train` trains a model" in told
+    assert "holds neither a champion nor a finished run: `make shop` trains a model on photos" in told
 
 
 def test_a_terminal_shows_progress_on_standard_error_only(predict, shop, monkeypatch):

@@ -42,8 +42,8 @@ def _default() -> Path:
         if folders := newest_first():
             return next(filter(_learned_from_photos, folders), folders[0])
     raise UserError(
-        f"--model is {CHAMPION!r}, but {home()} holds neither a champion nor a finished run: `prenda train` trains a "
-        "model, `prenda promote RUN` makes it the champion, and `--model FOLDER` names a bundle that is elsewhere."
+        f"--model is {CHAMPION!r}, but {home()} holds neither a champion nor a finished run: `make shop` trains a "
+        "model on photos, or `prenda train` one on another data set; `--model FOLDER` names a bundle that is elsewhere."
     )
 
 

@@ -64,8 +64,8 @@ DATA_SET = Clothing(
             "Its training photos show garments that lie flat or hang, most of them on a plain background. On worn "
             "garments its accuracy is far lower.",
             "It has no class for bags, sandals, jewellery or underwear.",
-            "The validation and test photos were taken by the same volunteers as the training photos: photos of "
-            "another shop score lower.",
+            "Volunteers took all the photos, most of the validation photos by the same people as training photos: "
+            "photos of a shop score lower.",
         ),
     ),
     content_is_fixed=True,
