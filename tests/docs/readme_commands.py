@@ -331,8 +331,12 @@ def main(readme: Path = REPOSITORY / "README.md") -> int:
         except UnknownCommandError as error:
             print(f"{readme.name}: {error}", file=sys.stderr)
             return 1
+        ran = set()
         for step in steps:
             print(f"== {step.line}", flush=True)
+            if step.commands in ran:  # a reader types it once; a second run would bear the same name
+                continue
+            ran.add(step.commands)
             if not _execute(step, environment):
                 return 1
     print(f"{len(steps)} lines of {readme.name} ran")
