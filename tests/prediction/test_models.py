@@ -65,7 +65,7 @@ def test_without_a_champion_the_newest_run_of_photos_answers_else_the_newest(tmp
 
 
 def test_without_any_model_the_error_says_how_to_get_one(tmp_path):
-    with pytest.raises(UserError, match=r"neither a champion nor a finished run: `prenda train` trains a model"):
+    with pytest.raises(UserError, match=r"neither a champion nor a finished run: `make shop` trains a model on photos"):
         chosen(tmp_path)
 
 

@@ -123,7 +123,7 @@ def test_the_threshold_is_exceeded_by_few_of_the_images_that_it_was_fitted_on():
     statistics, novelty = network_novelty(network(), FewPictures(60))
     assert statistics.principal.shape == (256, 15)
     assert novelty.shape == (60,)
-    assert (novelty > np.quantile(novelty, 1 - REJECTED, method="higher")).mean() <= REJECTED
+    assert (novelty > np.quantile(novelty, 1 - REJECTED["novelty"], method="higher")).mean() <= REJECTED["novelty"]
 
 
 def test_features_and_logits_are_means_over_the_views():
