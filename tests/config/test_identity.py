@@ -19,7 +19,7 @@ FINGERPRINT = "d7c49ac688daa7f637d27a9e09ddd0a47eff2570acad160a0d0653238e034bee"
         (["optimizer=sgd", "optimizer.lr=3e-3"], "cnn_batch_norm-fashion_mnist-optimizer=sgd-lr=3e-3-seed0"),
         (["backbone=dense", "backbone.units=[512, 128]"], "dense-fashion_mnist-units=[512,128]-seed0"),
         (
-            ["tracking=offline", "trainer=cpu", "report=none", "paths.home=/a", "data.dir=/b"],
+            ["tracking=offline", "trainer=cpu", "report=none", "paths.home=/a", "data.dir=/b", "init_from=/c"],
             "cnn_batch_norm-fashion_mnist-seed0",
         ),
         (["trainer.epochs=3"], "cnn_batch_norm-fashion_mnist-epochs=3-seed0"),

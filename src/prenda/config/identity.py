@@ -16,6 +16,7 @@ from prenda.errors import ConfigError
 
 UNNAMED = {"hydra", "paths", "report", "tracking", "trainer"}  # groups, but for these of their settings:
 NAMED = {"trainer.epochs", "trainer.precision", "trainer=profile"}
+PLACES = {"data.dir", "init_from"}  # paths of this machine name no run
 QUOTES = str.maketrans("", "", "'\" ")
 LONGEST_NAME = 100  # characters
 
@@ -99,7 +100,7 @@ def make_run_name(config: TrainConfig, overrides: Sequence[str]) -> str:
     for override in overrides:
         setting, _, value = override.lstrip("+~").partition("=")
         unnamed = setting.partition(".")[0] in UNNAMED and not {setting, override} & NAMED
-        if unnamed or setting in named or setting == "data.dir":
+        if unnamed or setting in named or setting in PLACES:
             continue
         parts.append(f"{setting.rpartition('.')[2]}={value}".translate(QUOTES))
     full = "-".join(parts)
