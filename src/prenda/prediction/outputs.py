@@ -6,6 +6,7 @@ first line says which model, photos and options they are of. The file itself is 
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 from collections.abc import Iterator, Mapping
@@ -92,14 +93,11 @@ def check(path: Path) -> None:
         raise UserError(f"--output is {str(path)!r}, which is a folder: give the name of a file in it.")
     if not path.parent.is_dir():
         raise UserError(f"--output is {str(path)!r}, but there is no folder {str(path.parent)!r}: make it first.")
-    if path.suffix.lower() == ".parquet":
-        try:
-            import pyarrow.parquet  # noqa
-        except ModuleNotFoundError as error:
-            raise UserError(
-                f"--output is {str(path)!r}, which needs pyarrow: install pyarrow, or give a name that ends with .csv "
-                "or .jsonl."
-            ) from error
+    if path.suffix.lower() == ".parquet" and importlib.util.find_spec("pyarrow") is None:
+        raise UserError(
+            f"--output is {str(path)!r}, which needs pyarrow: install pyarrow, or give a name that ends with .csv or "
+            ".jsonl."
+        )
 
 
 @contextmanager
