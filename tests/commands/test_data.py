@@ -16,7 +16,7 @@ def shop(tmp_path) -> Path:
 
 def test_the_photos_of_a_folder_are_counted(shop, capsys):
     assert main(["data", "fetch", "folder", "--dir", str(shop)]) == 0
-    told = f"folder: 6 train and 2 val and 2 test photos of 2 classes, 0 unreadable, in {shop}"
+    told = f"folder: 6 training, 2 validation and 2 test photos of 2 classes, 0 unreadable, in {shop}"
     assert told in capsys.readouterr().out
 
 

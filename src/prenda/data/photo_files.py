@@ -180,8 +180,8 @@ class PhotoDataSet(DataSet):
         """Raise DataError if the files are not those of the data set; files of the user's own can be any."""
 
     def load(self, data_dir: Path) -> LabelledImages:
-        """Raise an error: photos have no common size, and may not fit in memory."""
-        raise NotImplementedError("photos are listed by `files`, and read by ImageDataModule")
+        """Raise TypeError: photos have no common size, and may not fit in memory."""
+        raise TypeError("photos are listed by `files`, and read by ImageDataModule")
 
 
 def photo_cache() -> Path:

@@ -25,7 +25,8 @@ def fetch(name: str, data_dir: str | None) -> str:
     data_set.fetch(folder)
     if isinstance(data_set, PhotoDataSet):
         files = data_set.files(folder, PhotoSettings())
-        parts = " and ".join(f"{len(files.splits[split]):,} {split}" for split in SPLITS)
+        train, val, test = (f"{len(files.splits[split]):,}" for split in SPLITS)
+        parts = f"{train} training, {val} validation and {test} test"
         state = "verified" if data_set.content_is_fixed else f"{len(files.skipped)} unreadable"
         return f"{name}: {parts} photos of {len(files.class_names)} classes, {state}, in {data_set.folder(folder)}"
     data = data_set.load(folder)
