@@ -16,6 +16,7 @@ from PIL import Image
 
 from prenda import cli
 from prenda.prediction import outputs, pipeline
+from prenda.prediction.sorting import Sorter
 from tests.prediction.bundles import photo, write_bundle
 
 LIGHT = """
@@ -302,6 +303,21 @@ def test_sorting_goes_by_the_labels_and_again_adds_nothing(predict, shop, tmp_pa
         "dudosa/grey.png",
     ]
     assert (shop / "a.jpg").is_file()
+
+
+def test_a_photo_that_is_deleted_before_it_is_sorted_does_not_stop_the_others(predict, shop, tmp_path, monkeypatch):
+    place = Sorter.place
+
+    def late(self, photo, label):
+        if photo.name == "a.jpg":
+            photo.unlink()
+        return place(self, photo, label)
+
+    monkeypatch.setattr(Sorter, "place", late)
+    code, out, _ = predict(shop, "--sort-into", tmp_path / "sorted", "--output", tmp_path / "a.jsonl")
+    assert (code, "4 photos: 2 answered, 1 unsure, 1 failed" in out) == (3, True)
+    assert answers(tmp_path / "a.jsonl")[0]["error"] == "was deleted after it was classified"
+    assert (tmp_path / "sorted/Dress/b.png").is_file()
 
 
 def test_links_are_made_instead_of_copies(predict, shop, tmp_path):

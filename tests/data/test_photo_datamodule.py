@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import tracemalloc
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -114,6 +115,21 @@ def test_training_photos_that_are_cropped_are_stored_larger(shop):
     assert data.split("val").image_shape == data.image_shape == (3, 16, 16)
     images, _ = data.on_after_batch_transfer(next(iter(data.train_dataloader())), 0)
     assert images.shape == (5, 3, 16, 16)  # scored at the network's size
+
+
+def test_training_photos_may_be_smaller_than_those_that_are_scored(shop):
+    config = configured("data=folder", f"data.dir={shop}", "data.image_size=20", "augment=photo", "augment.size=12")
+    data = from_config(config.data, config.augment)
+    data.prepare_data()
+    data.setup()
+    assert data.split("train").image_shape == (3, 14, 14)
+    assert data.image_shape == data.split("val").image_shape == (3, 20, 20)
+    data.trainer = Mock(training=True, world_size=1, global_rank=0)
+    images, _ = data.on_after_batch_transfer(next(iter(data.train_dataloader())), 0)
+    assert images.shape[1:] == (3, 12, 12)
+    data.trainer = Mock(training=False, world_size=1, global_rank=0)
+    images, _ = data.on_after_batch_transfer(next(iter(data.val_dataloader())), 0)
+    assert images.shape[1:] == (3, 20, 20)
 
 
 def test_grey_photos_have_one_channel(shop):

@@ -5,6 +5,7 @@ import os
 import pytest
 import torch
 
+from prenda.errors import ConfigError
 from prenda.training.build import build_classifier, build_data, prepare_process
 from prenda.training.test_time_views import Views
 from tests.conftest import configured
@@ -47,3 +48,14 @@ def test_what_moved_views_uncover_is_black(channels):
     black = data.normalized(torch.zeros(2, 1, 28, 28, dtype=torch.uint8))
     torch.testing.assert_close(views.background.expand_as(black), black)
     assert (views.mirrored, views.shift) == (False, 1)
+
+
+def test_a_size_of_training_images_that_the_backbone_cannot_take_is_refused():
+    config = configured("data=generated", "backbone=dense", "augment.size=20")
+    data = build_data(config)
+    data.prepare_data()
+    data.setup()
+    expected = r"augment.size is 20, but this backbone was built for images of 28 pixels and takes no others: set"
+    with pytest.raises(ConfigError, match=expected):
+        build_classifier(config, data)
+    assert build_classifier(configured("data=generated", "backbone=resnet9", "augment.size=20"), data).backbone.training

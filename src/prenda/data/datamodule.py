@@ -172,10 +172,10 @@ class ImageDataModule(pl.LightningDataModule):
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
         """Augment (in training) and normalise a batch, on its device."""
         images, labels = batch
-        if self.trainer is not None and self.trainer.training:
-            images = self.augment(images)
-        # Training photos may be stored larger, for random crops.
-        return self.normalized(resized(images, self.image_size)), labels
+        training = self.trainer is not None and self.trainer.training
+        # Training photos may be stored at another size than they are scored at, for random crops.
+        images = self.augment(images) if training else resized(images, self.image_size)
+        return self.normalized(images), labels
 
     def normalized(self, images: Tensor) -> Tensor:
         """Return normalised images for the network.
@@ -246,6 +246,7 @@ def from_config(
     data: DataConfig, augment: AugmentConfig | None = None, *, seed: int = 0, channels_last: bool = False
 ) -> ImageDataModule:
     """Return the datamodule that `data` and `augment` of a configuration describe."""
+    training_size = (augment.size if augment else None) or data.image_size
     cropped = augment is not None and augment.crop > 0
     return ImageDataModule(
         data.name,
@@ -256,11 +257,11 @@ def from_config(
         normalize=data.normalize.value,
         batch_size=data.batch_size,
         eval_batch_size=data.eval_batch_size,
-        augment=None if augment is None else Augment(**asdict(augment), size=data.image_size),
+        augment=None if augment is None else Augment(**{**asdict(augment), "size": training_size}),
         seed=seed,
         channels_last=channels_last,
         balance=data.balance.value,
         photos=photo_settings(data),
-        stored=stored_size(data.image_size, cropped) if data.image_size else None,
+        stored=stored_size(training_size, cropped) if training_size else None,
         storage=Storage(data.memory_gb, data.cache_gb, data.workers),
     )

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from prenda.bundle.format import DESCRIPTION, Bundle, checksum
-from prenda.errors import UserError
+from prenda.errors import PhotoError, UserError
 from prenda.photos.find import Found, find
 from prenda.photos.preparation import Preparation
 from prenda.prediction import models, outputs, pipeline
@@ -132,9 +132,7 @@ def _check(request: Request) -> None:
 def _answer_all(work: _Work, output: Output | None) -> None:
     todo = _unanswered(work, output)
     for outcome in pipeline.predict(todo, work.predictor, _preparation(work.bundle)):
-        answer = _answer(work, outcome)
-        if answer.error is None:
-            _place(work, outcome.found.path, answer)
+        answer = _placed(work, outcome.found.path, _answer(work, outcome))
         work.show.add(answer)
         if output is not None:
             output.add(answer.as_plain())
@@ -152,11 +150,20 @@ def _answer(work: _Work, outcome: Outcome) -> Answer:
     return work.judge.answer(photo, outcome.probabilities, outcome.logits, outcome.warnings, outcome.novelty)
 
 
-def _place(work: _Work, photo: Path, answer: Answer) -> None:
-    if work.sorter is not None:
-        work.sorter.place(photo, answer.garment if answer.unsure is None else None)
-    if work.explainer is not None:
-        work.explainer.explain(photo)
+def _placed(work: _Work, photo: Path, answer: Answer) -> Answer:
+    """Sort and explain an answered photo; return its answer, or an error if the photo has been deleted since."""
+    if answer.error is not None:
+        return answer
+    try:
+        if work.sorter is not None:
+            work.sorter.place(photo, answer.garment if answer.unsure is None else None)
+        if work.explainer is not None:
+            work.explainer.explain(photo)
+    except (FileNotFoundError, PhotoError):
+        if photo.exists():
+            raise
+        return Answer(answer.photo, error="was deleted after it was classified")
+    return answer
 
 
 def _selected(work: _Work) -> Iterator[Found]:

@@ -11,6 +11,7 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.profilers import Profiler
+from torch import nn
 
 from prenda.config.convert import as_plain
 from prenda.config.instantiate import build, refused
@@ -88,6 +89,7 @@ def build_classifier(config: TrainConfig, data: ImageDataModule) -> Classifier:
         ConfigError: If a setting of backbone, optimizer or scheduler cannot work, by its dotted name.
     """
     backbone = build(config.backbone, "backbone", image_shape=data.image_shape, num_classes=len(data.class_names))
+    _check_training_size(config.augment.size, data.image_shape, backbone)
     if config.mirrored_scoring or config.shifted_scoring:
         stored = len(data.statistics()["mean"])  # channels
         pixel = torch.full((1, stored, 1, 1), data.background, dtype=torch.uint8)
@@ -134,6 +136,22 @@ def build_callbacks(config: TrainConfig) -> list[Callback]:
             )
         callbacks.append(callback)
     return callbacks
+
+
+def _check_training_size(size: int | None, image_shape: tuple[int, int, int], backbone: nn.Module) -> None:
+    """Refuse training images of another size than the backbone takes."""
+    channels, height, _ = image_shape
+    if size is None or size == height:
+        return
+    try:
+        with torch.inference_mode():
+            backbone.eval()(torch.zeros(1, channels, size, size))
+    except (RuntimeError, ValueError) as error:
+        raise ConfigError(
+            f"augment.size is {size}, but this backbone was built for images of {height} pixels and takes no others: "
+            "set augment.size to null, or use a backbone that averages over positions (resnet, resnet9, timm)."
+        ) from error
+    backbone.train()
 
 
 def _check_optimizer(config: TrainConfig, classifier: Classifier) -> None:

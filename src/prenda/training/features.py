@@ -54,7 +54,7 @@ def kept_features(
 
 
 def _only_flips(augment: AugmentConfig) -> bool:
-    return not (augment.crop or augment.color or augment.shift or augment.erase)
+    return not (augment.crop or augment.color or augment.size or augment.shift or augment.erase)
 
 
 def _key(config: TrainConfig, network: nn.Module, content_hash: str) -> str:
