@@ -10,7 +10,7 @@ from prenda.config.schema import NOT_NEGATIVE, POSITIVE, Range, TrackingKind, Tr
 from prenda.errors import ConfigError
 
 # Settings of groups whose schema is their target's signature, where a target of torch accepts what cannot train.
-TARGET_SETTINGS = {"optimizer.lr": POSITIVE, "optimizer.weight_decay": NOT_NEGATIVE}
+TARGET_SETTINGS = {"optimizer.lr": POSITIVE, "optimizer.adamw_lr": POSITIVE, "optimizer.weight_decay": NOT_NEGATIVE}
 
 
 def check(config: TrainConfig) -> None:
@@ -65,10 +65,22 @@ def _check_agreement(config: TrainConfig) -> None:
             "mirrored_scoring is true, but data.flip is 0: mirroring makes another class of these images. "
             "Leave mirrored_scoring=false."
         )
-    if config.trainer.precision == "16-mixed" and config.trainer.gradient_clip and config.optimizer.get("fused"):
+    if config.trainer.precision == "16-mixed" and config.optimizer.get("fused"):
+        _check_fused(config)
+    if config.tracking.kind is TrackingKind.mlflow and not config.tracking.uri:
+        raise ConfigError("tracking.uri is null: name a store or a server, or use tracking=offline.")
+
+
+def _check_fused(config: TrainConfig) -> None:
+    """Raise ConfigError for fused optimisers that fail in 16-bit training."""
+    if config.trainer.gradient_clip:
         raise ConfigError(
             "optimizer.fused is true, which cannot clip gradients in trainer.precision=16-mixed: set it to "
             "false, use bf16-mixed, or leave trainer.gradient_clip=null."
         )
-    if config.tracking.kind is TrackingKind.mlflow and not config.tracking.uri:
-        raise ConfigError("tracking.uri is null: name a store or a server, or use tracking=offline.")
+    # If the first step overflows, torch 2.14 skips it but leaves the momentum in memory that was never written.
+    if config.optimizer.get("_target_") == "torch.optim.SGD" and config.optimizer.get("momentum"):
+        raise ConfigError(
+            "optimizer.fused is true, with which torch.optim.SGD starts from random momentum after an overflow in "
+            "trainer.precision=16-mixed: set it to false, or use bf16-mixed."
+        )
