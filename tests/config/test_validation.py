@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from prenda.config.validation import check
+from prenda.errors import ConfigError
 from tests.conftest import configured
 
 
@@ -59,6 +60,16 @@ def test_a_fused_sgd_is_refused_in_half_precision():
     check(configured(*settings, "optimizer.momentum=0", "optimizer.nesterov=false"))
 
 
-def test_a_batch_smaller_than_the_processes_is_refused():
-    with pytest.raises(ValueError, match=r"data.batch_size is 1 over trainer.devices=2 processes"):
-        check(configured("trainer=ddp_cpu", "data.batch_size=1"))
+@pytest.mark.parametrize(("size", "valid"), [(1, "2"), (3, "2 or 4"), (129, "128 or 130")])
+def test_a_batch_that_the_processes_cannot_share_is_refused(size, valid):
+    told = (
+        f"data.batch_size is {size}, which 2 processes cannot share equally: give a multiple of 2, such as {valid}, or"
+    )
+    with pytest.raises(ConfigError, match=told):
+        check(configured("trainer=ddp_cpu", f"data.batch_size={size}"))
+
+
+def test_another_results_version_is_refused():
+    told = "results_version is 1, but this version of prenda trains by the rules of version 2 only: leave it out"
+    with pytest.raises(ConfigError, match=told):
+        check(configured("results_version=1"))
