@@ -3,6 +3,9 @@ from __future__ import annotations
 import pytest
 import torch
 
+from prenda import schedules
+from prenda.config.paths import CONFIG_DIR
+from prenda.optimizers import MuonWithAdamW
 from prenda.schedules import constant, cosine, one_cycle, step
 
 
@@ -50,10 +53,20 @@ def test_step_falls_at_its_milestones():
 @pytest.mark.parametrize(
     ("make", "settings", "told"),
     [
-        (one_cycle, {"warmup": 1.0}, "scheduler.warmup is 1.0: it must be more than 0 and less than 1"),
-        (cosine, {"final": 2}, "scheduler.final is 2: it must be at least 0 and at most 1"),
-        (step, {"milestones": [2]}, r"scheduler.milestones is \[2\]: give parts of the steps"),
+        (one_cycle, {"warmup": 1.0}, "scheduler.warmup is 1.0: it must be a number, more than 0 and less than 1"),
+        (one_cycle, {"warmup": "abc"}, "scheduler.warmup is 'abc': it must be a number"),
+        (cosine, {"final": 2}, "scheduler.final is 2: it must be a number, at least 0 and at most 1"),
+        (cosine, {"final": True}, "scheduler.final is True: it must be a number"),
+        (cosine, {"final": float("nan")}, "scheduler.final is nan: it must be a number, at least 0 and at most 1"),
+        (step, {"milestones": [2]}, r"scheduler.milestones is \[2\]: give a list of parts of the steps"),
         (step, {"milestones": []}, r"scheduler.milestones is \[\]"),
+        (step, {"milestones": ["abc"]}, r"scheduler.milestones is \['abc'\]"),
+        (step, {"milestones": "abc"}, "scheduler.milestones is 'abc'"),
+        (step, {"milestones": 0.5}, "scheduler.milestones is 0.5"),
+        (step, {"factor": -1}, "scheduler.factor is -1: it must be a number, more than 0 and at most 1"),
+        (step, {"factor": 0}, "scheduler.factor is 0: it must be a number"),
+        (step, {"factor": 1.5}, "scheduler.factor is 1.5: it must be a number"),
+        (step, {"factor": "abc"}, "scheduler.factor is 'abc': it must be a number"),
     ],
 )
 def test_a_setting_that_cannot_work_is_refused(make, settings, told):
@@ -69,5 +82,23 @@ def test_every_part_of_a_network_follows_its_own_peak(schedule):
     plan = schedule(optimizer, 20)
     for _ in range(20):
         assert optimizer.param_groups[1]["lr"] == pytest.approx(0.2 * optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        plan.step()
+
+
+EVERY_SCHEDULE = sorted(path.stem for path in (CONFIG_DIR / "scheduler").glob("*.yaml"))
+LARGE = {"cosine": {"final": 0.9}, "step": {"factor": 1.0}, "one_cycle": {"warmup": 0.99}}
+
+
+@pytest.mark.parametrize("settings", [{}, LARGE], ids=["as shipped", "large"])
+@pytest.mark.parametrize("name", EVERY_SCHEDULE)
+def test_no_group_exceeds_its_own_peak(name, settings):
+    network = torch.nn.Linear(4, 4)
+    optimizer = MuonWithAdamW(network.parameters(), lr=0.02, adamw_lr=0.003)
+    plan = getattr(schedules, name)(optimizer, 20, **settings.get(name, {}))
+    for _ in range(20):
+        matrices, vectors = optimizer.param_groups
+        assert 0 <= vectors["lr"] <= 0.003 * (1 + 1e-9)
+        assert matrices["lr"] / vectors["lr"] == pytest.approx(0.02 / 0.003)
         optimizer.step()
         plan.step()

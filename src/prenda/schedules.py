@@ -1,15 +1,16 @@
 """Learning rate schedules: each takes the optimiser and its total number of steps, and is stepped after each step.
 
-Every parameter group keeps its own learning rate as the peak.
+Every parameter group keeps its own learning rate as the peak: no schedule exceeds it.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import ConstantLR, CosineAnnealingLR, LambdaLR, LRScheduler, MultiStepLR, OneCycleLR
+from torch.optim.lr_scheduler import ConstantLR, LambdaLR, LRScheduler, MultiStepLR, OneCycleLR
 
 
 def constant(optimizer: Optimizer, total_steps: int) -> LRScheduler:
@@ -25,9 +26,9 @@ def one_cycle(optimizer: Optimizer, total_steps: int, warmup: float = 0.3) -> LR
 
     Source: Smith and Topin, arXiv 1708.07120.
     """
-    if not 0 < warmup < 1:
+    if not (_is_number(warmup) and 0 < warmup < 1):
         raise ValueError(
-            f"scheduler.warmup is {warmup!r}: it must be more than 0 and less than 1, a part of the steps."
+            f"scheduler.warmup is {warmup!r}: it must be a number, more than 0 and less than 1, a part of the steps."
         )
     peaks, total_steps = [group["lr"] for group in optimizer.param_groups], max(total_steps, 2)
     if warmup * total_steps == 1:  # the warm-up then has a length of 0, by which torch divides
@@ -36,20 +37,19 @@ def one_cycle(optimizer: Optimizer, total_steps: int, warmup: float = 0.3) -> LR
 
 
 def cosine(optimizer: Optimizer, total_steps: int, final: float = 0.0) -> LRScheduler:
-    """Return a half cosine from the learning rate down to `final` times the first group's learning rate.
-
-    Groups with an `lr_factor` each go down to `final` times their own learning rate.
+    """Return a half cosine from each group's learning rate down to `final` times that rate.
 
     Raises:
         ValueError: If `final` is not between 0 and 1.
 
     Source: Loshchilov and Hutter, arXiv 1608.03983.
     """
-    if not 0 <= final <= 1:
-        raise ValueError(f"scheduler.final is {final!r}: it must be at least 0 and at most 1, a part of the rate.")
-    if any("lr_factor" in group for group in optimizer.param_groups):  # torch's takes one end for all groups
-        return LambdaLR(optimizer, lambda step: final + (1 - final) * (1 + math.cos(math.pi * step / total_steps)) / 2)
-    return CosineAnnealingLR(optimizer, T_max=total_steps, eta_min=final * optimizer.param_groups[0]["lr"])
+    if not (_is_number(final) and 0 <= final <= 1):
+        raise ValueError(
+            f"scheduler.final is {final!r}: it must be a number, at least 0 and at most 1, a part of the rate."
+        )
+    # torch's CosineAnnealingLR has one final rate for all groups.
+    return LambdaLR(optimizer, lambda step: final + (1 - final) * (1 + math.cos(math.pi * step / total_steps)) / 2)
 
 
 def step(
@@ -58,10 +58,18 @@ def step(
     """Return a schedule that multiplies the learning rate by `factor` at each milestone, a part of the steps.
 
     Raises:
-        ValueError: If a milestone is not between 0 and 1.
+        ValueError: If a milestone or the factor is not between 0 and 1.
     """
-    if not milestones or not all(0 < part < 1 for part in milestones):
+    listed = milestones if isinstance(milestones, Iterable) and not isinstance(milestones, str) else []
+    if not listed or not all(_is_number(part) and 0 < part < 1 for part in listed):
         raise ValueError(
-            f"scheduler.milestones is {list(milestones)}: give parts of the steps, each more than 0 and less than 1."
+            f"scheduler.milestones is {milestones!r}: give a list of parts of the steps, each more than 0 and less "
+            "than 1, such as [0.5, 0.75]."
         )
+    if not (_is_number(factor) and 0 < factor <= 1):
+        raise ValueError(f"scheduler.factor is {factor!r}: it must be a number, more than 0 and at most 1.")
     return MultiStepLR(optimizer, [round(part * total_steps) for part in milestones], gamma=factor)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)

@@ -1,4 +1,6 @@
-"""Run folders that version 0.1.0 wrote are resumed, scored and compared by this version.
+"""Run folders that version 0.1.0 wrote are scored and compared by this version; an interrupted one is not resumed.
+
+They have results version 1: this version would draw other batches for the remaining epochs.
 
 `version_0_1_0/finished` is a run of four epochs; `interrupted` is the same run, stopped after two.
 """
@@ -10,10 +12,12 @@ import shutil
 from pathlib import Path
 
 import pytest
+from omegaconf import OmegaConf
 
 from prenda.cli import main
-from prenda.report.tables import read_history
+from prenda.config.convert import typed
 from prenda.training.evaluation import evaluate_again
+from prenda.training.train import train
 
 # Lightning says so of a folder that was moved, as these were: the best score so far starts anew.
 pytestmark = pytest.mark.filterwarnings("ignore:The dirpath has changed")
@@ -25,12 +29,17 @@ def runs(tmp_path) -> Path:
     return Path(shutil.copytree(RECORDED, tmp_path / "runs"))
 
 
-def test_an_interrupted_run_is_resumed_to_the_result_of_the_whole_one(runs):
-    assert main(["resume", str(runs / "interrupted")]) == 0
-    resumed, whole = (read_history(runs / run / "metrics/metrics.csv") for run in ("interrupted", "finished"))
-    assert list(resumed["train/loss"]) == [1, 2, 3, 4]
-    for name in ("train/loss", "val/loss", "val/accuracy", "train/lr"):
-        assert resumed[name] == pytest.approx(whole[name], rel=1e-4)
+def test_an_interrupted_run_is_refused_by_name_and_left(runs, capsys):
+    before = {path: path.read_bytes() for path in runs.rglob("*") if path.is_file()}
+    assert main(["resume", str(runs / "interrupted")]) == 2
+    printed = capsys.readouterr().err
+    assert f"{runs / 'interrupted'} holds a run of results version 1, but this prenda has results version 2" in printed
+    assert "train the run again in another folder (prenda train" in printed
+    assert {path: path.read_bytes() for path in runs.rglob("*") if path.is_file()} == before
+
+
+def test_an_interrupted_run_is_scored_at_its_best_epoch(runs):
+    assert 0 < evaluate_again(str(runs / "interrupted/checkpoints/best.ckpt"))["val"].metrics["accuracy"] < 1
 
 
 def test_a_checkpoint_is_scored_as_it_was_recorded(runs):
@@ -41,6 +50,7 @@ def test_a_checkpoint_is_scored_as_it_was_recorded(runs):
 
 
 def test_runs_of_both_versions_are_compared(runs, capsys):
-    assert main(["resume", str(runs / "interrupted")]) == 0
-    assert main(["compare", str(runs / "finished"), str(runs / "interrupted"), "--no-record"]) == 0
+    settings = OmegaConf.load(runs / "finished/config.yaml")
+    train(typed(OmegaConf.masked_copy(settings, [key for key in settings if key != "paths"])), runs / "new")
+    assert main(["compare", str(runs / "finished"), str(runs / "new"), "--no-record"]) == 0
     assert "A and B predict different classes on" in " ".join(capsys.readouterr().out.split())

@@ -44,9 +44,10 @@ def test_a_long_list_of_settings_is_cut_before_the_seed():
 
 
 def test_the_fingerprint_is_that_of_earlier_versions():
-    """Sweeps of earlier versions are resumed by it: a new setting counts only where it differs from its default."""
+    """A new setting counts only where it differs from its default, and the results version from version 2 on."""
     config = configured("data=mnist", "backbone=dense", "optimizer=sgd", "scheduler=constant", "augment=none")
-    assert fingerprint(config) == FINGERPRINT
+    assert fingerprint(replace(config, results_version=1)) == FINGERPRINT
+    assert fingerprint(config) != FINGERPRINT
     assert fingerprint(configured("data=mnist", "callbacks=early_stopping")) != fingerprint(configured("data=mnist"))
 
 

@@ -3,10 +3,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+import yaml
 
 from prenda.config import recorded
 from prenda.config.convert import as_plain, as_yaml
-from prenda.config.schema import Normalize
+from prenda.config.schema import RESULTS_VERSION, Normalize
 from prenda.errors import ConfigError
 from tests.conftest import configured
 
@@ -31,6 +32,16 @@ def test_settings_that_came_later_take_their_defaults():
     plain = changed("seed", 3)
     del plain["mirrored_scoring"]
     assert recorded.restore(plain, "a run").mirrored_scoring is False
+
+
+def test_a_run_without_results_version_is_of_the_first(tmp_path):
+    config = configured("data=generated")
+    plain = as_plain(config)
+    assert recorded.restore(plain, "a run").results_version == RESULTS_VERSION
+    del plain["results_version"]
+    assert recorded.restore(plain, "a run").results_version == 1
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(plain))
+    assert recorded.load(tmp_path / "config.yaml").results_version == 1
 
 
 @pytest.mark.parametrize(

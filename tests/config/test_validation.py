@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from prenda.config.validation import check
+from prenda.errors import ConfigError
 from tests.conftest import configured
 
 
@@ -15,6 +16,7 @@ from tests.conftest import configured
         ("ema=1", "ema is 1.0: it must be a number, more than 0 and less than 1"),
         ("optimizer.lr=0", "optimizer.lr is 0: it must be a number, more than 0"),
         ("optimizer.lr=fast", "optimizer.lr is 'fast': it must be a number, more than 0"),
+        ("optimizer=muon optimizer.adamw_lr=0", "optimizer.adamw_lr is 0: it must be a number, more than 0"),
         ("data.val_size=0", "data.val_size is 0: it must be a number, at least 1"),
         ("data.batch_size=0", "data.batch_size is 0"),
         ("data.channels=2", "data.channels is 2: choose one of 1, 3"),
@@ -34,7 +36,7 @@ from tests.conftest import configured
 )
 def test_a_value_out_of_range_is_refused_by_name(override, told):
     with pytest.raises(ValueError, match="^" + told.replace("(", r"\(")):
-        check(configured(override))
+        check(configured(*override.split()))
 
 
 def test_digits_are_not_scored_mirrored():
@@ -49,6 +51,25 @@ def test_a_fused_optimiser_does_not_clip_in_half_precision():
         check(configured("trainer.precision=16-mixed", "trainer.gradient_clip=1", "tracking=offline"))
 
 
-def test_a_batch_smaller_than_the_processes_is_refused():
-    with pytest.raises(ValueError, match=r"data.batch_size is 1 over trainer.devices=2 processes"):
-        check(configured("trainer=ddp_cpu", "data.batch_size=1"))
+def test_a_fused_sgd_is_refused_in_half_precision():
+    told = "optimizer.fused is true, with which torch.optim.SGD starts from random momentum after an overflow"
+    settings = ("trainer.precision=16-mixed", "optimizer=sgd", "tracking=offline")
+    with pytest.raises(ValueError, match=told):
+        check(configured(*settings))
+    check(configured(*settings, "optimizer.fused=false"))
+    check(configured(*settings, "optimizer.momentum=0", "optimizer.nesterov=false"))
+
+
+@pytest.mark.parametrize(("size", "valid"), [(1, "2"), (3, "2 or 4"), (129, "128 or 130")])
+def test_a_batch_that_the_processes_cannot_share_is_refused(size, valid):
+    told = (
+        f"data.batch_size is {size}, which 2 processes cannot share equally: give a multiple of 2, such as {valid}, or"
+    )
+    with pytest.raises(ConfigError, match=told):
+        check(configured("trainer=ddp_cpu", f"data.batch_size={size}"))
+
+
+def test_another_results_version_is_refused():
+    told = "results_version is 1, but this version of prenda trains by the rules of version 2 only: leave it out"
+    with pytest.raises(ConfigError, match=told):
+        check(configured("results_version=1"))

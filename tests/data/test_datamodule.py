@@ -60,6 +60,13 @@ def test_a_smaller_training_part_is_part_of_a_larger_one_and_leaves_validation()
     assert torch.equal(tenth.split("val").images, whole.split("val").images)
 
 
+@pytest.mark.parametrize("limit", [10, 100, 250, 1000])
+def test_a_smaller_training_part_holds_all_classes_alike(limit):
+    # Validation takes the first images of each class in the random order: what remains must not be taken in order.
+    train = module(selection=Selection(val_size=1000, limit_train=limit)).split("train")
+    assert train.labels.bincount().tolist() == [limit // 10] * 10
+
+
 def test_some_classes_are_kept_in_the_order_given():
     data = module(selection=Selection(("Shirt", "Coat"), val_size=40))
     assert data.class_names == ("Shirt", "Coat")
@@ -175,6 +182,24 @@ def test_two_processes_take_the_two_halves_of_each_global_batch():
     halves = [order(data, epoch=1, replicas=2, rank=rank) for rank in range(2)]
     for step, batch in enumerate(order(data, epoch=1)):
         assert sorted(halves[0][step] + halves[1][step]) == sorted(batch)
+
+
+@pytest.mark.parametrize(("count", "sizes"), [(17, [8, 9]), (18, [8, 8, 2]), (9, [9]), (8, [8]), (1, [1])])
+def test_a_last_single_image_joins_the_batch_before_it(count, sizes):
+    loader = training_batches(numbered(count), 8, 0, 1, 0)
+    assert [len(labels) for _, labels in loader] == sizes
+    assert len(loader) == len(sizes)
+    assert sorted(label for batch in order(numbered(count), epoch=2) for label in batch) == list(range(count))
+
+
+def test_a_last_single_image_of_each_process_joins_the_batch_before_it():
+    loaders = [training_batches(numbered(17), 8, 0, 2, rank) for rank in range(2)]
+    assert [[len(labels) for _, labels in loader] for loader in loaders] == [[4, 5], [4, 5]]
+    assert [len(loader) for loader in loaders] == [2, 2]
+
+
+def test_batches_of_one_image_stay_single():
+    assert [len(labels) for _, labels in training_batches(numbered(3), 1, 0, 1, 0)] == [1, 1, 1]
 
 
 @pytest.mark.parametrize("replicas", [1, 2, 3])

@@ -247,6 +247,13 @@ def test_fewer_training_photos_are_part_of_more(root):
         files.limited(29, 0)
 
 
+def test_fewer_training_photos_are_stratified(root):
+    files = files_of(write_shop(root, {"coat": 40, "hat": 20}))
+    for limit in (3, 6, 12, 30):
+        limited = files.limited(limit, 0)
+        assert np.bincount(limited.labels[limited.splits["train"]]).tolist() == [limit * 2 // 3, limit // 3]
+
+
 def test_a_sweep_knows_the_content_of_a_folder_and_of_a_mapping(root):
     write_shop(root / "shop", {"coat": 5, "dress": 5, "hat": 5})
     plain = content_identity("folder", root / "shop", PhotoSettings())

@@ -4,11 +4,12 @@ import pickle
 
 import numpy as np
 import pytest
+import torch
 
 from prenda.cli import main
 from prenda.data.datasets import generated
 from prenda.training import checkpoints
-from prenda.training.evaluation import evaluate_again
+from prenda.training.evaluation import evaluate_again, load_run
 from prenda.training.train import train
 from tests.conftest import TINY, configured, metrics_of
 from tests.training.test_train import DENSE
@@ -53,6 +54,17 @@ def test_other_images_are_refused_unless_asked(result, monkeypatch, capsys):
     assert "was trained on" in told
     assert "--any-data to score on these" in told
     assert main(["evaluate", str(result.checkpoint), "--any-data"]) == 0
+
+
+@pytest.mark.parametrize("any_data", [False, True])
+def test_images_are_normalised_with_the_statistics_of_training(result, tmp_path, any_data):
+    """They are part of the model: other images, or another version's choice of training images, have others."""
+    kept = checkpoints.read(result.checkpoint)
+    kept["prenda"]["pixels"] = {"mean": [3.0], "std": [5.0]}
+    checkpoints.AtomicCheckpointIO().save_checkpoint(kept, tmp_path / "a.ckpt")
+    with load_run(str(tmp_path / "a.ckpt"), any_data=any_data) as run:
+        assert run.data.statistics() == {"mean": [3.0], "std": [5.0]}
+        assert run.data.normalized(torch.full((1, 1, 2, 2), 13, dtype=torch.uint8)).unique().tolist() == [2.0]
 
 
 @pytest.mark.parametrize("content", [b"not a checkpoint", pickle.dumps({"a": 1}, protocol=2), b""])

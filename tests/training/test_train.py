@@ -14,8 +14,9 @@ import pytest
 import torch
 
 from prenda.data.datasets import find
+from prenda.errors import ConfigError
 from prenda.training import checkpoints
-from prenda.training.train import train
+from prenda.training.train import join, train
 from tests.conftest import REAL_DATA, TINY, configured, metrics_of, needs_real_data
 
 DENSE = ("backbone=dense", "backbone.units=[16]")
@@ -204,6 +205,31 @@ def test_two_processes_score_the_same_as_one(tmp_path):
     assert (tmp_path / "two/profile/trace.json.gz").is_file()
 
 
+def test_a_last_batch_of_one_image_trains_with_batch_norm(tmp_path):
+    settings = ("backbone.batch_norm=true", "data.limit_train=129")
+    assert train(configured(*TINY, *DENSE, *settings), tmp_path).score >= 0
+
+
+def test_an_image_may_be_a_batch_where_the_network_can_be_trained_on_it(tmp_path):
+    settings = ("backbone=cnn_batch_norm", "data.limit_train=4", "data.batch_size=1")
+    assert train(configured(*TINY, *settings), tmp_path).score >= 0
+
+
+def test_moves_by_all_but_one_pixel_are_accepted(tmp_path):
+    settings = ("augment.shift=27", "shifted_scoring=27")
+    assert train(configured(*TINY, *DENSE, *settings), tmp_path).score >= 0
+
+
+def test_a_batch_that_the_processes_of_torchrun_cannot_share_is_refused(tmp_path, monkeypatch):
+    started = {"TORCHELASTIC_RUN_ID": "1", "RANK": "0", "WORLD_SIZE": "6", "LOCAL_WORLD_SIZE": "2"}
+    for name, value in started.items():
+        monkeypatch.setenv(name, value)
+    told = "data.batch_size is 128, which 6 processes cannot share equally: give a multiple of 6, such as 126 or 132"
+    for start in (train, join):
+        with pytest.raises(ConfigError, match=told):
+            start(configured(*TINY, *DENSE), tmp_path / "run")
+
+
 def test_lower_precision_trains_on_the_cpu(tmp_path):
     assert train(configured(*TINY, *DENSE, "trainer.precision=bf16-mixed"), tmp_path).score >= 0
 
@@ -249,18 +275,31 @@ def test_gradients_are_clipped(tmp_path):
         ("trainer=gpu", "trainer.accelerator is gpu, but PyTorch finds no CUDA GPU on this machine: use trainer=cpu"),
         ("trainer=ddp", "trainer.accelerator is gpu, but PyTorch finds no CUDA GPU on this machine: use trainer=cpu"),
         ("trainer.precision=16-mixed", "trainer.precision is 16-mixed, which needs a GPU: use bf16-mixed or 32"),
-        ("trainer.devices=120", r"trainer.devices is 120, but this machine has \d+ of cpu: give at most"),
+        ("trainer.devices=128", r"trainer.devices is 128, but this machine has \d+ of cpu: give at most"),
         ("trainer.devices=-1", r"trainer.devices is -1, but this machine has \d+ of cpu"),
         ("trainer.sync_batchnorm=true", "trainer.sync_batchnorm is true, which PyTorch supports on GPUs only"),
         ("optimizer.betas=[2,2]", "optimizer: torch.optim.AdamW cannot be made from .*Invalid beta"),
         ("+optimizer.speed=2", "optimizer.speed is 2, but torch.optim.AdamW takes no such setting: leave it out"),
-        ("scheduler.warmup=2", "scheduler.warmup is 2: it must be more than 0 and less than 1"),
+        ("scheduler.warmup=2", "scheduler.warmup is 2: it must be a number, more than 0 and less than 1"),
+        ("scheduler=step scheduler.factor=abc", "scheduler.factor is 'abc': it must be a number, more than 0 and at"),
+        ("augment.shift=28", "augment.shift is 28, but the images have 28x28 pixels: it must be less than 28"),
+        ("shifted_scoring=99", "shifted_scoring is 99, but the images have 28x28 pixels: it must be less than 28"),
+        ("data.image_size=20 shifted_scoring=20", "but the images have 20x20 pixels: it must be less than 20"),
+        (
+            "backbone=dense backbone.batch_norm=true data.batch_size=1",
+            "data.batch_size is 1, on 200 training images in 1 processes: each step has a single image",
+        ),
+        (
+            "backbone=dense backbone.batch_norm=true data.limit_train=1",
+            "data.batch_size is 128, on 1 training images in 1 processes: each step has a single image",
+        ),
+        ("data.batch_size=3 trainer=ddp_cpu", "data.batch_size is 3, which 2 processes cannot share equally"),
         ("data.val_size=5000", "data.val_size is 5000, but there are 2000 training images in all"),
         ("backbone.units=[0]", r"backbone.units is \[0\]"),
     ],
 )
 def test_what_cannot_work_is_refused_before_anything_is_recorded(override, told, tmp_path):
-    overrides = [override, *DENSE[:1]] if override != "backbone.units=[0]" else [*DENSE[:1], override]
+    overrides = [*DENSE[:1], *override.split()]
     with pytest.raises(ValueError, match=told):
         train(configured(*TINY, "tracking=mlflow", *overrides), tmp_path / "run")
     assert not (tmp_path / "run").exists()

@@ -11,7 +11,7 @@ from typing import Any
 
 from prenda.config import recorded
 from prenda.config.convert import as_plain, flatten
-from prenda.config.schema import TrainConfig
+from prenda.config.schema import RESULTS_VERSION, TrainConfig
 from prenda.errors import ConfigError
 
 UNNAMED = {"hydra", "paths", "report", "tracking", "trainer"}  # groups, but for these of their settings:
@@ -28,6 +28,25 @@ class RunDescription:
     name: str
     parameters: Mapping[str, Any]
     tags: Mapping[str, str]
+
+
+def check_version(folder: Path) -> None:
+    """Refuse a folder that holds a run of another results version.
+
+    Raises:
+        ConfigError: If the rest of its training would follow other rules; the text says how to train it again.
+    """
+    path = folder / "config.yaml"
+    if not path.is_file():
+        return
+    earlier = recorded.load(path)
+    if earlier.results_version != RESULTS_VERSION:
+        raise ConfigError(
+            f"{folder} holds a run of results version {earlier.results_version}, but this prenda has results version "
+            f"{RESULTS_VERSION}, whose training differs: train the run again in another folder "
+            f"({earlier.tracking.command}), or resume it with the prenda that started it. `prenda evaluate` and "
+            "`prenda export` take its checkpoints as they are."
+        )
 
 
 def check_folder(config: TrainConfig, folder: Path) -> None:
@@ -67,6 +86,8 @@ def fingerprint(config: TrainConfig, content: str | None = None) -> str:
 def decisive(config: TrainConfig, content: str | None = None) -> dict[str, Any]:
     """Return the flattened settings that decide a run's result: all but those that the schema marks otherwise."""
     settings = flatten(_decisive_part(config, as_plain(config)))
+    if config.results_version > 1:
+        settings["results_version"] = config.results_version
     return settings if content is None else settings | {"data.content": content}
 
 

@@ -54,7 +54,9 @@ def restore(content: Any, source: str) -> TrainConfig:
     if not isinstance(content, dict | DictConfig):
         raise ConfigError(other_version(source, f"its configuration is {content!r}, where settings should be"))
     try:
-        config = typed(content)
+        versioned = OmegaConf.merge({"results_version": 1}, content)  # version 1 recorded none
+        assert isinstance(versioned, DictConfig)
+        config = typed(versioned)
         for group in BUILT:
             check_target(getattr(config, group), group)
     except (OmegaConfBaseException, UserError) as error:

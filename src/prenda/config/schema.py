@@ -12,6 +12,10 @@ from typing import Any
 
 from omegaconf import MISSING, DictConfig, OmegaConf
 
+# Version of the rules by which settings become a result: random draws, splits, schedules, steps of the optimiser.
+# Raise it with every change after which the same settings train another network. Runs of version 1 recorded none.
+RESULTS_VERSION = 2
+
 
 @dataclass(frozen=True)
 class Range:
@@ -250,6 +254,8 @@ class TrainConfig:
     # The file of each group of conf/; filled in when a run starts.
     choices: dict[str, str] = setting({}, decisive=False)
     seed: int = setting(0, valid=SEED)
+    # Filled in when a configuration is composed; in the fingerprint, except version 1, which earlier runs lack there.
+    results_version: int = setting(RESULTS_VERSION, decisive=False)
     # Run or bundle whose weights the run starts from; their content decides the result, so it is in the fingerprint.
     init_from: str | None = setting(None, decisive=False)
     init_sha256: str | None = setting(None, later=True)  # SHA-256 of these weights; filled in when a run starts

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from dataclasses import fields, is_dataclass
 from typing import Any
 
-from prenda.config.schema import NOT_NEGATIVE, POSITIVE, Range, TrackingKind, TrainConfig
+from prenda.config.schema import NOT_NEGATIVE, POSITIVE, RESULTS_VERSION, Range, TrackingKind, TrainConfig
 from prenda.errors import ConfigError
 
 # Settings of groups whose schema is their target's signature, where a target of torch accepts what cannot train.
-TARGET_SETTINGS = {"optimizer.lr": POSITIVE, "optimizer.weight_decay": NOT_NEGATIVE}
+TARGET_SETTINGS = {"optimizer.lr": POSITIVE, "optimizer.adamw_lr": POSITIVE, "optimizer.weight_decay": NOT_NEGATIVE}
 
 
 def check(config: TrainConfig) -> None:
@@ -24,6 +24,36 @@ def check(config: TrainConfig) -> None:
     for name, value, valid in (*_declared(config), *_of_targets(config)):
         _check_setting(name, value, valid)
     _check_agreement(config)
+
+
+def check_batch_size(batch_size: int, processes: int) -> None:
+    """Check that the processes of a run can share a batch equally.
+
+    Raises:
+        ConfigError: If not; the text names the nearest sizes that are valid.
+    """
+    lower = batch_size // processes * processes
+    if lower != batch_size:
+        nearest = [str(size) for size in (lower, lower + processes) if size]
+        raise ConfigError(
+            f"data.batch_size is {batch_size}, which {processes} processes cannot share equally: give a multiple of "
+            f"{processes}, such as {' or '.join(nearest)}, or another number of processes (trainer.devices=…)."
+        )
+
+
+def check_image_size(config: TrainConfig, height: int, width: int) -> None:
+    """Check the settings whose bounds are the images' size, which is known once the images are.
+
+    Raises:
+        ConfigError: If images would be moved out of the picture.
+    """
+    side = min(height, width)
+    for name, pixels in (("augment.shift", config.augment.shift), ("shifted_scoring", config.shifted_scoring)):
+        if pixels >= side:
+            raise ConfigError(
+                f"{name} is {pixels}, but the images have {height}x{width} pixels: it must be less than {side}, "
+                "or nothing of an image is left."
+            )
 
 
 def _declared(config: Any, prefix: str = "") -> Iterator[tuple[str, Any, Range | tuple[Any, ...]]]:
@@ -53,22 +83,35 @@ def _check_setting(name: str, value: Any, valid: Range | tuple[Any, ...]) -> Non
 
 
 def _check_agreement(config: TrainConfig) -> None:
+    if config.results_version != RESULTS_VERSION:
+        raise ConfigError(
+            f"results_version is {config.results_version}, but this version of prenda trains by the rules of version "
+            f"{RESULTS_VERSION} only: leave it out."
+        )
     if config.trainer.devices == 0 or config.trainer.devices < -1:
         raise ConfigError(f"trainer.devices is {config.trainer.devices}: it must be at least 1, or -1 for every GPU.")
-    if config.data.batch_size < config.trainer.devices:
-        raise ConfigError(
-            f"data.batch_size is {config.data.batch_size} over trainer.devices={config.trainer.devices} processes: "
-            "each process needs at least one image a step, so use a larger batch or fewer devices."
-        )
+    check_batch_size(config.data.batch_size, max(1, config.trainer.devices))
     if config.mirrored_scoring and not config.data.flip:
         raise ConfigError(
             "mirrored_scoring is true, but data.flip is 0: mirroring makes another class of these images. "
             "Leave mirrored_scoring=false."
         )
-    if config.trainer.precision == "16-mixed" and config.trainer.gradient_clip and config.optimizer.get("fused"):
+    if config.trainer.precision == "16-mixed" and config.optimizer.get("fused"):
+        _check_fused(config)
+    if config.tracking.kind is TrackingKind.mlflow and not config.tracking.uri:
+        raise ConfigError("tracking.uri is null: name a store or a server, or use tracking=offline.")
+
+
+def _check_fused(config: TrainConfig) -> None:
+    """Raise ConfigError for fused optimisers that fail in 16-bit training."""
+    if config.trainer.gradient_clip:
         raise ConfigError(
             "optimizer.fused is true, which cannot clip gradients in trainer.precision=16-mixed: set it to "
             "false, use bf16-mixed, or leave trainer.gradient_clip=null."
         )
-    if config.tracking.kind is TrackingKind.mlflow and not config.tracking.uri:
-        raise ConfigError("tracking.uri is null: name a store or a server, or use tracking=offline.")
+    # If the first step overflows, torch 2.14 skips it but leaves the momentum in memory that was never written.
+    if config.optimizer.get("_target_") == "torch.optim.SGD" and config.optimizer.get("momentum"):
+        raise ConfigError(
+            "optimizer.fused is true, with which torch.optim.SGD starts from random momentum after an overflow in "
+            "trainer.precision=16-mixed: set it to false, or use bf16-mixed."
+        )

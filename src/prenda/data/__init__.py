@@ -7,6 +7,7 @@ Modules:
     idx_sources: Sources of their files: a system package, official mirrors, a Debian package.
     datamodule: LightningDataModule: splits, normalisation and batches.
     splits: Selection, split and statistics of images in memory.
+    stratified: Stratified order of labelled images.
     photo_files: Data sets of photos: files, classes and splits.
     photo_layout: Sub-folders of a folder of labelled photos.
     photo_index: Content of each photo, kept between runs.
@@ -16,6 +17,7 @@ Modules:
     photo_cache: Prepared photos in files on the disk.
     photo_storage: Choice between memory, cache and the photos' own files.
     parallel: Threads and progress of long work on photos.
+    draws: Seeds of random draws.
     batches: Data loaders of whole batches, in memory or streamed.
     augment: Augmentation of training batches.
 """

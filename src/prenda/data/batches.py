@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from prenda.data.draws import draw_seed
 from prenda.data.photo_cache import CacheFile, PreparedPhotos
 
 Batch = tuple[Tensor, Tensor]
@@ -130,7 +131,8 @@ class ShuffledBatches(Sampler[Tensor]):
     """Indices of one process's batches, (B,) each, in an order that depends on seed and epoch alone.
 
     Process r of n takes every n-th image of the same order. If n does not divide the number of images, the first ones
-    are repeated, so that all processes take the same number of steps.
+    are repeated, so that all processes take the same number of steps. A last batch of a single image, of which batch
+    normalisation has no statistics, joins the batch before it.
     """
 
     def __init__(self, count: int, batch_size: int, seed: int, replicas: int, rank: int, device: torch.device) -> None:
@@ -142,12 +144,22 @@ class ShuffledBatches(Sampler[Tensor]):
         self.epoch = epoch
 
     def __iter__(self) -> Iterator[Tensor]:
-        order = self._order(torch.Generator().manual_seed(self.seed + self.epoch))
+        order = self._order(torch.Generator().manual_seed(draw_seed(self.seed, "order", self.epoch)))
         order = torch.cat([order, order[: -self.count % self.replicas]])[self.rank :: self.replicas]
-        yield from torch.split(order.to(self.device), self.batch_size)
+        yield from torch.split(order.to(self.device), self.sizes())
 
     def __len__(self) -> int:
-        return ceil(ceil(self.count / self.replicas) / self.batch_size)
+        return len(self.sizes())
+
+    def sizes(self) -> list[int]:
+        """Return the number of images in each batch of a process."""
+        full, rest = divmod(ceil(self.count / self.replicas), self.batch_size)
+        sizes = [self.batch_size] * full
+        if rest == 1 and full:
+            sizes[-1] += 1
+        elif rest:
+            sizes.append(rest)
+        return sizes
 
     def _order(self, generator: torch.Generator) -> Tensor:
         return torch.randperm(self.count, generator=generator)
@@ -197,8 +209,10 @@ def training_batches(
     """Return shuffled batches, in an order that depends on `seed` and the epoch alone.
 
     A step sees the same images with any number of processes: each process takes its part of the same global batch of
-    `batch_size` images. With class weights, (num_classes,), each class is expected equally often.
+    `batch_size` images, which `replicas` must divide. With class weights, (num_classes,), each class is expected
+    equally often.
     """
+    assert batch_size % replicas == 0, "config.validation refuses other batches"
     size, labels = batch_size // replicas, dataset.labels
     if weights is not None:
         return _loader(dataset, BalancedBatches(labels, weights, size, seed, replicas, rank))

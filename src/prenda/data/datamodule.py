@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Literal
@@ -191,6 +191,11 @@ class ImageDataModule(pl.LightningDataModule):
     def statistics(self) -> dict[str, list[float]]:
         """Return mean and standard deviation of normalisation, for pixels from 0 to 255, a value a stored channel."""
         return {"mean": self._mean.flatten().tolist(), "std": self._deviation.flatten().tolist()}
+
+    def use_statistics(self, recorded: Mapping[str, Sequence[float]]) -> None:
+        """Normalise with recorded `statistics`, those of the images that a network was trained on."""
+        mean, deviation = (torch.tensor(recorded[name])[:, None, None] for name in ("mean", "std"))
+        self._mean, self._deviation, self._scale = mean, deviation, 1 / deviation
 
     def _place(self) -> tuple[int, int]:
         if self.trainer is None:

@@ -18,6 +18,7 @@ from prenda.data.contract import DataSet, LabelledImages
 from prenda.data.photo_index import Indexed, index_photos
 from prenda.data.photo_layout import SPLITS, Labelled, Split, labelled_files
 from prenda.data.photo_split import Indices, random_order, split_photos
+from prenda.data.stratified import stratified
 from prenda.errors import DataError
 from prenda.photos.near_duplicates import groups
 from prenda.photos.preparation import Kind
@@ -116,7 +117,7 @@ class PhotoFiles:
         return replace(self, class_names=tuple(class_names), labels=labels, splits=splits, translations=translations)
 
     def limited(self, limit: int | None, seed: int) -> PhotoFiles:
-        """Return fewer training photos; a smaller choice is part of a larger one.
+        """Return fewer training photos, stratified; a smaller choice is part of a larger one.
 
         Raises:
             DataError: If there are not so many training photos.
@@ -129,8 +130,8 @@ class PhotoFiles:
                 f"data.limit_train is {limit}, but there are {len(train)} training photos: give at most that many, or "
                 "null for all."
             )
-        order = random_order([self.digests[index] for index in train.tolist()], seed)
-        return replace(self, splits={**self.splits, "train": np.sort(train[order[:limit]])})
+        order = train[random_order([self.digests[index] for index in train.tolist()], seed)]
+        return replace(self, splits={**self.splits, "train": np.sort(stratified(order, self.labels)[:limit])})
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from torch.nn.functional import interpolate
 from prenda.data.batches import Batch, InMemory, Streamed
 from prenda.data.contract import LabelledImages
 from prenda.data.photo_layout import Split
+from prenda.data.stratified import stratified
 from prenda.errors import DataError
 
 STEP = 256  # images at a time, which bounds the memory
@@ -28,8 +29,8 @@ class Selection:
         classes: Names to keep, in the order of the new labels; None keeps all.
         val_size: Number of official training images that are used for validation; photos have shares instead.
         split_seed: Seed of the split.
-        limit_train: Number of training images to keep after the split; None keeps all. A smaller selection is part of
-            every larger one.
+        limit_train: Number of training images to keep after the split, stratified; None keeps all. A smaller selection
+            is part of every larger one.
     """
 
     classes: Sequence[str] | None = None
@@ -123,17 +124,19 @@ def _split_indices(labels: Tensor, selection: Selection) -> Batch:
         )
     generator = torch.Generator().manual_seed(selection.split_seed)
     order = torch.randperm(total, generator=generator)
-    val = _stratified(order, labels, val_size)
+    val = _first_of_each_class(order, labels, val_size)
     remaining = order[~torch.isin(order, val)]
     if limit is not None and limit > len(remaining):
         raise DataError(
             f"data.limit_train is {limit}, but {len(remaining)} training images remain after the split: "
             "give at most that many, or null for all."
         )
-    return remaining[:limit].sort().values, val.sort().values
+    if limit is not None:
+        remaining = torch.from_numpy(stratified(remaining.numpy(), labels.numpy()))[:limit]
+    return remaining.sort().values, val.sort().values
 
 
-def _stratified(order: Tensor, labels: Tensor, size: int) -> Tensor:
+def _first_of_each_class(order: Tensor, labels: Tensor, size: int) -> Tensor:
     """Return the first images of each class in `order`, `size` in all, in the proportions of the classes."""
     counts = torch.bincount(labels)
     exact = counts * size / len(labels)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 import os
 import warnings
@@ -16,6 +17,7 @@ from torch import nn
 from prenda.config.convert import as_plain
 from prenda.config.instantiate import build, refused
 from prenda.config.schema import TrainConfig, TrainerConfig
+from prenda.config.validation import check_image_size
 from prenda.data.datamodule import ImageDataModule
 from prenda.data.datamodule import from_config as data_from_config
 from prenda.errors import ConfigError
@@ -86,10 +88,13 @@ def build_classifier(config: TrainConfig, data: ImageDataModule) -> Classifier:
     """Return the classifier around the configured backbone, for the images of `data`.
 
     Raises:
-        ConfigError: If a setting of backbone, optimizer or scheduler cannot work, by its dotted name.
+        ConfigError: If a setting of backbone, optimizer or scheduler cannot work, or does not fit the images, by its
+            dotted name.
     """
+    check_image_size(config, *data.image_shape[1:])
     backbone = build(config.backbone, "backbone", image_shape=data.image_shape, num_classes=len(data.class_names))
     _check_training_size(config.augment.size, data.image_shape, backbone)
+    _check_single_images(config, backbone, data)
     if config.mirrored_scoring or config.shifted_scoring:
         stored = len(data.statistics()["mean"])  # channels
         pixel = torch.full((1, stored, 1, 1), data.background, dtype=torch.uint8)
@@ -160,6 +165,25 @@ def _check_optimizer(config: TrainConfig, classifier: Classifier) -> None:
         optimizer = classifier.make_optimizer()
     with refused(config.scheduler, "scheduler"):
         classifier.make_scheduler(optimizer, 100)
+
+
+def _check_single_images(config: TrainConfig, backbone: nn.Module, data: ImageDataModule) -> None:
+    """Raise ConfigError if a step has a single image in a process, and the network cannot be trained on one.
+
+    Batch normalisation of vectors has no statistics of one image. Images have many pixels, which is enough.
+    """
+    processes, images = resolve_device(config.trainer)[1], len(data.split("train"))
+    if min(config.data.batch_size // processes, images) > 1:
+        return
+    try:
+        with torch.random.fork_rng(devices=[]), torch.no_grad():
+            copy.deepcopy(backbone).train()(torch.zeros(1, *data.image_shape))
+    except ValueError as error:
+        raise ConfigError(
+            f"data.batch_size is {config.data.batch_size}, on {images} training images in {processes} processes: each "
+            f"step has a single image, on which this network cannot be trained ({error}). Give at least two images for "
+            "each process, or a network without batch normalisation."
+        ) from error
 
 
 def build_trainer(trainer: TrainerConfig, profiler: Profiler | None = None, **settings: Any) -> pl.Trainer:

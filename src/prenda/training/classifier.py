@@ -16,6 +16,7 @@ from torch.optim.lr_scheduler import LRScheduler
 from torchmetrics import MeanMetric
 from torchmetrics.classification import MulticlassConfusionMatrix
 
+from prenda.data.draws import draw_seed
 from prenda.errors import UserError
 from prenda.scoring.metrics import METRIC_BY_NAME, Needs, measure, needing
 from prenda.scoring.predictions import Predictions
@@ -87,9 +88,7 @@ class Classifier(LightningModule):
 
         A resumed run then draws the same numbers as an uninterrupted one.
         """
-        draws = torch.Generator().manual_seed(self.seed)
-        epochs = torch.randint(2**62, (self.current_epoch + 1,), generator=draws)
-        torch.manual_seed(int(epochs[-1]) + self.global_rank)
+        torch.manual_seed(draw_seed(self.seed, "augmentation, dropout", self.current_epoch, self.global_rank))
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
         images, labels = batch

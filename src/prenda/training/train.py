@@ -9,9 +9,9 @@ from pytorch_lightning.callbacks import Callback
 from rich.console import Console
 
 from prenda.config.convert import as_plain, as_yaml
-from prenda.config.identity import check_folder, describe_run, run_name
+from prenda.config.identity import check_folder, check_version, describe_run, run_name
 from prenda.config.schema import TrainConfig
-from prenda.config.validation import check
+from prenda.config.validation import check, check_batch_size
 from prenda.data.datamodule import ImageDataModule, Split
 from prenda.errors import UserError
 from prenda.report import terminal
@@ -45,11 +45,13 @@ def train(config: TrainConfig, folder: Path, callbacks: Sequence[Callback] = ())
         UserError: If a setting cannot work, by its dotted name, or if the folder's run has other settings.
         Pruned: If a callback pruned the run, by writing the reason to `pruned.txt` in the folder.
     """
+    check_version(folder)
     check(config)
     config = identified(config, folder)
     check_folder(config, folder)
     torchrun = Torchrun.found()
     device, processes = resolve_device(config.trainer)
+    check_batch_size(config.data.batch_size, processes if torchrun is None else torchrun.processes * torchrun.nodes)
     prepare_process(config, processes if torchrun is None else torchrun.processes)
     data = build_data(config)
     data.prepare_data()
@@ -94,6 +96,7 @@ def join(config: TrainConfig, folder: Path) -> None:
     check(config)
     torchrun = Torchrun.found()
     assert torchrun is not None
+    check_batch_size(config.data.batch_size, torchrun.processes * torchrun.nodes)
     prepare_process(config, torchrun.processes)
     data = build_data(config)
     data.prepare_data()
