@@ -287,11 +287,11 @@ def test_gradients_are_clipped(tmp_path):
         ("data.image_size=20 shifted_scoring=20", "but the images have 20x20 pixels: it must be less than 20"),
         (
             "backbone=dense backbone.batch_norm=true data.batch_size=1",
-            "data.batch_size is 1, on 200 training images in 1 processes: each step has a single image",
+            "data.batch_size is 1, with 200 training images and trainer.devices=1: each step has a single image",
         ),
         (
             "backbone=dense backbone.batch_norm=true data.limit_train=1",
-            "data.batch_size is 128, on 1 training images in 1 processes: each step has a single image",
+            "data.batch_size is 128, with 1 training images and trainer.devices=1: each step has a single image",
         ),
         ("data.batch_size=3 trainer=ddp_cpu", "data.batch_size is 3, which 2 processes cannot share equally"),
         ("data.val_size=5000", "data.val_size is 5000, but there are 2000 training images in all"),

@@ -180,9 +180,9 @@ def _check_single_images(config: TrainConfig, backbone: nn.Module, data: ImageDa
             copy.deepcopy(backbone).train()(torch.zeros(1, *data.image_shape))
     except ValueError as error:
         raise ConfigError(
-            f"data.batch_size is {config.data.batch_size}, on {images} training images in {processes} processes: each "
-            f"step has a single image, on which this network cannot be trained ({error}). Give at least two images for "
-            "each process, or a network without batch normalisation."
+            f"data.batch_size is {config.data.batch_size}, with {images} training images and "
+            f"trainer.devices={processes}: each step has a single image, on which this network cannot be trained "
+            f"({error}). Give at least two images for each process, or a network without batch normalisation."
         ) from error
 
 
