@@ -15,8 +15,6 @@ from prenda.cli import main
 from prenda.report.tables import read_history
 from prenda.training.evaluation import evaluate_again
 
-# Lightning says so of a folder that was moved, as these were: the best score so far starts anew.
-pytestmark = pytest.mark.filterwarnings("ignore:The dirpath has changed")
 RECORDED = Path(__file__).parent / "version_0_1_0"
 
 

@@ -53,7 +53,7 @@ def test_a_process_that_dies_releases_the_lock(tmp_path):
 
 def test_the_process_that_writes_may_enter_again(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with writing(tmp_path), writing(Path(".")):
+    with writing(tmp_path), writing(Path()):
         assert (tmp_path / WRITER).is_file()
     assert [path.name for path in tmp_path.iterdir()] == [LOCK]
     with held(tmp_path):  # it is free again

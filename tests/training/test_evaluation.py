@@ -78,7 +78,10 @@ def test_a_checkpoint_of_another_program_is_refused(tmp_path, capsys):
         (lambda kept: kept["prenda"]["config"]["data"].update(colour=3), "it has the setting data.colour, which this"),
         (lambda kept: kept.update(prenda="0.1"), "is no checkpoint of prenda: give best.ckpt or last.ckpt"),
         (lambda kept: kept["prenda"].update(config=5), "its prenda.config is of the type int, not dict. Use the"),
-        (lambda kept: kept["prenda"]["config"].update(data=5), "of prenda: Merge error: int is not a subclass of DataConfig. value: 5. Use the"),
+        (
+            lambda kept: kept["prenda"]["config"].update(data=5),
+            "of prenda: Merge error: int is not a subclass of DataConfig. value: 5. Use the",
+        ),
         (lambda kept: kept["prenda"].update(content_hash=5), "its prenda.content_hash is of the type int, not str."),
         (lambda kept: kept.update(state_dict=5), "its state_dict is of the type int, not dict. Use the"),
         (lambda kept: kept.update(epoch="1"), "its epoch is of the type str, not int. Use the"),
