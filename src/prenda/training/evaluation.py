@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -25,7 +26,7 @@ from prenda.scoring.scores import Scores, score
 from prenda.tracking.lookup import file_of, resolve
 from prenda.tracking.store import local_store
 from prenda.training import checkpoints
-from prenda.training.build import build_classifier, build_data, build_trainer, prepare_process
+from prenda.training.build import build_classifier, build_data, build_trainer, prepare_process, resolve_device
 from prenda.training.classifier import Classifier
 
 
@@ -123,8 +124,19 @@ def load_run(
 
 
 def _for_scoring(trainer: TrainerConfig, accelerator: str | None) -> TrainerConfig:
-    """Return the settings for one process, in float32 on a device that is not the run's."""
+    """Return the settings for one process, in float32 on a device that is not the run's; a change of it is printed."""
     single = replace(trainer, devices=1, sync_batchnorm=False, compile=False)
-    if accelerator is None or accelerator == trainer.accelerator:
+    if accelerator is None:
         return single
-    return replace(single, accelerator=accelerator, precision="32")
+    asked = replace(single, accelerator=accelerator, precision="32")
+    auto = single.accelerator == "auto"
+    recorded = resolve_device(replace(single, precision="32"))[0] if auto else single.accelerator
+    if resolve_device(asked)[0] == recorded:
+        return replace(single, accelerator=accelerator)
+    if single.precision != asked.precision:
+        print(
+            f"prenda: --accelerator is {accelerator}, but the run's device is {recorded}: scores are computed in "
+            f"float32 instead of {single.precision}.",
+            file=sys.stderr,
+        )
+    return asked
