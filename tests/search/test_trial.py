@@ -86,10 +86,10 @@ def test_a_rehearsal_tells_settings_from_bugs(tmp_path, monkeypatch):
     assert nothing is None
 
 
-def test_a_trial_waits_for_another_process_that_writes_to_its_folder(tmp_path):
+def test_a_trial_waits_for_another_process_that_writes_to_its_folder(tmp_path, capsys):
     job = job_in(tmp_path / "trial")
     with held(job.folder) as process:
         threading.Timer(1, process.kill).start()
         trial.run(job)
-    assert f"Waiting for process {process.pid} on " in (job.folder / LOG).read_text()
+    assert f"Waiting for process {process.pid} on " in capsys.readouterr().out
     assert status(job.folder) == "FINISHED"
