@@ -19,8 +19,6 @@ from prenda.config.convert import typed
 from prenda.training.evaluation import evaluate_again
 from prenda.training.train import train
 
-# Lightning says so of a folder that was moved, as these were: the best score so far starts anew.
-pytestmark = pytest.mark.filterwarnings("ignore:The dirpath has changed")
 RECORDED = Path(__file__).parent / "version_0_1_0"
 
 

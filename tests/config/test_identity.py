@@ -19,9 +19,15 @@ FINGERPRINT = "d7c49ac688daa7f637d27a9e09ddd0a47eff2570acad160a0d0653238e034bee"
         (["optimizer=sgd", "optimizer.lr=3e-3"], "cnn_batch_norm-fashion_mnist-optimizer=sgd-lr=3e-3-seed0"),
         (["backbone=dense", "backbone.units=[512, 128]"], "dense-fashion_mnist-units=[512,128]-seed0"),
         (
-            ["tracking=offline", "trainer=cpu", "report=none", "paths.home=/a", "data.dir=/b", "init_from=/c"],
+            ["tracking=offline", "report=none", "paths.home=/a", "trainer.threads=2", "data.memory_gb=1", "workers=2"],
             "cnn_batch_norm-fashion_mnist-seed0",
         ),
+        (["trainer=ddp_cpu", "ema=0.9"], "cnn_batch_norm-fashion_mnist-trainer=ddp_cpu-ema=0.9-seed0"),
+        (["trainer.deterministic=true"], "cnn_batch_norm-fashion_mnist-deterministic=true-seed0"),
+        (["data.dir=my_photos", "init_from=shop"], "cnn_batch_norm-fashion_mnist-dir=my_photos-init_from=shop-seed0"),
+        (["data.dir=/b/photos"], "cnn_batch_norm-fashion_mnist-dir=photos_4d7552-seed0"),
+        (["paths.data=/b/photos"], "cnn_batch_norm-fashion_mnist-data=photos_4d7552-seed0"),
+        (["augment.flip=0.5"], "cnn_batch_norm-fashion_mnist-augment.flip=0.5-seed0"),  # there is data.flip too
         (["trainer.epochs=3"], "cnn_batch_norm-fashion_mnist-epochs=3-seed0"),
         (["trainer.profile=20"], "cnn_batch_norm-fashion_mnist-seed0"),
         (["trainer=profile"], "cnn_batch_norm-fashion_mnist-trainer=profile-seed0"),  # of one epoch
@@ -40,7 +46,23 @@ def test_an_experiment_gives_its_name():
 
 def test_a_long_list_of_settings_is_cut_before_the_seed():
     config = replace(configured("seed=1"), choices={"backbone": "dense"})
-    assert len(make_run_name(config, [f"backbone.units=[{','.join(['512'] * 80)}]"])) < 120
+    one, other = (make_run_name(config, [f"backbone.units=[{','.join(['512'] * 80)},{last}]"]) for last in (1, 2))
+    assert len(one) < 120
+    assert one != other
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("data.dir=/a/photos", "data.dir=/b/photos"),
+        ("init_from=/a/best.ckpt", "init_from=/b/best.ckpt"),
+        ("data.flip=0.5", "augment.flip=0.5"),
+        ("trainer=cpu", "trainer=ddp_cpu"),
+    ],
+)
+def test_runs_that_differ_have_different_names(one, other):
+    config = replace(configured(), choices={"backbone": "cnn"})
+    assert make_run_name(config, [one]) != make_run_name(config, [other])
 
 
 def test_the_fingerprint_is_that_of_earlier_versions():

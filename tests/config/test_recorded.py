@@ -52,6 +52,7 @@ def test_a_run_without_results_version_is_of_the_first(tmp_path):
         (changed("trainer.epochs", "many"), "its trainer.epochs is 'many', which this version does not accept"),
         (changed("data", {}), "it lacks the setting data.name"),
         (changed("backbone", {}), "backbone has no _target_"),
+        (changed("trainer", 5), "Merge error: int is not a subclass of TrainerConfig. value: 5"),
         ({}, "it lacks the setting data.name"),
         (None, "its configuration is None, where settings should be"),
         ("text", "its configuration is 'text', where settings should be"),

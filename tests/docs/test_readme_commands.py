@@ -39,7 +39,7 @@ def test_a_training_is_short_and_has_the_name_of_the_long_one():
     (made, trained) = planned('make train ARGS="optimizer.lr=3e-3"\nprenda train trainer=gpu data=mnist')
     assert made.commands == (("make", "train", f"ARGS=optimizer.lr=3e-3 {' '.join(SHORT)} {_named('-lr=3e-3')}"),)
     assert trained.commands[0][2:4] == ("trainer=cpu", "data=generated")
-    assert trained.commands[0][-1] == 'tracking.run_name="cnn_batch_norm-mnist-seed0"'
+    assert trained.commands[0][-1] == 'tracking.run_name="cnn_batch_norm-mnist-trainer=gpu-seed0"'
 
 
 def _named(what: str) -> str:

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnxruntime
@@ -250,8 +253,45 @@ def test_damaged_files_are_told(store, model, promote):
     (artifacts / "models" / output.model_id / "artifacts" / bundle.NETWORK).write_bytes(b"")
     assert "model.onnx is damaged (its SHA-256 is" in promote(run, model)[1]
     (artifacts / "models" / output.model_id / "artifacts" / bundle.NETWORK).unlink()
-    assert "model.onnx is missing: copy the bundle again" in promote(run, model)[1]
+    missing = promote(run, model)[1]
+    place = artifacts / "models" / output.model_id / "artifacts"
+    assert (
+        f"The bundle of run 'damaged' ({run[:8]}) cannot be used (model.onnx is missing): restore the files" in missing
+    )
+    assert str(place) in missing
+    assert "/tmp/tmp" not in missing
     assert store.registry.versions(model) == []
+
+
+def test_a_damaged_champion_is_named_by_its_run_also_in_tags(store, model, promote):
+    first, second = store.run("old", 400), store.run("new", 450)
+    promote(first, model)
+    (output,) = store.client.get_run(first).outputs.model_outputs
+    place = store.home / "mlruns/artifacts/models" / output.model_id / "artifacts"
+    (place / bundle.NETWORK).write_bytes(b"")
+    named = f"The bundle of run 'old' ({first[:8]}) cannot be used (model.onnx is damaged (its SHA-256 is"
+    code, printed = promote(second, model)
+    assert (code, f"No comparison with version 1, the champion: {named}" in printed) == (2, True)
+    assert promote(second, model, "--force", "it is damaged")[0] == 0
+    assert named in store.tags(model, 2)["prenda.reason"]
+    assert "/tmp/tmp" not in store.tags(model, 2)["prenda.reason"]
+
+
+def test_a_stop_before_the_alias_moves_waits_for_it(store, model, promote, monkeypatch):
+    """Else a version would say "first" or "better" without being the champion."""
+    run = store.run("stopped", 400)
+    tag = Registry.tag
+
+    def tag_and_stop(self: Registry, *arguments: Any) -> None:
+        tag(self, *arguments)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(Registry, "tag", tag_and_stop)
+    code, printed = promote(run, model)
+    assert code == 143
+    assert "prenda: stopped by SIGTERM; give the same command again." in printed
+    assert store.tags(model, 1)["prenda.decision"] == "first"
+    assert store.champion(model) == run
 
 
 def test_an_unknown_run_is_told(store, model, promote):

@@ -4,6 +4,7 @@ import builtins
 import io
 import os
 import signal
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from prenda.search.outcome import read_outcome
 from prenda.tracking.run_folder import STATUS, status
 from prenda.tracking.store import connect
 from tests.conftest import TINY, configured
+from tests.tracking.test_run_folder import held
 
 
 def run_until(job: Job, name: str) -> None:
@@ -82,3 +84,12 @@ def test_a_rehearsal_tells_settings_from_bugs(tmp_path, monkeypatch):
     assert bug.text == "KeyError: 'a'"
     assert "a_net.py" in bug.traceback
     assert nothing is None
+
+
+def test_a_trial_waits_for_another_process_that_writes_to_its_folder(tmp_path, capsys):
+    job = job_in(tmp_path / "trial")
+    with held(job.folder) as process:
+        threading.Timer(1, process.kill).start()
+        trial.run(job)
+    assert f"Waiting for process {process.pid} on " in capsys.readouterr().out
+    assert status(job.folder) == "FINISHED"

@@ -1,17 +1,21 @@
 from __future__ import annotations
 
 import pickle
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
 from prenda.cli import main
+from prenda.config.schema import TrainerConfig
 from prenda.data.datasets import generated
 from prenda.training import checkpoints
-from prenda.training.evaluation import evaluate_again, load_run
+from prenda.training.build import resolve_device
+from prenda.training.evaluation import _for_scoring, evaluate_again, load_run
 from prenda.training.train import train
 from tests.conftest import TINY, configured, metrics_of
+from tests.training.damage import overwrite_weights, remove_digest
 from tests.training.test_train import DENSE
 
 
@@ -88,6 +92,16 @@ def test_a_checkpoint_of_another_program_is_refused(tmp_path, capsys):
         (lambda kept: kept["prenda"].pop("content_hash"), "another version of prenda: it lacks content_hash. Use the"),
         (lambda kept: kept["prenda"]["config"]["data"].update(colour=3), "it has the setting data.colour, which this"),
         (lambda kept: kept.update(prenda="0.1"), "is no checkpoint of prenda: give best.ckpt or last.ckpt"),
+        (lambda kept: kept["prenda"].update(config=5), "its prenda.config is of the type int, not dict. Use the"),
+        (
+            lambda kept: kept["prenda"]["config"].update(data=5),
+            "of prenda: Merge error: int is not a subclass of DataConfig. value: 5. Use the",
+        ),
+        (lambda kept: kept["prenda"].update(content_hash=5), "its prenda.content_hash is of the type int, not str."),
+        (lambda kept: kept.update(state_dict=5), "its state_dict is of the type int, not dict. Use the"),
+        (lambda kept: kept.update(epoch="1"), "its epoch is of the type str, not int. Use the"),
+        (lambda kept: kept["state_dict"].update(w=5), "another version of prenda: its weights do not fit (Error(s) in"),
+        (lambda kept: kept["state_dict"].popitem(), 'Missing key(s) in state_dict: "backbone.'),
     ],
 )
 def test_a_checkpoint_of_another_version_is_refused_by_name(result, damage, told, tmp_path, capsys):
@@ -100,12 +114,42 @@ def test_a_checkpoint_of_another_version_is_refused_by_name(result, damage, told
     assert told in printed
 
 
-def test_a_checkpoint_without_permission_is_told_as_such(tmp_path, monkeypatch, capsys):
-    (tmp_path / "a.ckpt").write_bytes(b"")
-
+def test_a_checkpoint_without_permission_is_told_as_such(result, monkeypatch, capsys):
     def refuse(*_: object, **__: object) -> None:
-        raise PermissionError(13, "Permission denied", str(tmp_path / "a.ckpt"))
+        raise PermissionError(13, "Permission denied", str(result.checkpoint))
 
     monkeypatch.setattr("torch.load", refuse)  # root, who may run the tests, may read every file
-    assert main(["evaluate", str(tmp_path / "a.ckpt")]) == 1
-    assert "a.ckpt': give yourself permission" in capsys.readouterr().err
+    assert main(["evaluate", str(result.checkpoint)]) == 1
+    assert "best.ckpt': give yourself permission" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("earlier", [False, True], ids=["with a digest", "of 0.1.0"])
+def test_a_damaged_checkpoint_is_refused_by_name(result, earlier, tmp_path, capsys):
+    if earlier:
+        remove_digest(result.checkpoint)
+    overwrite_weights(result.checkpoint)
+    for command in (["evaluate"], ["export", "--to", str(tmp_path / "model")]):
+        assert main([*command, str(result.folder)]) == 2
+        assert f"prenda: {result.checkpoint} is damaged (" in capsys.readouterr().err
+    assert not (tmp_path / "model").exists()
+
+
+def test_a_damaged_checkpoint_of_a_trial_is_not_promoted(tmp_path, capsys):
+    """A trial has no bundle: its promotion makes one from the checkpoint."""
+    result = train(configured(*TINY, *DENSE, "tracking=mlflow", "tracking.system_metrics=false"), tmp_path / "run")
+    overwrite_weights(result.checkpoint)
+    assert main(["promote", result.run_id]) == 2
+    assert f"prenda: {result.checkpoint} is damaged (its SHA-256 is" in capsys.readouterr().err
+
+
+def test_another_device_computes_in_float32_and_says_so(capsys):
+    half = TrainerConfig(accelerator="auto", precision="bf16-mixed")
+    here = resolve_device(half)[0]
+    for device in (None, "auto", here):
+        assert _for_scoring(half, device).precision == "bf16-mixed"
+    assert capsys.readouterr().err == ""
+    assert _for_scoring(replace(half, accelerator="mps"), here).precision == "32"
+    assert (
+        f"--accelerator is {here}, but the run's device is mps: scores are computed in float32 instead of bf16-mixed."
+        in capsys.readouterr().err
+    )

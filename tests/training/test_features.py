@@ -72,6 +72,16 @@ def stop_after(monkeypatch, epoch):
     monkeypatch.setattr(TrainingProgress, "on_train_epoch_start", stop)
 
 
+def test_damaged_features_are_computed_again(tmp_path):
+    path = tmp_path / FILE
+    features._write(path, {"train": torch.ones(4, 100)}, "key")
+    assert features._read(path, "key") is not None
+    content = bytearray(path.read_bytes())
+    content[-5] ^= 1
+    path.write_bytes(content)
+    assert features._read(path, "key") is None
+
+
 def test_features_of_other_content_are_computed_again(tmp_path):
     config = configured(*FROZEN)
     train(config, tmp_path / "run")

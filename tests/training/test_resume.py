@@ -2,13 +2,17 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
 
+import psutil
 import pytest
 import torch
+from pytorch_lightning import Trainer
 
 from prenda.cli import main
 from prenda.data.datasets import generated
@@ -17,9 +21,11 @@ from prenda.report.tables import read_history
 from prenda.system.signals import Stopped
 from prenda.tracking.store import connect
 from prenda.training import checkpoints
+from prenda.training.callbacks.progress import TrainingProgress
 from prenda.training.checkpoints import AtomicCheckpointIO
 from prenda.training.train import train
 from tests.conftest import TINY, configured
+from tests.training.damage import overwrite_weights, remove_digest
 from tests.training.test_train import DENSE, wait_for
 
 # Everything that draws or keeps a state of its own.
@@ -166,3 +172,143 @@ def test_a_run_is_not_resumed_on_other_images(tmp_path, monkeypatch):
     monkeypatch.setattr(generated, "generate", lambda count, seed: generate(count, seed + 10))
     with pytest.raises(UserError, match=r"started with images of content \w{12}…, but generated in .* now has \w{12}…"):
         train(configured(*TINY, *DENSE), tmp_path)
+
+
+@pytest.fixture
+def cut(tmp_path, monkeypatch) -> Path:
+    """A run of four epochs that was interrupted in its third; its best epoch is the first."""
+    stop_at_epoch(monkeypatch, 2)
+    with pytest.raises(Stopped):
+        train(configured(*TINY, *DENSE, *FOUR_EPOCHS), tmp_path / "cut")
+    monkeypatch.undo()
+    monkeypatch.setenv("PRENDA_HOME", str(tmp_path / "home"))
+    best, last = (checkpoints.load(tmp_path / f"cut/checkpoints/{name}.ckpt") for name in ("best", "last"))
+    assert (best.epochs, last.epochs) == (1, 2)
+    return tmp_path / "cut"
+
+
+# A rate that ruins the network after the first epoch.
+FOUR_EPOCHS = ("scheduler=constant", "optimizer=sgd", "optimizer.lr=3", "trainer.epochs=4", "data.limit_train=600")
+
+
+def stop_at_epoch(monkeypatch, epoch: int) -> None:
+    """Stop trainings as an epoch starts, counted from 0."""
+
+    def stop(_: object, trainer: Trainer, *__: object) -> None:
+        if trainer.current_epoch == epoch:
+            raise Stopped(signal.SIGINT)
+
+    monkeypatch.setattr(TrainingProgress, "on_train_epoch_start", stop)
+
+
+def test_a_run_whose_last_checkpoint_is_damaged_resumes_from_the_best_one_to_the_same_bits(cut, tmp_path, capsys):
+    whole = train(configured(*TINY, *DENSE, *FOUR_EPOCHS), tmp_path / "whole")
+    overwrite_weights(cut / "checkpoints/last.ckpt")
+    assert main(["resume", str(cut)]) == 0
+    told = capsys.readouterr().err
+    assert f"prenda: {cut}/checkpoints/last.ckpt is damaged (its SHA-256 is " in told
+    assert "): the run resumes from best.ckpt, after epoch 1." in told
+    ends_alike(whole.folder, cut)
+    # Epoch 2, which was trained twice, stands in the file once.
+    assert (cut / "metrics/metrics.csv").read_text() == (whole.folder / "metrics/metrics.csv").read_text()
+
+
+def test_a_run_whose_last_checkpoint_of_0_1_0_is_damaged_resumes_from_the_best_one(cut, capsys):
+    for name in ("best", "last"):
+        remove_digest(cut / f"checkpoints/{name}.ckpt")
+    overwrite_weights(cut / "checkpoints/last.ckpt")
+    assert main(["resume", str(cut)]) == 0
+    assert "is damaged (the checksum of archive/data/" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("also", [False, True])
+def test_a_run_whose_best_epoch_is_lost_is_not_resumed(also, cut, capsys):
+    """It may be the run's result, which the remaining epochs cannot give."""
+    overwrite_weights(cut / "checkpoints/best.ckpt")
+    if also:
+        (cut / "checkpoints/last.ckpt").write_bytes(b"PK")
+    before = (cut / "config.yaml").stat().st_mtime_ns
+    assert main(["resume", str(cut)]) == 2
+    told = capsys.readouterr().err
+    assert f"{cut}/checkpoints/best.ckpt is damaged (its SHA-256 is" in told
+    assert (f"{cut}/checkpoints/last.ckpt is damaged (" in told) == also
+    assert f"or delete {cut}/checkpoints and give the same command again, which trains from the first epoch." in told
+    assert (cut / "config.yaml").stat().st_mtime_ns == before
+
+
+def test_deleted_checkpoints_train_the_run_from_its_first_epoch_to_the_same_bits(cut, tmp_path):
+    whole = train(configured(*TINY, *DENSE, *FOUR_EPOCHS), tmp_path / "whole")
+    shutil.rmtree(cut / "checkpoints")
+    assert main(["resume", str(cut)]) == 0
+    ends_alike(whole.folder, cut)
+    assert (cut / "metrics/metrics.csv").read_text() == (whole.folder / "metrics/metrics.csv").read_text()
+
+
+def test_a_run_in_a_moved_folder_keeps_its_best_epoch(cut, tmp_path):
+    whole = train(configured(*TINY, *DENSE, *FOUR_EPOCHS), tmp_path / "whole")
+    cut.rename(tmp_path / "moved")
+    assert main(["resume", str(tmp_path / "moved")]) == 0
+    ends_alike(whole.folder, tmp_path / "moved")
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (lambda kept: kept.pop("prenda"), "last.ckpt is no checkpoint of prenda: give best.ckpt or last.ckpt of a run"),
+        (lambda kept: kept["prenda"].pop("content_hash"), "another version of prenda: it lacks content_hash. Use the"),
+        (lambda kept: kept.pop("optimizer_states"), "another version of prenda: it lacks optimizer_states. Use the"),
+        (lambda kept: kept.update(loops=3), "its loops is of the type int, not dict. Use the"),
+        (lambda kept: kept["state_dict"].popitem(), "its weights do not fit (Error(s) in loading"),
+    ],
+)
+def test_a_checkpoint_of_another_version_is_not_resumed(change, told, cut, capsys):
+    last = cut / "checkpoints/last.ckpt"
+    kept = checkpoints.read(last)
+    change(kept)
+    AtomicCheckpointIO().save_checkpoint(kept, last)
+    assert main(["resume", str(cut)]) == 2
+    assert told in capsys.readouterr().err
+
+
+def test_the_time_of_a_resumed_run_counts_all_of_its_parts(cut, capsys):
+    last = cut / "checkpoints/last.ckpt"
+    kept = checkpoints.read(last)
+    kept["callbacks"]["Timer"]["time_elapsed"]["train"] = 5000.0
+    AtomicCheckpointIO().save_checkpoint(kept, last)
+    assert main(["resume", str(cut)]) == 0
+    assert json.loads((cut / "scores.json").read_text())["train/seconds"] > 5000
+    assert "Trained in        500" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("processes", ["cpu", "ddp_cpu"])
+def test_a_run_that_trains_is_not_trained_by_a_second_process(processes, tmp_path, capsys):
+    folder = tmp_path / "run"
+    settings = (*TINY, *DENSE, f"trainer={processes}", "trainer.epochs=100000", f"hydra.run.dir={folder}")
+    with subprocess.Popen([sys.executable, "-m", "prenda", "train", *settings], stdout=subprocess.DEVNULL) as process:
+        try:
+            wait_for(lambda: (folder / "checkpoints/last.ckpt").is_file(), process)
+            for command in (["resume", str(folder)], ["train", *settings]):
+                assert main(command) == 2
+                told = capsys.readouterr().err
+                assert f"{folder} is in use: process {process.pid} on {socket.gethostname()} trains or scores" in told
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(60) == 143
+        finally:
+            process.kill()
+
+
+def test_the_processes_of_a_killed_launcher_end_with_it(tmp_path):
+    """Else they would train on in a folder whose lock has been released."""
+    folder = tmp_path / "run"
+    settings = (*TINY, *DENSE, "trainer=ddp_cpu", "trainer.epochs=100000", f"hydra.run.dir={folder}")
+    with subprocess.Popen([sys.executable, "-m", "prenda", "train", *settings], stdout=subprocess.DEVNULL) as process:
+        try:
+            wait_for(lambda: (folder / "checkpoints/last.ckpt").is_file(), process)
+            workers = [child for child in psutil.Process(process.pid).children(recursive=True) if child.is_running()]
+        finally:
+            process.kill()
+    _, alive = psutil.wait_procs(workers, timeout=10)
+    for worker in alive:
+        worker.kill()
+    assert len(workers) >= 2
+    assert alive == []

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import sys
 
 from prenda.commands.shared import RUN, Subparsers, add_model_arguments
+from prenda.system.signals import Stopped, stop_on_signal
 from prenda.system.startup import heavy_imports
 
 
@@ -30,5 +32,10 @@ def run(arguments: argparse.Namespace) -> int:
     with heavy_imports():
         from prenda.model_selection.promote import promote
 
-    print(promote(arguments.run, arguments.model, arguments.force, arguments.tracking_uri))
+    try:
+        with stop_on_signal():
+            print(promote(arguments.run, arguments.model, arguments.force, arguments.tracking_uri))
+    except Stopped as stop:
+        print(f"prenda: {stop}; give the same command again.", file=sys.stderr)
+        return 128 + stop.signum
     return 0

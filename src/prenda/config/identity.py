@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
 from hashlib import sha256
@@ -14,9 +15,7 @@ from prenda.config.convert import as_plain, flatten
 from prenda.config.schema import RESULTS_VERSION, TrainConfig
 from prenda.errors import ConfigError
 
-UNNAMED = {"hydra", "paths", "report", "tracking", "trainer"}  # groups, but for these of their settings:
-NAMED = {"trainer.epochs", "trainer.precision", "trainer=profile"}
-PLACES = {"data.dir", "init_from"}  # paths of this machine name no run
+PLACES = {"data.dir", "paths.data", "init_from"}  # where images or weights lie, whose content decides the result
 QUOTES = str.maketrans("", "", "'\" ")
 LONGEST_NAME = 100  # characters
 
@@ -112,21 +111,49 @@ def target_name(group: Mapping[str, Any]) -> str:
 
 
 def make_run_name(config: TrainConfig, overrides: Sequence[str]) -> str:
-    """Return a run's name: its experiment, or backbone and data, then the overrides, then the seed.
+    """Return a run's name: its experiment, or backbone and data, then the overrides that decide the result, the seed.
 
-    Overrides of tracking, report and device are left out, as they do not change the model.
+    Runs of different overrides have different names. A path is named by its last part and a digest, and a name that is
+    too long ends in a digest.
     """
     parts = [config.choices.get("experiment") or f"{config.choices['backbone']}-{config.data.name}"]
-    named = {"experiment", "seed"} if "experiment" in config.choices else {"backbone", "data", "seed"}
+    in_front = {"experiment", "seed"} if "experiment" in config.choices else {"backbone", "data", "seed"}
+    last_parts = Counter(setting.rpartition(".")[2] for setting in flatten(as_plain(config)))
     for override in overrides:
         setting, _, value = override.lstrip("+~").partition("=")
-        unnamed = setting.partition(".")[0] in UNNAMED and not {setting, override} & NAMED
-        if unnamed or setting in named or setting in PLACES:
+        if setting in in_front or not (setting in PLACES or _decides(setting)):
             continue
-        parts.append(f"{setting.rpartition('.')[2]}={value}".translate(QUOTES))
+        last = setting.rpartition(".")[2]
+        value = _place(value) if setting in PLACES else value
+        parts.append(f"{last if last_parts[last] < 2 else setting}={value}".translate(QUOTES))
     full = "-".join(parts)
-    short = full if len(full) <= LONGEST_NAME else full[:LONGEST_NAME].rpartition("-")[0]  # cuts no number in two
-    return f"{short}-seed{config.seed}"
+    if len(full) > LONGEST_NAME:
+        full = f"{full[:LONGEST_NAME].rpartition('-')[0]}-{_digest(full)}"  # cuts no number in two
+    return f"{full}-seed{config.seed}"
+
+
+def _decides(setting: str) -> bool:
+    """Whether an overridden group or setting decides the result, by the schema; unknown ones may."""
+    group: Any = TrainConfig
+    for name in setting.replace("/", ".").split("."):
+        field = next((field for field in fields(group) if field.name == name), None)
+        if field is None:
+            return name != "hydra"
+        if not field.metadata.get("decisive", True):
+            return False
+        group = field.default_factory
+        if not is_dataclass(group):
+            return True
+    return True
+
+
+def _place(value: str) -> str:
+    """Return the last part of a path and a digest of it; a name without a slash as it is."""
+    return f"{Path(value).name}_{_digest(str(Path(value).expanduser().resolve()))}" if "/" in value else value
+
+
+def _digest(text: str) -> str:
+    return sha256(text.encode()).hexdigest()[:6]
 
 
 def run_name(config: TrainConfig) -> str:

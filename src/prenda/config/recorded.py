@@ -78,6 +78,8 @@ def _reason(error: Exception) -> str:
             return f"it has the setting {error.full_key}, which this version does not know"
         case MissingMandatoryValue():
             return f"it lacks the setting {error.full_key}"
-        case ValidationError():
+        case ValidationError() if error.full_key:
             return f"its {error.full_key} is {error.value!r}, which this version does not accept"
-    return str(error).splitlines()[0].partition(":")[0]
+        case UserError():  # without its advice, which is about a command's settings
+            return str(error).partition(":")[0]
+    return str(error).splitlines()[0].removesuffix(".")

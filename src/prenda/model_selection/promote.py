@@ -20,6 +20,7 @@ from prenda.report.card import card
 from prenda.report.tables import UNREADABLE, read_predictions
 from prenda.scoring.metrics import HEADLINE
 from prenda.scoring.significance import McNemar, mcnemar
+from prenda.system.signals import stop_deferred
 from prenda.tracking.lookup import download
 from prenda.tracking.registry import CHAMPION, RecordedModel, Registry, Version
 from prenda.tracking.store import local_store
@@ -84,11 +85,12 @@ def promote(run: str, model: str | None = None, force: str | None = None, uri: s
         decision = _decide(registry, entrant, champion, force, Path(scratch) / "champion")
         registered = next((version for version in versions if version.run_id == entrant.model.run_id), None)
         version = registered or _register(registry, entrant.model, model)
-        registry.tag(model, version.number, _tags(decision, champion, force))
-        if decision.outcome != "kept out":
-            registry.set_champion(model, version.number)
         best = entrant.model if decision.champion is None else decision.champion
-        champions.keep(best.bundle, variant)
+        with stop_deferred():  # else the version would say "better" without being the champion
+            registry.tag(model, version.number, _tags(decision, champion, force))
+            if decision.outcome != "kept out":
+                registry.set_champion(model, version.number)
+            champions.keep(best.bundle, variant)
     return _told(decision, _title(version, model), None if champion is None else _title(champion, model), force)
 
 

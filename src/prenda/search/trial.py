@@ -10,8 +10,6 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
-
 from prenda.config.convert import typed
 from prenda.config.identity import describe_run
 from prenda.config.schema import TrainConfig
@@ -22,7 +20,7 @@ from prenda.search.job import LOG, Job, Problem
 from prenda.search.pruning import Pruning
 from prenda.system.atomic_write import write_atomically
 from prenda.system.signals import Stopped
-from prenda.tracking.run_folder import STATUS, status
+from prenda.tracking.run_folder import STATUS, status, writing
 from prenda.tracking.runs import Pruned, record_failure
 from prenda.training.build import build_callbacks, build_classifier, build_data, resolve_device
 from prenda.training.train import train
@@ -31,10 +29,10 @@ from prenda.training.train import train
 def run(job: Job) -> None:
     """Trains the trial, or what is left of it, with everything that it prints in `log.txt`.
 
-    Another process that is still at it, because it outlived its driver, is waited for.
+    Another process that still writes there, because it outlived its driver, is waited for.
     """
     job.folder.mkdir(parents=True, exist_ok=True)
-    with FileLock(job.folder / ".lock"), _printing_to(job.folder / LOG):
+    with _printing_to(job.folder / LOG), writing(job.folder, wait=True):
         if status(job.folder) in ("FINISHED", "PRUNED"):
             return
         (job.folder / STATUS).unlink(missing_ok=True)  # of a start that was interrupted: this one ends in its own way

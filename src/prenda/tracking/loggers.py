@@ -36,7 +36,8 @@ class RunLogger(MLFlowLogger):
 class FileLogger(Logger):
     """Metrics of each epoch in a CSV file, as Lightning's CSVLogger writes them.
 
-    A resumed run adds to its file, where CSVLogger would delete it.
+    A resumed run adds to its file, where CSVLogger would delete it. The row of an epoch that it trains again replaces
+    the earlier one.
     """
 
     def __init__(self, path: Path) -> None:
@@ -54,7 +55,8 @@ class FileLogger(Logger):
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
         """Add a row; a new metric adds a column."""
-        rows: list[dict[str, Any]] = [*self._rows(), {**metrics, "step": step}]
+        new: dict[str, Any] = {**metrics, "step": step}
+        rows = [*(row for row in self._rows() if _place(row) != _place(new)), new]
         table = io.StringIO()
         writer = csv.DictWriter(table, sorted(set().union(*rows)))
         writer.writeheader()
@@ -70,6 +72,11 @@ class FileLogger(Logger):
             return []
         with self.path.open(newline="", encoding="utf-8") as file:
             return list(csv.DictReader(file))
+
+
+def _place(row: Mapping[str, Any]) -> tuple[str, frozenset[str]]:
+    """Return the step of a row and the names of its metrics; empty cells are those of other rows."""
+    return str(row["step"]), frozenset(name for name, value in row.items() if value not in ("", None))
 
 
 def lightning_loggers(folder: Path, uri: str | None, run_id: str | None) -> list[Logger]:

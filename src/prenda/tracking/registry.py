@@ -17,10 +17,11 @@ from filelock import FileLock
 from prenda.bundle import format as bundle
 from prenda.bundle.format import CARD
 from prenda.bundle.tasks import FIRST_MODEL
-from prenda.errors import TrackingError
+from prenda.errors import BundleError, TrackingError
 from prenda.system.redaction import without_passwords
 from prenda.tracking.lookup import connect_existing, fetch, find
 from prenda.tracking.model_files import describe
+from prenda.tracking.records import short_id
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -133,12 +134,14 @@ class Registry:
             raise TrackingError(f"Run {run_name!r} ({found.info.status}) holds no bundle: name a run that finished.")
         model_id = outputs[-1].model_id
         with self._had(f"The model of run {run_name!r}"):
-            files = self._download(self._client.get_logged_model(model_id).artifact_location, into / "bundle")
+            place = self._client.get_logged_model(model_id).artifact_location
+            files = self._download(place, into / "bundle")
         predictions, classes = (
             fetch(self._client, found, artifact, into) for artifact in ("predictions/test.npz", "classes/test.json")
         )
         backbone = found.data.tags.get("backbone", "–")
-        return RecordedModel(run_id, run_name, backbone, model_id, bundle.read(files), predictions, classes)
+        about = _verified(files, f"The bundle of run {run_name!r} ({short_id(run_id)})", place)
+        return RecordedModel(run_id, run_name, backbone, model_id, about, predictions, classes)
 
     def download(self, model: str, into: Path) -> bundle.Bundle:
         """Fetch the bundle of a version, named as MLflow does: `prenda@champion` or `prenda/3`.
@@ -153,8 +156,9 @@ class Registry:
         with self._had(f"Model {model!r}"):
             if alias:
                 number = self._client.get_model_version_by_alias(name, alias).version
-            files = self._download(self._client.get_model_version_download_uri(name, str(number)), into)
-        return bundle.read(files)
+            place = self._client.get_model_version_download_uri(name, str(number))
+            files = self._download(place, into)
+        return _verified(files, f"Model {model!r}", place)
 
     def versions(self, model: str) -> list[Version]:
         """Return the versions of a registered model, the newest first; none if there is no such model."""
@@ -229,6 +233,17 @@ class Registry:
 
         into.mkdir(parents=True, exist_ok=True)
         return Path(download_artifacts(artifact_uri=place, dst_path=str(into), tracking_uri=self.uri))
+
+
+def _verified(files: Path, what: str, place: str) -> bundle.Bundle:
+    """Return a fetched bundle; an error names where it was fetched from, not the temporary folder."""
+    try:
+        return bundle.read(files)
+    except BundleError as error:
+        reason = str(error).rpartition(": ")[0].replace(f"{files}/", "").replace(str(files), "its folder")
+        raise BundleError(
+            f"{what} cannot be used ({reason}): restore the files in {without_passwords(place)}, or train it again."
+        ) from error
 
 
 def _version(entity: ModelVersion, aliases: Mapping[str, str]) -> Version:

@@ -1,14 +1,60 @@
-"""Marks in a run's own folder: the MLflow run that it belongs to, how it ended, and what was freed of it."""
+"""Marks in a run's own folder: its MLflow run, how it ended, what was freed of it, and the lock of who writes there."""
 
 from __future__ import annotations
 
+import os
+import shlex
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import yaml
+from filelock import FileLock, Timeout
+
+from prenda.errors import UserError
+from prenda.system.atomic_write import write_atomically
 
 RUN_ID, STATUS = ".run_id", ".status"  # the MLflow run that the folder belongs to, and how it ended
 FREED = ".freed"  # when `prenda runs --prune` freed its checkpoints
 CONFIG = "config.yaml"  # every run's folder has one
+LOCK, WRITER = ".lock", ".writer"  # the lock of the process that writes there, and which process that is
+
+
+@contextmanager
+def writing(folder: Path, *, wait: bool = False) -> Iterator[None]:
+    """Hold the lock of a run's folder, which lets one process at a time train, score and record the run.
+
+    The system releases the lock of a process that dies. The same thread may enter again.
+
+    Args:
+        folder: Folder of the run; it is created.
+        wait: Wait for a process that holds the lock, instead of raising an error.
+
+    Raises:
+        UserError: If another process holds the lock; the text names its host and number.
+    """
+    folder = folder.absolute()
+    folder.mkdir(parents=True, exist_ok=True)
+    lock, writer = FileLock(folder / LOCK, is_singleton=True), folder / WRITER
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        if not wait:
+            raise UserError(
+                f"{folder} is in use: {_text(writer) or 'another process'} trains or scores this run. Wait until it "
+                f"has ended, or stop it; then `prenda resume {shlex.quote(str(folder))}` resumes the run."
+            ) from None
+        print(f"Waiting for {_text(writer) or 'another process'}, which writes to {folder}.", flush=True)
+        lock.acquire()
+    try:
+        if lock.lock_counter == 1:
+            write_atomically(writer, f"process {os.getpid()} on {socket.gethostname()}")
+        yield
+    finally:
+        if lock.lock_counter == 1:
+            writer.unlink(missing_ok=True)
+        lock.release()
 
 
 def status(folder: Path) -> str | None:

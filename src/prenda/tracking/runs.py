@@ -25,7 +25,7 @@ from prenda.system.signals import stop_deferred
 from prenda.tracking import disk
 from prenda.tracking.records import short_id
 from prenda.tracking.registry import log_bundle
-from prenda.tracking.run_folder import RUN_ID, STATUS
+from prenda.tracking.run_folder import RUN_ID, STATUS, writing
 from prenda.tracking.store import connect, experiment_id, local_store
 
 if TYPE_CHECKING:
@@ -223,7 +223,7 @@ def recorded(tracking: TrackingConfig, about: RunDescription, folder: Path) -> I
 
 def record_failure(tracking: TrackingConfig, about: RunDescription, folder: Path, error: Exception) -> None:
     """Record a run that failed before, or without, a record of its own: its process was lost, or never got so far."""
-    with suppress(type(error)), recorded(tracking, about, folder):
+    with writing(folder), suppress(type(error)), recorded(tracking, about, folder):
         raise error
 
 

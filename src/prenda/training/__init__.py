@@ -15,6 +15,7 @@ Modules:
     distributed: Training in several processes.
     callbacks: Lightning callbacks.
     checkpoints: Writing and reading of checkpoints.
+    checkpoint_digest: SHA-256 in the file of a checkpoint.
     finish: End of a run: scores, report and bundle.
     evaluation: Evaluation of trained classifiers.
     bundling: Bundle of a run.

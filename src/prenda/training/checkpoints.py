@@ -1,29 +1,39 @@
-"""Checkpoints: atomic writes, plain types, and the callbacks that keep the best and the last epoch."""
+"""Checkpoints: atomic writes, verified reading, and the callbacks that keep the best and the last epoch."""
 
 from __future__ import annotations
 
 import io
+from collections.abc import Mapping
+from dataclasses import dataclass
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
 import torch
 from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.plugins.io import TorchCheckpointIO
+from torch import Tensor, nn
 
+from prenda.config.recorded import other_version
+from prenda.errors import CheckpointError
 from prenda.system.atomic_write import write_atomically
+from prenda.training.checkpoint_digest import add_digest, damage
 from prenda.training.lightning_overrides import ModelCheckpoint
+from prenda.training.starting_point import LAST
 
 MONITOR = "val/accuracy"
+BEST = LAST.with_name("best.ckpt")
+FOR_RESUMING = {"optimizer_states": list, "lr_schedulers": list, "loops": dict, "callbacks": dict}
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
-    """Atomic writes of checkpoints.
+    """Atomic writes of checkpoints, and verified reading.
 
     Lightning's own writer uses the system's temporary folder; a move from there to another disk is not atomic.
     """
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any | None = None) -> None:
-        """Write a checkpoint.
+        """Write a checkpoint with the SHA-256 of its content.
 
         Raises:
             OSError: If the disk is full or the folder cannot be written; the old file is then untouched.
@@ -32,12 +42,57 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         target.parent.mkdir(parents=True, exist_ok=True)
         content = io.BytesIO()
         torch.save(checkpoint, content)  # into memory: torch does not say what is wrong with a disk
+        add_digest(content)
         try:
             write_atomically(target, content.getbuffer())
         except OSError as error:
             raise OSError(
                 error.errno, f"{error.strerror}: the checkpoint cannot be kept, make room for", str(target)
             ) from error
+
+    def load_checkpoint(self, path: str | Path, *_: Any, **__: Any) -> dict[str, Any]:
+        """Return the content for Lightning, from which training resumes; see `read`."""
+        return _in_folder(read(Path(path)), Path(path).resolve().parent)
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """Content of a checkpoint, without the parts that only Lightning reads.
+
+    Attributes:
+        path: The file.
+        epochs: Number of trained epochs.
+        weights: `state_dict` of the classifier.
+        config: Recorded configuration of the run, in plain types.
+        content_hash: SHA-256 of the run's data set.
+        training_stopped: Whether a callback, such as early stopping, had ended the training after this epoch.
+        content: Everything that the file holds.
+    """
+
+    path: Path
+    epochs: int
+    weights: Mapping[str, Tensor]
+    config: Mapping[str, Any]
+    content_hash: str
+    training_stopped: bool
+    content: Mapping[str, Any]
+
+    @property
+    def seconds(self) -> float:
+        """Seconds of training, validation included, summed over all resumes."""
+        return float(_part(self.path, self.content, "callbacks.Timer.time_elapsed.train", Real))
+
+    def load_into(self, classifier: nn.Module) -> None:
+        """Load the weights into a classifier.
+
+        Raises:
+            CheckpointError: If they are of another network.
+        """
+        try:
+            classifier.load_state_dict(self.weights)
+        except RuntimeError as error:
+            reason = " ".join(str(error).split()[:40])
+            raise CheckpointError(other_version(str(self.path), f"its weights do not fit ({reason})")) from error
 
 
 def best_and_last(folder: Path) -> list[Callback]:
@@ -60,22 +115,114 @@ def best_and_last(folder: Path) -> list[Callback]:
     return [best, last]
 
 
-def seconds(path: Path) -> float:
-    """Return the seconds of training up to the checkpoint, validation included, summed over all resumes."""
-    elapsed: dict[str, float] = read(path)["callbacks"]["Timer"]["time_elapsed"]
-    return elapsed["train"]
+def to_resume(folder: Path) -> Checkpoint | None:
+    """Return the checkpoint from which a run resumes; None for a new run.
+
+    That is `last.ckpt`. If it is damaged, it is `best.ckpt`: the epochs after it are trained again, to the same bits.
+
+    Args:
+        folder: Folder of the run.
+
+    Raises:
+        CheckpointError: If neither can be used, or `best.ckpt`, whose epoch may be the run's result, is damaged.
+    """
+    last, best = folder / LAST, folder / BEST
+    if not last.is_file():
+        return None
+    damaged = {path: reason for path in (last, best) if (reason := damage(path))}
+    if best in damaged:
+        reasons = " and ".join(f"{path} is damaged ({reason})" for path, reason in damaged.items())
+        raise CheckpointError(
+            f"{reasons}: restore it from a copy, or delete {last.parent} and give the same command again, which trains "
+            "from the first epoch."
+        )
+    checkpoint = load(best if damaged else last)
+    for name, kind in FOR_RESUMING.items():
+        _part(checkpoint.path, checkpoint.content, name, kind)
+    return checkpoint
 
 
-def training_had_stopped(path: Path) -> bool:
-    """Return whether a callback, such as early stopping, had ended the training after the checkpoint's epoch."""
-    notes: dict[str, Any] = read(path).get("prenda", {})
-    return bool(notes.get("training_stopped", False))
+def load(path: Path) -> Checkpoint:
+    """Read a checkpoint of prenda.
+
+    Raises:
+        CheckpointError: If the file is damaged, no checkpoint of prenda, or of a version that this one cannot read.
+        OSError: If the file cannot be read.
+    """
+    content = read(path)
+    if not isinstance(content.get("prenda"), dict):
+        raise _no_checkpoint(path)
+    return Checkpoint(
+        path=path,
+        epochs=_part(path, content, "epoch", int) + 1,
+        weights=_part(path, content, "state_dict", dict),
+        config=_part(path, content, "prenda.config", dict),
+        content_hash=_part(path, content, "prenda.content_hash", str),
+        training_stopped=bool(content["prenda"].get("training_stopped", False)),
+        content=content,
+    )
 
 
 def read(path: Path) -> dict[str, Any]:
-    """Return the content of a checkpoint: `state_dict`, `epoch`, and prenda's notes under `prenda`.
+    """Return all that a checkpoint holds: `state_dict`, `epoch`, and prenda's notes under `prenda`.
 
     Loading it executes no code from the file.
+
+    Raises:
+        CheckpointError: If the file is damaged, or no checkpoint.
+        OSError: If the file cannot be read.
     """
-    checkpoint: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    return checkpoint
+    reason = damage(path)
+    if reason:
+        raise CheckpointError(
+            f"{path} is damaged ({reason}): restore it from a copy (MLflow has one of a run that ended), or train the "
+            "run again."
+        )
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except OSError:  # no permission, a broken disk: not the file's content
+        raise
+    except Exception as error:  # torch raises errors of many kinds on a foreign file
+        raise _no_checkpoint(path) from error
+    if not isinstance(content, dict):
+        raise _no_checkpoint(path)
+    return content
+
+
+def _part(path: Path, content: Mapping[str, Any], name: str, kind: type) -> Any:
+    """Return a part of a checkpoint by its dotted name.
+
+    Raises:
+        CheckpointError: If it is not there, or of another kind.
+    """
+    value: Any = content
+    for key in name.split("."):
+        if not isinstance(value, Mapping) or key not in value:
+            raise CheckpointError(other_version(str(path), f"it lacks {key}"))
+        value = value[key]
+    if not isinstance(value, kind):
+        raise CheckpointError(
+            other_version(str(path), f"its {name} is of the type {type(value).__name__}, not {kind.__name__}")
+        )
+    return value
+
+
+def _in_folder(content: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """Return the content with the paths of its checkpoints in a folder, to which the run may have been moved.
+
+    Lightning would otherwise forget the best score so far.
+    """
+    for key, state in content["callbacks"].items():
+        if key.startswith("ModelCheckpoint"):
+            state["dirpath"] = str(folder)
+            paths = ("best_model_path", "kth_best_model_path", "last_model_path")
+            state |= {name: str(folder / Path(state[name]).name) for name in paths if state[name]}
+            best = state["best_k_models"]
+            state["best_k_models"] = {str(folder / Path(path).name): score for path, score in best.items()}
+    return content
+
+
+def _no_checkpoint(path: Path) -> CheckpointError:
+    return CheckpointError(
+        f"{path} is no checkpoint of prenda: give best.ckpt or last.ckpt of a run's checkpoints folder."
+    )

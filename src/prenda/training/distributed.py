@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import multiprocessing
 import os
 import signal
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -98,9 +100,18 @@ def _fit_worker(
 ) -> None:
     """Train in one of the processes; the first one logs and writes the checkpoints."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group: the launcher ends this process
+    threading.Thread(target=_end_with_launcher, daemon=True).start()
     prepare_process(config, processes)
     data = build_data(config)
     data.setup()
     classifier = build_classifier(config, data)
     load_initial(config, classifier, data, folder)
     fit(config, classifier, data, folder, run_id, callbacks, processes)
+
+
+def _end_with_launcher() -> None:
+    """End this process with its launcher, even if that is killed: the lock of the run's folder ends with it too."""
+    launcher = multiprocessing.parent_process()
+    assert launcher is not None
+    launcher.join()
+    os.kill(os.getpid(), signal.SIGKILL)

@@ -3,29 +3,30 @@
 from __future__ import annotations
 
 import statistics
+import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import torch
 from rich.console import Console
 from torch import Tensor
 
 from prenda.config.identity import run_name
-from prenda.config.recorded import other_version, restore
+from prenda.config.recorded import restore
 from prenda.config.schema import TrainConfig, TrainerConfig
 from prenda.data.datamodule import ImageDataModule, Split
-from prenda.errors import CheckpointError, UserError
+from prenda.errors import UserError
 from prenda.report import terminal
 from prenda.scoring.scores import Scores, score
 from prenda.tracking.lookup import file_of, resolve
 from prenda.tracking.store import local_store
 from prenda.training import checkpoints
-from prenda.training.build import build_classifier, build_data, build_trainer, prepare_process
+from prenda.training.build import build_classifier, build_data, build_trainer, prepare_process, resolve_device
 from prenda.training.classifier import Classifier
 
 
@@ -41,7 +42,7 @@ def evaluate(
     Evaluation always uses one process on one device, so scores do not depend on the number of training processes.
     """
     predictor = build_trainer(trainer, devices=1, logger=False, enable_checkpointing=False, enable_progress_bar=False)
-    classifier.load_state_dict(checkpoints.read(checkpoint)["state_dict"])
+    checkpoints.load(checkpoint).load_into(classifier)
     scored_on = data if classifier.features is None else classifier.features
     scores = {}
     for split in splits:
@@ -105,18 +106,18 @@ def load_run(
     with tempfile.TemporaryDirectory() as scratch:
         found = resolve(local_store(), source)
         path = found.checkpoint or file_of(local_store(), found, "checkpoints/best.ckpt", Path(scratch))
-        notes = _notes(path)
-        recorded = restore(notes["config"], str(path))
+        notes = checkpoints.load(path)
+        recorded = restore(notes.config, str(path))
         trainer = _for_scoring(recorded.trainer, accelerator)
         config = replace(recorded, data=replace(recorded.data, dir=data_dir or recorded.data.dir), trainer=trainer)
         prepare_process(config, processes=1)
         data = build_data(config)
         data.prepare_data()
         data.setup()
-        if data.content_hash != notes["content_hash"] and not any_data:
+        if data.content_hash != notes.content_hash and not any_data:
             raise UserError(
                 f"data.dir is {config.data.dir}, where {config.data.name} has the content {data.content_hash[:12]}…, "
-                f"but {source} was trained on {notes['content_hash'][:12]}…: give --data-dir the recorded images, "
+                f"but {source} was trained on {notes.content_hash[:12]}…: give --data-dir the recorded images, "
                 "or --any-data to score on these."
             )
         if "pixels" in notes:  # the images that it was trained on may be selected otherwise by this version
@@ -125,33 +126,19 @@ def load_run(
 
 
 def _for_scoring(trainer: TrainerConfig, accelerator: str | None) -> TrainerConfig:
-    """Return the settings for one process, in float32 on a device that is not the run's."""
+    """Return the settings for one process, in float32 on a device that is not the run's; a change of it is printed."""
     single = replace(trainer, devices=1, sync_batchnorm=False, compile=False)
-    if accelerator is None or accelerator == trainer.accelerator:
+    if accelerator is None:
         return single
-    return replace(single, accelerator=accelerator, precision="32")
-
-
-def _notes(path: Path) -> dict[str, Any]:
-    """Return prenda's notes in a checkpoint: the configuration and the images of its run.
-
-    Raises:
-        CheckpointError: If the file is no checkpoint of prenda, or of a version that this one cannot read.
-    """
-    try:
-        checkpoint = checkpoints.read(path)
-    except OSError:  # no permission, a broken disk: not the file's content
-        raise
-    except Exception as error:  # torch raises errors of many kinds on a foreign file
-        raise CheckpointError(_NO_CHECKPOINT.format(path)) from error
-    if not isinstance(checkpoint, dict) or not isinstance(checkpoint.get("prenda"), dict):
-        raise CheckpointError(_NO_CHECKPOINT.format(path))
-    notes: dict[str, Any] = checkpoint["prenda"]
-    missing = [name for name in ("config", "content_hash") if name not in notes]
-    missing += ["state_dict"] * ("state_dict" not in checkpoint)
-    if missing:
-        raise CheckpointError(other_version(str(path), f"it lacks {' and '.join(missing)}"))
-    return notes
-
-
-_NO_CHECKPOINT = "{} is no checkpoint of prenda: give best.ckpt or last.ckpt of a run's checkpoints folder."
+    asked = replace(single, accelerator=accelerator, precision="32")
+    auto = single.accelerator == "auto"
+    recorded = resolve_device(replace(single, precision="32"))[0] if auto else single.accelerator
+    if resolve_device(asked)[0] == recorded:
+        return replace(single, accelerator=accelerator)
+    if single.precision != asked.precision:
+        print(
+            f"prenda: --accelerator is {accelerator}, but the run's device is {recorded}: scores are computed in "
+            f"float32 instead of {single.precision}.",
+            file=sys.stderr,
+        )
+    return asked

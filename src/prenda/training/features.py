@@ -16,11 +16,9 @@ from prenda.config.schema import AugmentConfig, TrainConfig
 from prenda.data.batches import InMemory
 from prenda.data.datamodule import ImageDataModule, Split
 from prenda.system.atomic_write import write_atomically
-from prenda.training import checkpoints
 from prenda.training.build import resolve_device
 from prenda.training.classifier import Classifier
 from prenda.training.feature_data import FeatureData
-from prenda.training.starting_point import LAST
 from prenda.training.test_time_views import network_of
 
 FILE = "features.safetensors"  # in the run's folder
@@ -40,9 +38,6 @@ def kept_features(
     frozen = getattr(network, "frozen", False) and isinstance(getattr(network, "head", None), nn.Module)
     if not frozen or config.shifted_scoring or not _only_flips(config.augment):
         return None
-    last = folder / LAST
-    if last.is_file():  # the weights of the run itself: a resumed run does not load its initial weights
-        classifier.load_state_dict(checkpoints.read(last)["state_dict"])
     key = _key(config, network, data.content_hash)
     tensors = _read(folder / FILE, key)
     if tensors is None:
@@ -69,17 +64,26 @@ def _key(config: TrainConfig, network: nn.Module, content_hash: str) -> str:
 def _write(path: Path, tensors: dict[str, Tensor], key: str) -> None:
     import safetensors.torch  # other runs start without it
 
-    write_atomically(path, safetensors.torch.save(tensors, {"key": key}))
+    write_atomically(path, safetensors.torch.save(tensors, {"key": key, "sha256": _digest(tensors)}))
+
+
+def _digest(tensors: dict[str, Tensor]) -> str:
+    digest = hashlib.sha256()
+    for name, tensor in sorted(tensors.items()):
+        digest.update(name.encode() + tensor.contiguous().flatten().view(torch.uint8).numpy().data)
+    return digest.hexdigest()
 
 
 def _read(path: Path, key: str) -> dict[str, Tensor] | None:
-    """Return the tensors of a file if it is whole and has this key."""
+    """Return the tensors of a file if it has this key and is undamaged."""
     from safetensors import SafetensorError, safe_open
 
     try:
         with safe_open(path, framework="pt") as file:
-            if (file.metadata() or {}).get("key") == key:
-                return {name: file.get_tensor(name) for name in file.offset_keys()}
+            recorded = file.metadata() or {}
+            if recorded.get("key") == key:
+                tensors = {name: file.get_tensor(name) for name in file.offset_keys()}
+                return tensors if recorded.get("sha256") == _digest(tensors) else None
     except (FileNotFoundError, SafetensorError):
         pass
     return None

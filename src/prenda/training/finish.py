@@ -21,6 +21,7 @@ from prenda.tracking.runs import Run
 from prenda.training import checkpoints
 from prenda.training.classifier import Classifier
 from prenda.training.evaluation import evaluate, latency
+from prenda.training.starting_point import LAST
 
 
 @dataclass(frozen=True)
@@ -50,9 +51,9 @@ def finish(config: TrainConfig, classifier: Classifier, data: ImageDataModule, r
     """Score the best epoch's weights, write the report and the bundle, and record the scores."""
     started = time.perf_counter()
     level = config.report.level
-    checkpoint = run.folder / "checkpoints" / "best.ckpt"
-    best_epoch = checkpoints.read(checkpoint)["epoch"] + 1
-    seconds = checkpoints.seconds(checkpoint.with_name("last.ckpt"))
+    checkpoint = run.folder / checkpoints.BEST
+    best_epoch = checkpoints.load(checkpoint).epochs
+    seconds = checkpoints.load(run.folder / LAST).seconds
     splits: tuple[Split, ...] = ("train", "val", "test") if level is ReportLevel.full else ("val", "test")
     scores = evaluate(config.trainer, classifier, data, checkpoint, splits)
     finished = _results(config, classifier, data, scores, best_epoch)

@@ -28,7 +28,7 @@ def fit(
     processes: int = 1,
     nodes: int = 1,
 ) -> None:
-    """Train to the last epoch or until a callback stops the training; resume from `last.ckpt` if the folder has one.
+    """Train to the last epoch or until a callback stops the training; resume from the checkpoint that the folder has.
 
     Args:
         config: Configuration of the run.
@@ -40,10 +40,13 @@ def fit(
         processes: Number of processes on each machine.
         nodes: Number of machines.
     """
-    last = folder / "checkpoints" / "last.ckpt"
-    if last.is_file() and checkpoints.training_had_stopped(last):
+    resumed = checkpoints.to_resume(folder)
+    if resumed is not None and resumed.training_stopped:
         return
-    callbacks = [TrainingProgress(), Timer(), *more, *build_callbacks(config), *checkpoints.best_and_last(last.parent)]
+    path = None if resumed is None else resumed.path
+    del resumed  # weights and optimizer states, which Lightning reads again
+    kept = checkpoints.best_and_last(folder / checkpoints.BEST.parent)
+    callbacks = [TrainingProgress(), Timer(), *more, *build_callbacks(config), *kept]
     if config.report.every_n_epochs:
         pictures = folder / "confusion" / "epochs"
         callbacks.append(ConfusionOverEpochs(config.report.every_n_epochs, data.class_names, pictures))
@@ -66,4 +69,4 @@ def fit(
         plugins=[checkpoints.AtomicCheckpointIO()],
     )
     trained_on = data if classifier.features is None else classifier.features
-    trainer.fit(classifier, datamodule=trained_on, ckpt_path=last if last.is_file() else None, weights_only=True)
+    trainer.fit(classifier, datamodule=trained_on, ckpt_path=path, weights_only=True)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 from pytorch_lightning.callbacks import Callback
@@ -17,9 +19,12 @@ from prenda.errors import UserError
 from prenda.report import terminal
 from prenda.system.atomic_write import write_atomically
 from prenda.system.signals import stop_on_signal
+from prenda.tracking.run_folder import CONFIG, writing
 from prenda.tracking.runs import PRUNED, DataUsed, Pruned, Run, recorded
 from prenda.training import checkpoints
 from prenda.training.build import build_callbacks, build_classifier, build_data, prepare_process, resolve_device
+from prenda.training.checkpoint_digest import damage
+from prenda.training.classifier import Classifier
 from prenda.training.distributed import Torchrun, fit_in_processes
 from prenda.training.features import kept_features
 from prenda.training.finish import TrainResult, finish
@@ -27,7 +32,7 @@ from prenda.training.fit import fit
 from prenda.training.initial_weights import load_initial
 from prenda.training.photos import record_photos
 from prenda.training.profile import TRACE
-from prenda.training.starting_point import identified
+from prenda.training.starting_point import LAST, identified
 
 
 def train(config: TrainConfig, folder: Path, callbacks: Sequence[Callback] = ()) -> TrainResult:
@@ -42,12 +47,18 @@ def train(config: TrainConfig, folder: Path, callbacks: Sequence[Callback] = ())
         callbacks: Further Lightning callbacks. With several processes, each process gets a pickled copy.
 
     Raises:
-        UserError: If a setting cannot work, by its dotted name, or if the folder's run has other settings.
+        UserError: If a setting cannot work, by its dotted name, if the folder's run has other settings, or if another
+            process is training it.
         Pruned: If a callback pruned the run, by writing the reason to `pruned.txt` in the folder.
     """
     check_version(folder)
     check(config)
-    config = identified(config, folder)
+    # A new folder is made, and locked, only when the settings have been checked.
+    with writing(folder) if folder.is_dir() else nullcontext():
+        return _train(identified(config, folder), folder, callbacks)
+
+
+def _train(config: TrainConfig, folder: Path, callbacks: Sequence[Callback]) -> TrainResult:
     check_folder(config, folder)
     torchrun = Torchrun.found()
     device, processes = resolve_device(config.trainer)
@@ -62,28 +73,44 @@ def train(config: TrainConfig, folder: Path, callbacks: Sequence[Callback] = ())
     console = Console()
     terminal.show_config(console, as_plain(config), f"prenda train: {run_name(config)}")
     terminal.show_network(console, classifier, data.image_shape)
-    _check_images(folder, data)
-    folder.mkdir(parents=True, exist_ok=True)
-    write_atomically(folder / "config.yaml", as_yaml(config))
-    record_photos(console, data, folder)
-    with stop_on_signal(), recorded(config.tracking, describe_run(config), folder) as run:
-        run.log_tags({"device": device} | ({"initial_weights": initial} if initial else {}))
-        run.log_data(_data_used(data))
-        pruned = folder / PRUNED
-        if not pruned.is_file():
-            if torchrun is not None:
-                fit(config, classifier, data, folder, run.id, callbacks, torchrun.processes, torchrun.nodes)
-                torchrun.leave()
-            elif processes == 1:
-                classifier.features = kept_features(config, classifier, data, folder)
-                fit(config, classifier, data, folder, run.id, callbacks)
-            else:
-                fit_in_processes(config, folder, run.id, callbacks, processes)
-        if pruned.is_file():
-            raise Pruned(pruned.read_text(encoding="utf-8"))
-        result = finish(config, classifier, data, run)
+    _check_checkpoint(folder, classifier, data)
+    with writing(folder):
+        write_atomically(folder / CONFIG, as_yaml(config))
+        record_photos(console, data, folder)
+        with stop_on_signal(), recorded(config.tracking, describe_run(config), folder) as run:
+            run.log_tags({"device": device} | ({"initial_weights": initial} if initial else {}))
+            run.log_data(_data_used(data))
+            _fit(config, classifier, data, run, callbacks, processes)
+            result = finish(config, classifier, data, run)
     _show(console, config, result, run)
     return result
+
+
+def _fit(
+    config: TrainConfig,
+    classifier: Classifier,
+    data: ImageDataModule,
+    run: Run,
+    callbacks: Sequence[Callback],
+    processes: int,
+) -> None:
+    """Train the remaining epochs, in as many processes as the settings or torchrun say.
+
+    Raises:
+        Pruned: If a callback pruned the run, now or in an earlier part of it.
+    """
+    pruned, torchrun = run.folder / PRUNED, Torchrun.found()
+    if not pruned.is_file():
+        if torchrun is not None:
+            fit(config, classifier, data, run.folder, run.id, callbacks, torchrun.processes, torchrun.nodes)
+            torchrun.leave()
+        elif processes == 1:
+            classifier.features = kept_features(config, classifier, data, run.folder)
+            fit(config, classifier, data, run.folder, run.id, callbacks)
+        else:
+            fit_in_processes(config, run.folder, run.id, callbacks, processes)
+    if pruned.is_file():
+        raise Pruned(pruned.read_text(encoding="utf-8"))
 
 
 def join(config: TrainConfig, folder: Path) -> None:
@@ -107,17 +134,28 @@ def join(config: TrainConfig, folder: Path) -> None:
         fit(config, classifier, data, folder, None, (), torchrun.processes, torchrun.nodes)
 
 
-def _check_images(folder: Path, data: ImageDataModule) -> None:
-    """Raise UserError if the run in the folder was started with other images: their files may have changed since."""
-    last = folder / "checkpoints" / "last.ckpt"
-    if not last.is_file():
+def _check_checkpoint(folder: Path, classifier: Classifier, data: ImageDataModule) -> None:
+    """Load the weights of the folder's interrupted run; say so if they are not those of its last epoch.
+
+    Raises:
+        CheckpointError: If the run cannot be resumed from its checkpoints.
+        UserError: If it was started with other images: their files may have changed since.
+    """
+    resumed = checkpoints.to_resume(folder)
+    if resumed is None:
         return
-    recorded_hash = checkpoints.read(last)["prenda"]["content_hash"]
-    if recorded_hash != data.content_hash:
+    if resumed.content_hash != data.content_hash:
         raise UserError(
-            f"{folder} holds a run that was started with images of content {recorded_hash[:12]}…, "
+            f"{folder} holds a run that was started with images of content {resumed.content_hash[:12]}…, "
             f"but {data.data_name} in {data.data_dir} now has {data.content_hash[:12]}…: restore the images, "
             "or give another folder."
+        )
+    resumed.load_into(classifier)
+    if resumed.path != folder / LAST:
+        print(
+            f"prenda: {folder / LAST} is damaged ({damage(folder / LAST)}): the run resumes from {resumed.path.name}, "
+            f"after epoch {resumed.epochs}.",
+            file=sys.stderr,
         )
 
 
