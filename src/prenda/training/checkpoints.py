@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Real
 from pathlib import Path
@@ -65,6 +65,7 @@ class Checkpoint:
         weights: `state_dict` of the classifier.
         config: Recorded configuration of the run, in plain types.
         content_hash: SHA-256 of the run's data set.
+        pixels: Statistics of the training images, for normalisation; None in checkpoints of early versions.
         training_stopped: Whether a callback, such as early stopping, had ended the training after this epoch.
         content: Everything that the file holds.
     """
@@ -74,6 +75,7 @@ class Checkpoint:
     weights: Mapping[str, Tensor]
     config: Mapping[str, Any]
     content_hash: str
+    pixels: Mapping[str, Sequence[float]] | None
     training_stopped: bool
     content: Mapping[str, Any]
 
@@ -158,6 +160,7 @@ def load(path: Path) -> Checkpoint:
         weights=_part(path, content, "state_dict", dict),
         config=_part(path, content, "prenda.config", dict),
         content_hash=_part(path, content, "prenda.content_hash", str),
+        pixels=content["prenda"].get("pixels"),
         training_stopped=bool(content["prenda"].get("training_stopped", False)),
         content=content,
     )

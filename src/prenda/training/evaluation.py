@@ -120,8 +120,8 @@ def load_run(
                 f"but {source} was trained on {notes.content_hash[:12]}…: give --data-dir the recorded images, "
                 "or --any-data to score on these."
             )
-        if "pixels" in notes:  # the images that it was trained on may be selected otherwise by this version
-            data.use_statistics(notes["pixels"])
+        if notes.pixels is not None:  # the images that it was trained on may be selected otherwise by this version
+            data.use_statistics(notes.pixels)
         yield LoadedRun(config, build_classifier(config, data), data, path)
 
 
