@@ -101,14 +101,14 @@ def test_the_runs_own_bundle_is_not_replaced(export, copy):
 
 def test_a_bundle_that_predicts_otherwise_is_not_exported(export, copy, tmp_path):
     path = copy / "predictions/val.npz"
-    probabilities, labels, names = read_predictions(path)
-    write_predictions(np.roll(probabilities, 1, axis=1), labels, names, path)
+    recorded = read_predictions(path)
+    write_predictions(np.roll(recorded.logits, 1, axis=1), recorded.labels, recorded.class_names, path)
     code, told = export(copy)
     assert code == 2
     assert "The bundle of run 'copy' predicts otherwise than the run did: probabilities of val images differ by" in told
-    assert "where 0.001 is allowed. `prenda evaluate " in told
+    assert "where 0.0001 is allowed. `prenda evaluate " in told
     path.write_bytes(b"nothing")
-    assert "val.npz is damaged (" in export(copy)[1]
+    assert "predictions/val.npz of run 'copy' is damaged (" in export(copy)[1]
     assert not (tmp_path / "out").exists()
 
 

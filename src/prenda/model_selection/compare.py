@@ -42,6 +42,7 @@ class ScoredRun:
         place: MLflow id or folder of the run.
         settings: Flattened configuration of the run.
         content_hash: Hash of the data set; None if it was not recorded.
+        rounded: Number of images whose true class has a recorded probability of 0; see `RecordedPredictions`.
     """
 
     name: str
@@ -51,6 +52,7 @@ class ScoredRun:
     content_hash: str | None
     class_names: tuple[str, ...]
     scores: Scores
+    rounded: int
 
     @property
     def data(self) -> str:
@@ -125,7 +127,7 @@ def compare_on_same_images(tested: Sequence[ScoredRun]) -> Comparison:
 
 
 def _read(found: ComparableRun) -> ScoredRun:
-    """Score a run from its predictions, clipped at the smallest float so that its loss stays finite."""
+    """Score a run from the logits that it recorded."""
     if not found.predictions.is_file():
         raise UserError(f"{found.place} holds no predictions/test.npz: give the folder of a run that was scored.")
     if not found.config.is_file():
@@ -133,14 +135,15 @@ def _read(found: ComparableRun) -> ScoredRun:
     config = load_config(found.config)
     name, settings = found.name or run_name(config), parameters(config)
     try:
-        probabilities, labels, names = read_predictions(found.predictions)
+        recorded = read_predictions(found.predictions)
     except UNREADABLE as error:
         reason = str(error).partition("\n")[0]
         raise UserError(
             f"predictions/test.npz of {found.place} cannot be read ({reason}): give a run with an intact file."
         ) from error
-    logits = np.log(np.clip(probabilities, np.finfo(np.float32).tiny, None))
-    return ScoredRun(name, found.place, config, settings, found.content_hash, names, score(logits, labels, names))
+    scores = score(recorded.logits, recorded.labels, recorded.class_names)
+    names = recorded.class_names
+    return ScoredRun(name, found.place, config, settings, found.content_hash, names, scores, recorded.rounded)
 
 
 def _check_same_images(tested: Sequence[ScoredRun]) -> None:

@@ -104,7 +104,8 @@ def _complete(registry: Registry, run: str, scratch: Path) -> None:
         raise UserError(f"{run!r} was recorded before runs had bundles: train it again.")
     local = registry.uri == local_store()
     source = run_id if local else str(download(registry.uri, run_id, "checkpoints/best.ckpt", scratch))
-    write_again(source, scores, scratch / "bundle", run_id)
+    tested = download(registry.uri, run_id, "predictions/test.npz", scratch)
+    write_again(source, scores, tested, scratch / "bundle", run_id)
     registry.add_bundle(run_id, scratch / "bundle")
 
 
@@ -130,12 +131,12 @@ def _task(registry: Registry, version: Version, scratch: Path) -> str:
 
 def _tested(model: RecordedModel) -> _Tested:
     try:
-        probabilities, labels, _ = read_predictions(model.predictions)
+        recorded = read_predictions(model.predictions)
     except UNREADABLE as error:
         raise UserError(
             f"predictions/test.npz of run {model.run_name!r} is damaged ({error}): train the run again."
         ) from error
-    return _Tested(model, probabilities.argmax(1) == labels, labels)
+    return _Tested(model, recorded.logits.argmax(1) == recorded.labels, recorded.labels)
 
 
 def _decide(

@@ -15,6 +15,7 @@ import torch
 from rich.console import Console
 from torch import Tensor
 
+from prenda.config.convert import as_plain
 from prenda.config.identity import run_name
 from prenda.config.recorded import other_version, restore
 from prenda.config.schema import TrainConfig, TrainerConfig
@@ -38,9 +39,11 @@ def evaluate(
 ) -> dict[str, Scores]:
     """Load a checkpoint's weights and score splits of the data, each image once, without augmentation.
 
-    Evaluation always uses one process on one device, so scores do not depend on the number of training processes.
+    Evaluation uses one process on one device and computes in float32, as the bundle does. So scores depend neither on
+    the number of training processes nor on the precision of training.
     """
-    predictor = build_trainer(trainer, devices=1, logger=False, enable_checkpointing=False, enable_progress_bar=False)
+    in_float32 = replace(trainer, precision="32")
+    predictor = build_trainer(in_float32, devices=1, logger=False, enable_checkpointing=False, enable_progress_bar=False)
     classifier.load_state_dict(checkpoints.read(checkpoint)["state_dict"])
     scored_on = data if classifier.features is None else classifier.features
     scores = {}
@@ -95,8 +98,7 @@ def load_run(
     Args:
         source: Id, name, folder or checkpoint of a run.
         data_dir: Where the data set is now; None takes the recorded folder.
-        accelerator: The device. One that differs from the recorded device computes in float32; None takes the
-            recorded one.
+        accelerator: The device; None takes the recorded one.
         any_data: Accept images that differ from those of the run, instead of raising an error.
 
     Raises:
@@ -119,15 +121,15 @@ def load_run(
                 f"but {source} was trained on {notes['content_hash'][:12]}…: give --data-dir the recorded images, "
                 "or --any-data to score on these."
             )
-        yield LoadedRun(config, build_classifier(config, data), data, path)
+        classifier = build_classifier(config, data)
+        classifier.notes["config"] = as_plain(recorded)  # a bundle describes the training
+        yield LoadedRun(config, classifier, data, path)
 
 
 def _for_scoring(trainer: TrainerConfig, accelerator: str | None) -> TrainerConfig:
-    """Return the settings for one process, in float32 on a device that is not the run's."""
-    single = replace(trainer, devices=1, sync_batchnorm=False, compile=False)
-    if accelerator is None or accelerator == trainer.accelerator:
-        return single
-    return replace(single, accelerator=accelerator, precision="32")
+    """Return the settings for one process in float32."""
+    accelerator = accelerator or trainer.accelerator
+    return replace(trainer, devices=1, sync_batchnorm=False, compile=False, precision="32", accelerator=accelerator)
 
 
 def _notes(path: Path) -> dict[str, Any]:
