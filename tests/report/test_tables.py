@@ -4,7 +4,14 @@ import json
 
 import numpy as np
 
-from prenda.report.tables import markdown_table, read_history, read_predictions, write_confusion, write_predictions, write_rows
+from prenda.report.tables import (
+    markdown_table,
+    read_history,
+    read_predictions,
+    write_confusion,
+    write_predictions,
+    write_rows,
+)
 from prenda.scoring.scores import class_scores
 
 

@@ -117,7 +117,9 @@ def _onnx(network: nn.Module, channels: int, facts: Mapping[str, Any], novelty: 
     mean, std = facts["pixels"]["mean"], facts["pixels"]["std"]
     colours, height, width = facts["image_shape"]
     whole = PlainPixels(network, colours, mean, std, facts["temperature"], novelty).eval()
-    example = torch.zeros(2, channels, height, width, dtype=torch.uint8)  # torch.export treats a batch of 1 as a constant
+    example = torch.zeros(
+        2, channels, height, width, dtype=torch.uint8
+    )  # torch.export treats a batch of 1 as a constant
     try:
         program = torch.onnx.export(
             whole,
@@ -184,8 +186,8 @@ def _check_novelty(network: nn.Module, novelty: FeatureNovelty, path: Path) -> N
     if not difference <= allowed:
         raise BundleError(
             f"The ONNX file of {type(network).__name__} gives a novelty up to {difference:.2g} away from that of its "
-            f"features on {len(novelty.pixels)} images, where {allowed:.2g} is allowed: one of its operations is exported "
-            "wrongly, or its features are too large for float32. Replace that operation, or normalise the features."
+            f"features on {len(novelty.pixels)} images, where {allowed:.2g} is allowed: one of its operations is "
+            "exported wrongly, or its features are too large for float32. Replace that operation, or normalise the features."
         )
 
 

@@ -76,7 +76,7 @@ class RecordedPredictions:
         logits: (N, classes), float32.
         labels: (N,), the true classes.
         exact: Whether the run recorded logits. Version 0.1.0 recorded probabilities: logits are then their logarithms.
-        rounded: Number of images whose true class has a recorded probability of 0, which counts as the smallest float32.
+        rounded: Number of images whose true class has a recorded probability of 0, which counts as the smallest number.
     """
 
     logits: NDArray[np.float32]

@@ -43,7 +43,9 @@ def evaluate(
     the number of training processes nor on the precision of training.
     """
     in_float32 = replace(trainer, precision="32")
-    predictor = build_trainer(in_float32, devices=1, logger=False, enable_checkpointing=False, enable_progress_bar=False)
+    predictor = build_trainer(
+        in_float32, devices=1, logger=False, enable_checkpointing=False, enable_progress_bar=False
+    )
     classifier.load_state_dict(checkpoints.read(checkpoint)["state_dict"])
     scored_on = data if classifier.features is None else classifier.features
     scores = {}

@@ -193,9 +193,7 @@ def _compared(found: FoundRun, bundle: Bundle, data_dir: str | None, scratch: Pa
     images, largest = 0, 0.0
     splits: tuple[Split, ...] = ("val", "test")
     for split in splits:
-        recorded = recorded_predictions(
-            file_of(local_store(), found, f"predictions/{split}.npz", scratch), found.name
-        )
+        recorded = recorded_predictions(file_of(local_store(), found, f"predictions/{split}.npz", scratch), found.name)
         difference = _difference(bundle, data, split, recorded)
         allowed = difference.allowed if recorded.exact else _old_tolerance(config.trainer.precision)
         if not difference.probabilities <= allowed:
