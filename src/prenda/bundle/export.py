@@ -187,7 +187,8 @@ def _check_novelty(network: nn.Module, novelty: FeatureNovelty, path: Path) -> N
         raise BundleError(
             f"The ONNX file of {type(network).__name__} gives a novelty up to {difference:.2g} away from that of its "
             f"features on {len(novelty.pixels)} images, where {allowed:.2g} is allowed: one of its operations is "
-            "exported wrongly, or its features are too large for float32. Replace that operation, or normalise the features."
+            "exported wrongly, or its features are too large for float32. Replace that operation, or normalise the "
+            "features."
         )
 
 

@@ -21,6 +21,7 @@ from prenda.errors import TrackingError
 from prenda.system.redaction import without_passwords
 from prenda.tracking.lookup import connect_existing, fetch, find
 from prenda.tracking.model_files import describe
+from prenda.tracking.seeds import Seeds, seeds_of
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -139,6 +140,10 @@ class Registry:
         )
         backbone = found.data.tags.get("backbone", "–")
         return RecordedModel(run_id, run_name, backbone, model_id, bundle.read(files), predictions, classes)
+
+    def seeds(self, run_id: str) -> Seeds:
+        """Return the accuracies of all recorded seeds of a run's configuration."""
+        return seeds_of(self._client, run_id)
 
     def download(self, model: str, into: Path) -> bundle.Bundle:
         """Fetch the bundle of a version, named as MLflow does: `prenda@champion` or `prenda/3`.
