@@ -22,6 +22,7 @@ from prenda.backbones.resnet import ResNet
 from prenda.backbones.torchvision import TorchvisionNet
 from prenda.bundle import export
 from prenda.bundle import format as bundle
+from prenda.bundle.check import TOLERANCE
 from prenda.data.datasets.fashion_mnist import GARMENTS, SPANISH
 from prenda.data.datasets.generated import generate
 from prenda.errors import BundleError
@@ -58,7 +59,14 @@ def dense() -> DenseNetwork:
 
 
 def write(folder: Path, network: nn.Module, **changes: Any) -> float:
-    return export.write(folder, network, pictures(), normalize, DESCRIPTION | changes)
+    return export.write(folder, network, 1, scored(network, pictures()), DESCRIPTION | changes)
+
+
+def scored(network: nn.Module, pixels: torch.Tensor, normalize=normalize) -> list[tuple[torch.Tensor, np.ndarray]]:
+    """Two batches of pixels and the network's logits."""
+    batches = pixels.split(30)
+    with torch.inference_mode():
+        return [(batch, export.plain(network)(normalize(batch)).numpy()) for batch in batches]
 
 
 def answers(path: Path, pixels: torch.Tensor) -> tuple[np.ndarray, np.ndarray]:
@@ -103,7 +111,7 @@ NETWORKS = {
 @pytest.mark.parametrize("name", NETWORKS)
 def test_onnx_and_weights_compute_what_the_network_computes(name, tmp_path):
     network, pixels = NETWORKS[name](), pictures()
-    assert write(tmp_path / "bundle", network) <= export.TOLERANCE
+    assert write(tmp_path / "bundle", network) <= TOLERANCE
     read = bundle.read(tmp_path / "bundle")
     again = NETWORKS[name]()
     safetensors.torch.load_model(again, read.weights)
@@ -124,7 +132,7 @@ def test_colour_and_repeated_grey_pixels_are_normalised_as_in_training(tmp_path)
         about = DESCRIPTION | {"image_shape": [3, 8, 8], "pixels": pixels_facts}
         as_in_training = partial(training_images, constants)
         folder = tmp_path / str(channels)
-        assert export.write(folder, network, pixels, as_in_training, about) <= export.TOLERANCE
+        assert export.write(folder, network, channels, scored(network, pixels, as_in_training), about) <= TOLERANCE
         read = bundle.read(folder)
         assert (read.channels, read.pixel_shape, read.image_shape) == (channels, (channels, 8, 8), (3, 8, 8))
 
@@ -134,8 +142,23 @@ def training_images(mean: torch.Tensor, pixels: torch.Tensor) -> torch.Tensor:
 
 
 def test_a_wrong_normalisation_in_the_description_is_refused(tmp_path):
-    with pytest.raises(BundleError, match=r"gives logits up to .* away from the network's on 50 images"):
-        export.write(tmp_path / "bundle", dense(), pictures(), lambda pixels: pixels.float() / 255, DESCRIPTION)
+    network = dense()
+    answers = scored(network, pictures(), lambda pixels: pixels.float() / 255)
+    with pytest.raises(BundleError, match=r"gives probabilities up to .* away from the scored ones on 50 images"):
+        export.write(tmp_path / "bundle", network, 1, answers, DESCRIPTION)
+
+
+def test_the_onnx_file_agrees_with_the_scored_logits_on_every_image(tmp_path):
+    """One of 50 images is enough, in the last batch, and by a little more than 1e-4 of a probability."""
+    network = dense()
+    answers = scored(network, pictures())
+    export.write(tmp_path / "bundle", network, 1, answers, DESCRIPTION)
+    about = json.loads((tmp_path / "bundle/model.json").read_text())["onnx"]
+    assert about["images"] == 50
+    assert about["largest_difference_of_probabilities"] <= about["largest_difference"] * 2 <= 1e-4
+    answers[-1][1][-1, 3] += 2e-3
+    with pytest.raises(BundleError, match=r"on 50 images, where 0.0001 is allowed"):
+        export.write(tmp_path / "bundle", network, 1, answers, DESCRIPTION)
 
 
 def test_what_is_read_is_what_was_written(original):
@@ -149,7 +172,7 @@ def test_what_is_read_is_what_was_written(original):
     assert read.data["content_hash"] == "ab" * 32
     assert read.scores["test/f1"] == 0.4
     assert read.config["backbone"]["units"] == [8]
-    assert 0 <= read.onnx_difference <= export.TOLERANCE
+    assert 0 <= read.onnx_difference <= TOLERANCE
     assert read.onnx_images == 50
 
 
@@ -173,7 +196,7 @@ def test_the_callers_network_is_left_as_it_is(tmp_path, capfd):
 
 
 def test_a_bundle_takes_the_place_of_an_older_one(folder):
-    assert write(folder, dense(), temperature=2.0) <= export.TOLERANCE
+    assert write(folder, dense(), temperature=2.0) <= TOLERANCE
     assert bundle.read(folder).temperature == 2
     assert [path.name for path in folder.parent.iterdir() if path.name.startswith(f".{folder.name}")] == []
 
@@ -206,7 +229,7 @@ def test_an_onnx_file_that_computes_something_else_is_refused(folder, monkeypatc
     other = (folder / "model.onnx").read_bytes()
     monkeypatch.setattr(export, "_onnx", lambda *_: other)
     kept = bundle.read(folder)
-    with pytest.raises(BundleError, match=r"logits up to .* away from the network's on 50 images, where 0.0001 is all"):
+    with pytest.raises(BundleError, match=r"ies up to .* away from the scored ones on 50 images, where 0.0001 is all"):
         write(folder, dense())
     assert bundle.read(folder) == kept
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 from scipy import stats
 
 from prenda.cli import main
@@ -13,9 +14,18 @@ from prenda.config.convert import as_yaml
 from prenda.data.datasets import generated
 from prenda.data.datasets.fashion_mnist import GARMENTS
 from prenda.model_selection.compare import compare
+from prenda.report.comparison.page import _of_all_classes
 from prenda.report.tables import write_predictions
 from prenda.scoring.scores import class_scores, score
-from prenda.scoring.significance import cochran_q, holm, mcnemar, mean_interval, welch_interval
+from prenda.scoring.significance import (
+    accuracy_interval,
+    cochran_q,
+    difference_interval,
+    holm,
+    mcnemar,
+    mean_interval,
+    welch,
+)
 from prenda.tracking import comparisons
 from prenda.tracking.runs import DataUsed, MlflowRun
 from prenda.tracking.store import connect, experiment_id
@@ -39,7 +49,7 @@ def kept(folder: Path, probabilities: np.ndarray | None, *overrides: str, labels
     folder.mkdir(parents=True)
     (folder / "config.yaml").write_text(as_yaml(configured(*TINY, *overrides)))
     if probabilities is not None:
-        write_predictions(probabilities, labels, GARMENTS, folder / "predictions" / "test.npz")
+        write_predictions(np.log(probabilities), labels, GARMENTS, folder / "predictions" / "test.npz")
     return folder
 
 
@@ -101,13 +111,15 @@ def test_figures_are_those_of_the_predictions(two):
     (pair,) = found["pairs"]
     assert (pair["only_first_right"], pair["only_second_right"], pair["different_classes"]) == (1, 20, 21)
     assert pair["mcnemar_p"] == pair["holm_p"] == pytest.approx(stats.binomtest(1, 21).pvalue)
+    assert pair["difference_interval"] == list(difference_interval(1, 20, 500))
+    assert a["accuracy_interval"] == list(accuracy_interval(470, 500))
 
 
 def test_a_trained_runs_figures_are_found_again(tmp_path):
     results = [train(configured(*TINY, *DENSE, f"seed={seed}"), tmp_path / str(seed)) for seed in (0, 1)]
     found = content(compare([str(result.folder) for result in results], recorded=False))
     for result, run in zip(results, found["runs"], strict=True):
-        assert run["metrics"] == pytest.approx(result.scores["test"].metrics, rel=1e-4)
+        assert run["metrics"] == result.scores["test"].metrics
         assert run["confusion"] == result.scores["test"].confusion.tolist()
     assert [run["name"] for run in found["runs"]] == ["dense-generated-seed0", "dense-generated-seed1"]
     assert [group["runs"] for group in found["groups"]] == [["A", "B"]]
@@ -121,8 +133,16 @@ def test_two_runs_are_shown_in_eighty_columns(two, capsys, monkeypatch):
     assert "B  dense[relu]  " in printed
     assert re.search(r"│ accuracy +│ +94.00% │ +97.80% │ +\+3.80 │", printed)
     text = " ".join(printed.split())
-    assert "B is right on 20 images where A is wrong, A on 1 where B is wrong. The difference is" in text
-    assert "is statistically significant (McNemar, exact, p = 2.1e-05)." in text
+    assert (
+        "B is right on 20 images where A is wrong, A on 1 where B is wrong. Over test images, the difference between "
+        "these two models is statistically significant (McNemar, exact, p = 2.1e-05)." in text
+    )
+    assert (
+        "Over training seeds, nothing was tested: that needs runs with two or more seeds of each configuration. Chance "
+        "in training may explain the difference." in text
+    )
+    assert re.search(r"│ A │ +94.00% │ 91.56% to 95.77% │ +│ +│", printed)
+    assert re.search(r"│ B │ +97.80% │ 96.10% to 98.77% │ +\+3.80 │ \+1.94 to \+5.63 │", printed)
     assert "A and B predict different classes on 21 of 500 test images; one is right on 21." in text
     names = ("A ", "B ", "Comparison")
     assert max(len(line) for line in printed.splitlines() if not line.startswith(names)) <= 80
@@ -135,7 +155,8 @@ def test_two_runs_are_shown_in_eighty_columns(two, capsys, monkeypatch):
 def test_a_small_difference_is_not_significant(tmp_path, capsys):
     folders = [kept(tmp_path / name, guesses(*wrong)) for name, wrong in (("a", (1, 2)), ("b", (3,)))]
     compare([str(folder) for folder in folders], recorded=False)
-    assert "The difference is not significant (McNemar, exact, p = 1)." in " ".join(capsys.readouterr().out.split())
+    text = " ".join(capsys.readouterr().out.split())
+    assert "the difference between these two models is not significant (McNemar, exact, p = 1)." in text
 
 
 def test_equal_predictions_are_no_difference(tmp_path, capsys):
@@ -156,7 +177,8 @@ def test_more_runs_are_tested_together_then_in_pairs(tmp_path, capsys):
     p_values = [mcnemar(right[a], right[b]).p_value for a, b in ((0, 1), (0, 2), (1, 2))]
     assert [pair["holm_p"] for pair in found["pairs"]] == holm(p_values)
     text = " ".join(capsys.readouterr().out.split())
-    assert "B has the highest accuracy (98.00%). Their differences are statistically significant (Cochran's Q =" in text
+    assert "Of 3 models, B has the highest accuracy (98.00%). Over test images, their differences are stat" in text
+    assert "statistically significant (Cochran's Q =" in text
     assert "2 of 3 pairs differ significantly (McNemar, exact, Holm-corrected)." in text
     assert "On 55 of 500 test images some of the runs are right and others wrong." in text
 
@@ -174,11 +196,89 @@ def test_runs_that_differ_only_in_seed_are_averaged(tmp_path, capsys):
     assert tuple(dense["means"]["accuracy"].values()) == pytest.approx(mean_interval([0.98, 0.96]))
     assert cnn["runs"] == ["D", "E"]
     assert resnet["means"]["accuracy"] == {"mean": pytest.approx(0.99), "half_width": None}
-    assert tuple(found["gap"].values()) == pytest.approx(welch_interval([0.98, 0.96], [0.94, 0.932]))
+    (test,), expected = found["seed_tests"], welch([0.98, 0.96], [0.94, 0.932])
+    assert (test["first"], test["second"]) == (["A", "B", "C"], ["D", "E"])
+    values = (test["difference"], test["half_width"], test["welch_p"], test["holm_p"])
+    assert values == pytest.approx((expected.difference, expected.half_width, expected.p_value, expected.p_value))
     text = " ".join(capsys.readouterr().out.split())
     assert "│ F │ 1 run │ 99.00% │" in text
-    assert "Mean accuracy of D, E less that of A, B, C: -3.40 ±" in text
-    assert "points, not significant over seeds (Welch, 95%)." in text
+    assert "Over training seeds, mean accuracy of D, E less that of A, B, C is -3.40 ±" in text
+    assert "points, not significant (Welch's t-test, p = 0.15)." in text
+
+
+def compared(tmp_path: Path, *runs: tuple[str, int, int]) -> dict:
+    """The content of a comparison of runs: backbone, seed, and the number of images that they have wrong."""
+    folders = [
+        kept(tmp_path / f"{backbone}{seed}", guesses(*range(wrong)), f"backbone={backbone}", f"seed={seed}")
+        for backbone, seed, wrong in runs
+    ]
+    return content(compare([str(folder) for folder in folders], recorded=False))
+
+
+def test_two_seeds_of_one_configuration_are_told_as_chance_in_training(tmp_path, capsys):
+    found = compared(tmp_path, ("dense", 0, 10), ("dense", 1, 60))
+    assert found["pairs"][0]["seeds_only"]
+    assert found["seed_tests"] == []
+    text = " ".join(capsys.readouterr().out.split())
+    assert "Over test images, the difference between these two models is statistically significant" in text
+    assert (
+        "All runs have the same configuration and differ in their seed alone: their differences are chance in" in text
+    )
+
+
+def test_a_table_of_pairs_marks_those_that_differ_in_their_seed_alone(tmp_path, capsys):
+    compared(tmp_path, ("dense", 0, 10), ("dense", 1, 60), ("cnn", 0, 100))
+    printed = capsys.readouterr().out
+    assert re.search(r"│ A, B │ .* │ +yes, seeds │", printed)
+    assert re.search(r"│ A, C │ .* │         yes │", printed)
+    text = " ".join(printed.split())
+    assert (
+        '"yes, seeds": one of these models is better, but both have the same configuration, so the difference' in text
+    )
+    assert "Over training seeds, nothing was tested: that needs runs with two or more seeds of each" in text
+
+
+def test_several_configurations_are_tested_over_seeds_in_pairs(tmp_path, capsys):
+    runs = [
+        (backbone, seed, wrong + seed)
+        for backbone, wrong in (("dense", 10), ("cnn", 30), ("resnet", 31))
+        for seed in range(3)
+    ]
+    found = compared(tmp_path, *runs)
+    assert [test["second"] for test in found["seed_tests"]] == [["D", "E", "F"], ["G", "H", "I"], ["G", "H", "I"]]
+    accuracies = [[1 - (wrong + seed) / 500 for seed in range(3)] for wrong in (10, 30, 31)]
+    p_values = [welch(accuracies[a], accuracies[b]).p_value for a, b in ((0, 1), (0, 2), (1, 2))]
+    assert [test["welch_p"] for test in found["seed_tests"]] == pytest.approx(p_values)
+    assert [test["holm_p"] for test in found["seed_tests"]] == pytest.approx(holm(p_values))
+    printed = capsys.readouterr().out
+    assert "Significance over training seeds" in printed
+    assert re.search(r"│ G, H, I − D, E, F │ +-0.20 ± 0.45 │ +0.29 │ +no │", printed)
+    text = " ".join(printed.split())
+    assert "2 of 3 pairs of configurations differ significantly in their mean accuracy (Welch's t-test, Holm-co" in text
+
+
+def test_accuracy_that_does_not_vary_over_seeds_is_not_tested(tmp_path, capsys):
+    found = compared(tmp_path, ("dense", 0, 10), ("dense", 1, 10), ("cnn", 0, 30), ("cnn", 1, 30))
+    assert found["seed_tests"][0]["welch_p"] is None
+    assert "is -4.00 points. No test is possible: accuracy does not vary over" in " ".join(
+        capsys.readouterr().out.split()
+    )
+
+
+def test_disagreements_show_every_class_in_turn():
+    labels = np.array([0, 0, 0, 1, 2, 2])
+    assert _of_all_classes(np.array([0, 2, 1, 5, 3, 4]), labels, 5).tolist() == [0, 5, 3, 2, 4]
+    assert _of_all_classes(np.array([], np.int64), labels, 5).tolist() == []
+
+
+def test_pages_show_disagreements_of_every_class(two, tmp_path, monkeypatch):
+    titles = []
+    monkeypatch.setattr(
+        "prenda.report.figures.gallery_figure", lambda _, captions, __: titles.append(captions) or Figure()
+    )
+    compare(two, recorded=False)
+    classes = {caption.partition("\n")[0] for caption in titles[0]}
+    assert classes == set(GARMENTS)
 
 
 def test_groups_that_differ_over_seeds_are_significant(tmp_path, capsys):
@@ -188,7 +288,8 @@ def test_groups_that_differ_over_seeds_are_significant(tmp_path, capsys):
         for backbone, seed, wrong in runs
     ]
     compare([str(folder) for folder in folders], recorded=False)
-    assert "points, significant over seeds (Welch, 95%)." in " ".join(capsys.readouterr().out.split())
+    text = " ".join(capsys.readouterr().out.split())
+    assert "points, statistically significant (Welch's t-test, p = 0.0012)." in text
 
 
 def test_many_runs_are_shown_in_part(tmp_path, capsys):
@@ -266,6 +367,8 @@ def test_a_comparison_is_recorded_as_a_run_of_its_own(home, capsys):
     assert newest.data.tags["prenda.compared"] == ",".join(ids)
     note = newest.data.tags["mlflow.note.content"]
     assert note.startswith("B is right on 20 images where A is wrong, A on 0 where B is wrong")
+    assert "\n\nOver training seeds, nothing was tested: " in note
+    assert "| B | 98.00% | 96.36% to 98.91% | +4.00 | +2.19 to +5.78 |" in note
     assert f"- A: one ({ids[0]})" in note
     assert "| accuracy | 94.00% | 98.00% | +4.00 |" in note
     assert newest.data.metrics["difference/accuracy/B"] == pytest.approx(0.04)
@@ -373,10 +476,27 @@ def test_without_a_store_the_next_step_is_told(capsys, tmp_path):
     assert not (tmp_path / "home").exists()
 
 
-def test_sure_and_wrong_predictions_keep_the_loss_finite(two, tmp_path):
-    certain = np.eye(10, dtype=np.float32)[(LABELS + 1) % 10]
-    folder = kept(tmp_path / "certain", certain)
+def test_the_loss_of_sure_and_wrong_predictions_is_not_clipped(two, tmp_path):
+    folder = kept(tmp_path / "certain", guesses())
+    logits = 1e4 * np.eye(10, dtype=np.float32)[(LABELS + 1) % 10]
+    write_predictions(logits, LABELS, GARMENTS, folder / "predictions" / "test.npz")
     found = content(compare([two[0], str(folder)], recorded=False))
-    assert found["runs"][1]["metrics"]["accuracy"] == 0
-    assert 50 < found["runs"][1]["metrics"]["loss"] < 100
-    assert score(np.log(guesses()), LABELS, GARMENTS).metrics["accuracy"] == 1
+    assert found["runs"][1]["metrics"] == score(logits, LABELS, GARMENTS).metrics
+    assert found["runs"][1]["metrics"]["loss"] == pytest.approx(1e4)
+    assert found["notes"] == []
+
+
+def test_rounded_probabilities_of_version_0_1_0_are_told(two, tmp_path, capsys):
+    folder = kept(tmp_path / "certain", guesses())
+    probabilities = np.eye(10, dtype=np.float32)[(LABELS + (LABELS == 3)) % 10]
+    path = folder / "predictions" / "test.npz"
+    np.savez(path, probabilities=probabilities, labels=LABELS, class_names=GARMENTS)
+    written = compare([two[0], str(folder)], recorded=False)
+    (note,) = content(written)["notes"]
+    assert note == (
+        "B was recorded by version 0.1.0, which kept probabilities instead of logits. The true class of 50 test images "
+        "has a probability of 0 there, so loss and top2_accuracy of B are approximate: "
+        f"`prenda evaluate {folder.resolve()}` computes them."
+    )
+    assert "has a probability of 0 there" in " ".join(capsys.readouterr().out.split())
+    assert "has a probability of 0 there" in (written / "comparison.html").read_text()

@@ -19,6 +19,7 @@ from prenda.cli import main
 from prenda.data.datasets import find
 from prenda.data.datasets.fashion_mnist import GARMENTS
 from prenda.scoring.selective import fit_thresholds
+from prenda.scoring.significance import welch
 from prenda.tracking.registry import Registry, log_bundle
 from prenda.tracking.store import connect, experiment_id
 from prenda.training.train import train
@@ -124,17 +125,21 @@ def test_only_a_significantly_better_one_takes_the_place(store, model, promote):
     assert code == 0
     assert told == (
         f"lucky (version 2 of {model}) is registered, but not champion, which stays dull (version 1 of {model}): "
-        "of 500 test images it has 4 right that version 1 has wrong, and 0 the other way round: not "
-        "significant (McNemar, exact, one-sided, p = 0.062; the limit is 0.05). A significant result takes at least 5 "
+        "of 500 test images it has 4 right that version 1 has wrong, and 0 the other way round (+0.80 points, 95% "
+        "interval -0.16 to +1.75): not significant over test images (McNemar, exact, one-sided, p = 0.062; the limit "
+        "is 0.05). A significant result takes at least 5 "
         "images that only one of both has right, and too few answers differ: a larger test set can show a difference, "
-        "and so can several seeds of both recipes (`prenda compare`). "
+        "and so can several seeds of both recipes (`prenda compare`). Chance in the choice of test images is not "
+        "excluded. Chance in training is not excluded: that takes two or more recorded seeds of both configurations, "
+        "and there are 1 of this one and 1 of the champion's. "
         "--force REASON makes it champion all the same.\n"
     )
     assert store.champion(model) == runs[0]
     code, told = promote("good", model)
     assert f"good (version 3 of {model}) is the champion now, in place of dull (version 1 of {model}): of 500" in told
-    assert "20 right that version 1 has wrong, and 0 the other way round: statistically significant" in told
-    assert "significant (McNemar, exact, one-sided, p = 9.5e-07; the limit is 0.05)" in told
+    assert "20 right that version 1 has wrong, and 0 the other way round (+4.00 points, 95% interval +2.19 to" in told
+    assert "statistically significant over test images (McNemar, exact, one-sided, p = 9.5e-07; the limit" in told
+    assert "Chance in the choice of test images is excluded. Chance in training is not excluded: that takes two" in told
     assert store.champion(model) == runs[2]
     lost, won = store.tags(model, 2), store.tags(model, 3)
     assert (lost["prenda.decision"], lost["prenda.p_value"]) == ("kept out", "0.0625")
@@ -143,11 +148,72 @@ def test_only_a_significantly_better_one_takes_the_place(store, model, promote):
     assert (won["prenda.only_this_right"], won["prenda.only_champion_right"]) == ("20", "0")
 
 
+class Recipes:
+    """Finished runs of configurations with several seeds."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+
+    def run(self, name: str, configuration: str, seed: int, right: int) -> str:
+        run_id = self.store.run(name, right)
+        for key, value in {"prenda.configuration": configuration, "seed": str(seed)}.items():
+            self.store.client.set_tag(run_id, key, value)
+        self.store.client.log_metric(run_id, "test/accuracy", right / 500)
+        self.store.client.set_terminated(run_id)
+        return run_id
+
+
+def test_chance_in_training_is_excluded_by_several_seeds(store, model, promote):
+    recipes = Recipes(store)
+    old = [recipes.run(f"{model}-old{seed}", f"{model}-old", seed, 400 + seed) for seed in range(3)]
+    new = [recipes.run(f"{model}-new{seed}", f"{model}-new", seed, 430 + seed) for seed in range(3)]
+    promote(old[0], model)
+    told = promote(new[0], model)[1]
+    assert (
+        "Chance in the choice of test images is excluded. Chance in training is excluded: over 3 and 3 seeds, the "
+        in told
+    )
+    expected = welch([0.8, 0.802, 0.804], [0.86, 0.862, 0.864], "greater")
+    assert (
+        f"mean accuracy of its configuration is +6.00 ± {100 * expected.half_width:.2f} points from that of the "
+        f"champion's (Welch's t-test, one-sided, p = {expected.p_value:.2g})." in told
+    )
+    assert "Chance in training is excluded" in store.tags(model, 2)["prenda.reason"]
+
+
+def test_chance_in_training_is_not_excluded_where_seeds_vary_more(store, model, promote):
+    recipes = Recipes(store)
+    old = [recipes.run(f"{model}-old{seed}", f"{model}-old", seed, 400 + 40 * seed) for seed in range(2)]
+    new = [recipes.run(f"{model}-new{seed}", f"{model}-new", seed, 430 + seed) for seed in range(2)]
+    promote(old[0], model)
+    told = promote(new[0], model)[1]
+    assert "is the champion now" in told
+    assert "Chance in the choice of test images is excluded. Chance in training is not excluded: over 2 and 2" in told
+
+
+def test_two_seeds_of_one_configuration_differ_by_chance_in_training(store, model, promote):
+    recipes = Recipes(store)
+    runs = [recipes.run(f"{model}{seed}", model, seed, 400 + 30 * seed) for seed in range(2)]
+    promote(runs[0], model)
+    told = promote(runs[1], model)[1]
+    assert "is the champion now" in told
+    assert "Chance in training is not excluded: both runs have one configuration and differ in their seed." in told
+
+
+def test_seeds_that_agree_exactly_allow_no_test(store, model, promote):
+    recipes = Recipes(store)
+    runs = [
+        recipes.run(f"{model}{right}{seed}", f"{model}{right}", seed, right) for right in (400, 430) for seed in (0, 1)
+    ]
+    promote(runs[0], model)
+    assert "accuracy does not vary over the recorded seeds, so no test is possible." in promote(runs[2], model)[1]
+
+
 def test_a_worse_one_stays_out_however_clear_the_difference(store, model, promote):
     best = store.run("best", 450)
     store.run("worst", 100, start=200)
     promote("best", model)
-    assert "not significant (McNemar, exact, one-sided, p = 1;" in promote("worst", model)[1]
+    assert "not significant over test images (McNemar, exact, one-sided, p = 1;" in promote("worst", model)[1]
     assert store.champion(model) == best
 
 
@@ -460,7 +526,8 @@ def test_a_test_set_too_small_for_significance_is_told(shops, right, told):
     printed = shops.promote("next")
     assert "A significant result takes at least 5 images that only one of both has right, and " in printed
     assert told in printed
-    assert "(`prenda compare`). --force REASON makes it champion all the same.\n" in printed
+    assert "(`prenda compare`). Chance in the choice of test images is not excluded. Chance in" in printed
+    assert printed.endswith(" --force REASON makes it champion all the same.\n")
 
 
 def test_without_models_the_next_step_is_told(shops, capsys):

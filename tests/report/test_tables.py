@@ -4,7 +4,14 @@ import json
 
 import numpy as np
 
-from prenda.report.tables import markdown_table, read_history, write_confusion, write_predictions, write_rows
+from prenda.report.tables import (
+    markdown_table,
+    read_history,
+    read_predictions,
+    write_confusion,
+    write_predictions,
+    write_rows,
+)
 from prenda.scoring.scores import class_scores
 
 
@@ -38,12 +45,23 @@ def test_rows_are_written_as_csv_and_json(tmp_path):
 
 
 def test_predictions_are_read_without_pickle(tmp_path):
-    probabilities = np.array([[0.25, 0.75]], np.float32)
-    write_predictions(probabilities, np.array([1]), ["Shirt", "Coat"], tmp_path / "new/test.npz")
+    logits = np.array([[-200, 150.5]], np.float32)
+    write_predictions(logits, np.array([1]), ["Shirt", "Coat"], tmp_path / "new/test.npz")
     with np.load(tmp_path / "new/test.npz", allow_pickle=False) as arrays:
-        assert arrays["probabilities"].tolist() == probabilities.tolist()
+        assert arrays["logits"].tolist() == logits.tolist()
         assert arrays["labels"].tolist() == [1]
         assert arrays["class_names"].tolist() == ["Shirt", "Coat"]
+    read = read_predictions(tmp_path / "new/test.npz")
+    assert (read.logits.dtype, read.class_names, read.exact, read.rounded) == (np.float32, ("Shirt", "Coat"), True, 0)
+
+
+def test_predictions_of_version_0_1_0_are_read_from_their_probabilities(tmp_path):
+    probabilities = np.array([[0.25, 0.75], [0, 1], [1, 0]], np.float32)
+    np.savez(tmp_path / "test.npz", probabilities=probabilities, labels=[1, 0, 0], class_names=["Shirt", "Coat"])
+    read = read_predictions(tmp_path / "test.npz")
+    np.testing.assert_allclose(np.exp(read.logits), probabilities, atol=1e-6)
+    assert np.isfinite(read.logits).all()
+    assert (read.exact, read.rounded) == (False, 1)
 
 
 def test_a_run_without_a_mistake_has_an_empty_table(tmp_path):

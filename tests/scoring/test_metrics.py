@@ -75,10 +75,30 @@ def test_names_are_unique_and_fit_a_path():
     assert all(name.isidentifier() and name not in ("lr", "calibrated", "seconds") for name in NAMES)
 
 
-def test_top2_accuracy_counts_equals_as_first():
-    predictions = Predictions.of(np.array([[1, 1, 0], [2, 1, 1], [2, 1, 0]], np.float32), np.array([1, 2, 2]))
-    assert predictions.ranks.tolist() == [1, 2, 3]
-    assert METRIC_BY_NAME["top2_accuracy"].function(predictions) == pytest.approx(2 / 3)
+def test_of_equal_logits_the_class_with_the_lowest_index_comes_first():
+    logits = np.array([[1, 1, 0], [1, 1, 0], [2, 1, 1], [2, 1, 0]], np.float32)
+    predictions = Predictions.of(logits, np.array([0, 1, 2, 2]))
+    assert predictions.ranks.tolist() == [1, 2, 3, 3]
+    assert ((predictions.ranks == 1) == (predictions.predicted == predictions.labels)).all()
+    assert METRIC_BY_NAME["top2_accuracy"].function(predictions) == pytest.approx(1 / 2)
+
+
+def test_constant_logits_score_as_with_scikit_learn():
+    from sklearn.metrics import accuracy_score, top_k_accuracy_score
+
+    labels = np.arange(100) % 10
+    logits = np.zeros((100, 10), np.float32)
+    found = measure(Predictions.of(logits, labels))
+    # scikit-learn sorts stably, from the last class to the first: of equals, the highest index comes first.
+    assert found["top2_accuracy"] == 0.2 == top_k_accuracy_score(labels, logits, k=2)
+    assert found["accuracy"] == 0.1 == accuracy_score(labels, logits.argmax(1))
+
+
+def test_saturated_logits_keep_order_and_loss():
+    """Their probabilities are 0 and 1 in float32, and equal for the second and the third class."""
+    predictions = Predictions.of(np.array([[0, -200, -300], [-300, -200, 0]], np.float32), np.array([1, 1]))
+    assert predictions.ranks.tolist() == [2, 2]
+    assert METRIC_BY_NAME["loss"].function(predictions) == pytest.approx(200)
 
 
 def test_percentages_differ_in_points_and_numbers_in_decimals():

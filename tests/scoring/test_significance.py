@@ -4,7 +4,15 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from prenda.scoring.significance import cochran_q, holm, mcnemar, mean_interval, welch_interval
+from prenda.scoring.significance import (
+    accuracy_interval,
+    cochran_q,
+    difference_interval,
+    holm,
+    mcnemar,
+    mean_interval,
+    welch,
+)
 
 
 def right(only_first: int, only_second: int, both: int = 50) -> tuple[np.ndarray, np.ndarray]:
@@ -56,9 +64,44 @@ def test_an_interval_of_three_values_is_students():
     assert mean_interval([1.0]) == (1.0, float("inf"))
 
 
-def test_welchs_interval_is_scipys():
+def test_welchs_test_and_interval_are_scipys():
     first, second = [0.91, 0.92, 0.925], [0.93, 0.95]
-    mean, half = welch_interval(first, second)
-    low, high = stats.ttest_ind(second, first, equal_var=False).confidence_interval(0.95)
-    assert (mean - half, mean + half) == (pytest.approx(low), pytest.approx(high))
-    assert welch_interval([0.5, 0.5], [0.5, 0.5]) == (0.0, 0.0)
+    test, reference = welch(first, second), stats.ttest_ind(second, first, equal_var=False)
+    low, high = reference.confidence_interval(0.95)
+    assert (test.difference - test.half_width, test.difference + test.half_width) == pytest.approx((low, high))
+    assert test.p_value == pytest.approx(reference.pvalue)
+    for one, other in ((first, second), (second, first)):
+        expected = stats.ttest_ind(other, one, equal_var=False, alternative="greater").pvalue
+        assert welch(one, other, "greater").p_value == pytest.approx(expected)
+        assert welch(one, other).p_value == pytest.approx(reference.pvalue)
+
+
+@pytest.mark.parametrize("second", [[0.5, 0.5], [0.6, 0.6]])
+def test_values_that_do_not_vary_are_not_tested(second):
+    test = welch([0.5, 0.5], second)
+    assert (test.p_value, test.defined) == (1.0, False)
+
+
+def test_the_interval_of_an_accuracy_is_wilsons():
+    """By hand for 8 of 10: (8 + z² / 2) / (10 + z²) ± z / (10 + z²) * sqrt(8 * 2 / 10 + z² / 4)."""
+    z = 1.959964
+    middle, half = (8 + z**2 / 2) / (10 + z**2), z / (10 + z**2) * (1.6 + z**2 / 4) ** 0.5
+    assert accuracy_interval(8, 10) == pytest.approx((middle - half, middle + half))
+    low, high = accuracy_interval(10, 10)
+    assert 0.6 < low < high == 1.0
+
+
+def test_the_interval_of_a_difference_is_bonetts_and_prices():
+    """By hand for 7 against 1 of 21: -6/23 ± 1.96 * sqrt((10/23 - (6/23)²) / 23)."""
+    assert difference_interval(7, 1, 21) == pytest.approx((-0.508, -0.013), abs=1e-3)
+    assert difference_interval(1, 7, 21) == pytest.approx((0.013, 0.508), abs=1e-3)
+    low, high = difference_interval(0, 0, 10_000)
+    assert low == pytest.approx(-high)
+    assert difference_interval(0, 2, 2)[1] <= 1
+
+
+def test_the_interval_of_a_difference_holds_in_19_of_20_samples():
+    random, truth = np.random.default_rng(0), 0.03
+    counts = random.multinomial(372, [0.04, 0.07, 0.89], size=4_000)
+    intervals = [difference_interval(first, second, 372) for first, second, _ in counts]
+    assert np.mean([low <= truth <= high for low, high in intervals]) == pytest.approx(0.95, abs=0.015)

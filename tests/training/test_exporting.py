@@ -26,7 +26,7 @@ def home(tmp_path_factory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PRENDA_HOME", str(home))
         train(configured(*TINY, *DENSE, *MLFLOW), home / "run")
-        train(configured(*TINY, *DENSE, "mirrored_scoring=true"), home / "trial")
+        train(configured(*TINY, *DENSE, "mirrored_scoring=true", "trainer.precision=bf16-mixed"), home / "trial")
     return home
 
 
@@ -63,8 +63,23 @@ def test_a_trial_gets_a_bundle_from_its_checkpoint(home, export, tmp_path):
     code, told = export(home / "trial/checkpoints/best.ckpt")
     assert code == 0, told
     assert "it predicts as the run did on" in told
-    assert onnxruntime.InferenceSession(bundle_format.read(tmp_path / "out").network).get_outputs()
+    exported = bundle_format.read(tmp_path / "out")
+    assert onnxruntime.InferenceSession(exported.network).get_outputs()
+    assert exported.onnx_images == 500
+    assert exported.config["trainer"]["precision"] == "bf16-mixed"  # as it was trained, not as it was scored
     assert not (home / "trial/bundle").exists()
+
+
+def test_the_bundle_of_a_trial_must_answer_as_the_trial_was_scored(home, export, tmp_path):
+    trial = Path(shutil.copytree(home / "trial", tmp_path / "trial"))
+    path = trial / "predictions/test.npz"
+    recorded = read_predictions(path)
+    recorded.logits[-1, 0] += 1
+    write_predictions(recorded.logits, recorded.labels, recorded.class_names, path)
+    code, told = export(trial)
+    assert code == 2
+    assert "away from the scored ones on 500 images, where 0.0001 is allowed" in told
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_folder_is_only_replaced_if_it_holds_an_export(home, export, tmp_path):
@@ -101,14 +116,14 @@ def test_the_runs_own_bundle_is_not_replaced(export, copy):
 
 def test_a_bundle_that_predicts_otherwise_is_not_exported(export, copy, tmp_path):
     path = copy / "predictions/val.npz"
-    probabilities, labels, names = read_predictions(path)
-    write_predictions(np.roll(probabilities, 1, axis=1), labels, names, path)
+    recorded = read_predictions(path)
+    write_predictions(np.roll(recorded.logits, 1, axis=1), recorded.labels, recorded.class_names, path)
     code, told = export(copy)
     assert code == 2
     assert "The bundle of run 'copy' predicts otherwise than the run did: probabilities of val images differ by" in told
-    assert "where 0.001 is allowed. `prenda evaluate " in told
+    assert "where 0.0001 is allowed. `prenda evaluate " in told
     path.write_bytes(b"nothing")
-    assert "val.npz is damaged (" in export(copy)[1]
+    assert "predictions/val.npz of run 'copy' is damaged (" in export(copy)[1]
     assert not (tmp_path / "out").exists()
 
 

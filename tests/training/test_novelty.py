@@ -75,7 +75,8 @@ def test_features_are_computed_once_a_view(written):
 
 
 def test_a_bundle_that_is_written_again_has_the_same_threshold(trained, written, tmp_path):
-    write_again(str(trained.folder), written.scores, tmp_path / "again", None)
+    tested = trained.folder / "predictions/test.npz"
+    write_again(str(trained.folder), written.scores, tested, tmp_path / "again", None)
     assert bundle.read(tmp_path / "again").unsure == pytest.approx(written.unsure, rel=1e-5)
 
 
@@ -181,10 +182,12 @@ def test_an_onnx_file_with_another_novelty_is_refused(tmp_path):
             return super().score(features, logits) * 1.01
 
     statistics, _ = network_novelty(network(), FewPictures(60))
-    other = FeatureNovelty(Drifting(statistics.mean, statistics.principal, statistics.alpha), features_and_logits)
+    drifting = Drifting(statistics.mean, statistics.principal, statistics.alpha)
+    pixels, normalize = torch.from_numpy(noise(20)), FewPictures(1).normalized
+    right, wrong = (FeatureNovelty(each, features_and_logits, pixels, normalize) for each in (statistics, drifting))
     about = DESCRIPTION | {"image_shape": [1, 32, 32], "unsure": {"confidence": 0.5, "novelty": 1.0}}
     about["pixels"] = {"mean": [0.0], "std": [255.0], "polarity": "as seen"}
-    arguments = network(), torch.from_numpy(noise(20)), FewPictures(1).normalized, about
+    arguments = network(), 1, [], about
     with pytest.raises(BundleError, match=r"gives a novelty up to .* on 20 images, where .* is allowed: one of its op"):
-        export.write(tmp_path / "wrong", *arguments, novelty=other)
-    export.write(tmp_path / "right", *arguments, novelty=FeatureNovelty(statistics, features_and_logits))
+        export.write(tmp_path / "wrong", *arguments, novelty=wrong)
+    export.write(tmp_path / "right", *arguments, novelty=right)

@@ -18,10 +18,14 @@ class FeatureNovelty:
     Attributes:
         statistics: Statistics of training images.
         compute: Returns the features (B, F) and the logits (B, classes) that the network has for normalised images.
+        pixels: Real pictures, (N, channels, H, W), uint8, on which the ONNX file's novelty is checked.
+        normalize: Normalisation of such pixels in training and scoring.
     """
 
     statistics: Novelty
     compute: Callable[[nn.Module, Tensor], tuple[Tensor, Tensor]]
+    pixels: Tensor
+    normalize: Callable[[Tensor], Tensor]
 
 
 class PlainPixels(nn.Module):

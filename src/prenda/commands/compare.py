@@ -13,8 +13,9 @@ def add_parser(subparsers: Subparsers) -> None:
     parser = subparsers.add_parser(
         "compare",
         help="compare runs and test whether they differ significantly",
-        description="Compare runs from their recorded predictions on the test images, and test the differences for "
-        "significance. Name at least two runs, or select them with --experiment or --where.",
+        description="Compare runs from their recorded predictions on the test images. Test the differences over test "
+        "images and, where there are several seeds, over training seeds. Name at least two runs, or select them with "
+        "--experiment or --where.",
     )
     parser.add_argument("runs", metavar="RUN", nargs="*", help=RUN)
     parser.add_argument("--experiment", metavar="NAME", help="add the finished runs of this MLflow experiment")

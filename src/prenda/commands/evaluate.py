@@ -20,7 +20,7 @@ def add_parser(subparsers: Subparsers) -> None:
     parser.add_argument(
         "--accelerator",
         choices=["auto", "cpu", "gpu", "mps"],
-        help="device (default: the recorded one); another device computes in float32",
+        help="device (default: the recorded one)",
     )
     parser.add_argument(
         "--any-data", action="store_true", help="accept a data set whose content differs from the recorded one"

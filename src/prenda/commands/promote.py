@@ -16,8 +16,8 @@ def add_parser(subparsers: Subparsers) -> None:
         "promote",
         help="register a run's model; make it champion if it is significantly better",
         description="Register a run's bundle as a version of a model. The alias `champion` moves to it if it is "
-        "significantly better on the test images than the current champion (McNemar, one-sided, p < 0.05). The "
-        "champion's bundle is copied to outputs/champions.",
+        "significantly better over test images than the current champion (McNemar, one-sided, p < 0.05). The message "
+        "says whether chance in training is excluded too. The champion's bundle is copied to outputs/champions.",
     )
     parser.add_argument("run", metavar="RUN", help=RUN)
     parser.add_argument(

@@ -82,6 +82,15 @@ def fingerprint(config: TrainConfig, content: str | None = None) -> str:
     return sha256(json.dumps(decisive(config, content), sort_keys=True).encode()).hexdigest()
 
 
+def configuration(config: TrainConfig) -> str:
+    """Return the SHA-256 of the settings that decide a run's result, but for the seed.
+
+    Runs with the same value differ by chance in training alone.
+    """
+    settings = {name: value for name, value in decisive(config).items() if name != "seed"}
+    return sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
+
+
 def decisive(config: TrainConfig, content: str | None = None) -> dict[str, Any]:
     """Return the flattened settings that decide a run's result: all but those that the schema marks otherwise."""
     settings = flatten(_decisive_part(config, as_plain(config)))
@@ -182,4 +191,5 @@ def parameters(config: TrainConfig) -> dict[str, Any]:
 def describe_run(config: TrainConfig) -> RunDescription:
     """Return the name, the parameters and the tags that a run is recorded under."""
     tags = {"backbone": backbone_name(config), "data": config.data.name, "seed": str(config.seed)}
+    tags["prenda.configuration"] = configuration(config)
     return RunDescription(run_name(config), parameters(config), tags)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
-from prenda.config.identity import parameters, run_name
+from prenda.config.identity import configuration, parameters, run_name
 from prenda.config.paths import home
 from prenda.config.recorded import load as load_config
 from prenda.config.schema import TrainConfig
@@ -22,13 +22,14 @@ from prenda.data.datasets import find
 from prenda.data.photo_files import PhotoDataSet
 from prenda.errors import UserError
 from prenda.report.comparison import page as comparison_page
-from prenda.report.comparison.results import ComparedRun, Comparison, Group, Pair, show
+from prenda.report.comparison.results import ComparedRun, Comparison, Group, Pair, SeedTest
+from prenda.report.comparison.show import show
 from prenda.report.figures import IndexedImages
 from prenda.report.tables import UNREADABLE, read_predictions
 from prenda.report.terminal import relative
 from prenda.scoring.metrics import HEADLINE
 from prenda.scoring.scores import Scores, score
-from prenda.scoring.significance import cochran_q, holm, mcnemar, mean_interval, welch_interval
+from prenda.scoring.significance import cochran_q, holm, mcnemar, mean_interval, welch
 from prenda.tracking.comparisons import ComparableRun, gather, record
 from prenda.tracking.store import local_store
 
@@ -42,6 +43,7 @@ class ScoredRun:
         place: MLflow id or folder of the run.
         settings: Flattened configuration of the run.
         content_hash: Hash of the data set; None if it was not recorded.
+        rounded: Number of images whose true class has a recorded probability of 0; see `RecordedPredictions`.
     """
 
     name: str
@@ -51,6 +53,7 @@ class ScoredRun:
     content_hash: str | None
     class_names: tuple[str, ...]
     scores: Scores
+    rounded: int
 
     @property
     def data(self) -> str:
@@ -108,24 +111,31 @@ def compare(
 
 
 def compare_on_same_images(tested: Sequence[ScoredRun]) -> Comparison:
-    """Test the differences between runs on the same images."""
+    """Test the differences between runs on the same images, over these images and over training seeds."""
     runs = [ComparedRun(_letter(i), run.name, run.place, run.settings, run.scores) for i, run in enumerate(tested)]
+    configurations = {run.letter: configuration(of.config) for run, of in zip(runs, tested, strict=True)}
     combinations = list(itertools.combinations(runs, 2))
     tests = [mcnemar(first.right, second.right) for first, second in combinations]
     p_values = holm([test.p_value for test in tests])
     pairs = [
-        Pair(first, second, int((first.scores.predicted != second.scores.predicted).sum()), test, p_value)
+        Pair(
+            first,
+            second,
+            int((first.scores.predicted != second.scores.predicted).sum()),
+            test,
+            p_value,
+            configurations[first.letter] == configurations[second.letter],
+        )
         for (first, second), test, p_value in zip(combinations, tests, p_values, strict=True)
     ]
     cochran = cochran_q(np.stack([run.right for run in runs], axis=1)) if len(runs) > 2 else None
-    groups = _groups(runs)
-    repeated = [_by_seed(group.runs, "accuracy") for group in groups if group.seeds > 1]
-    gap = welch_interval(repeated[0], repeated[1]) if len(repeated) == 2 else None
-    return Comparison(tested[0].class_names, runs, pairs, cochran, groups, gap)
+    groups = _groups(runs, configurations)
+    notes = [_rounded_note(run.letter, of) for run, of in zip(runs, tested, strict=True) if of.rounded]
+    return Comparison(tested[0].class_names, runs, pairs, cochran, groups, _seed_tests(groups), notes)
 
 
 def _read(found: ComparableRun) -> ScoredRun:
-    """Score a run from its predictions, clipped at the smallest float so that its loss stays finite."""
+    """Score a run from the logits that it recorded."""
     if not found.predictions.is_file():
         raise UserError(f"{found.place} holds no predictions/test.npz: give the folder of a run that was scored.")
     if not found.config.is_file():
@@ -133,14 +143,15 @@ def _read(found: ComparableRun) -> ScoredRun:
     config = load_config(found.config)
     name, settings = found.name or run_name(config), parameters(config)
     try:
-        probabilities, labels, names = read_predictions(found.predictions)
+        recorded = read_predictions(found.predictions)
     except UNREADABLE as error:
         reason = str(error).partition("\n")[0]
         raise UserError(
             f"predictions/test.npz of {found.place} cannot be read ({reason}): give a run with an intact file."
         ) from error
-    logits = np.log(np.clip(probabilities, np.finfo(np.float32).tiny, None))
-    return ScoredRun(name, found.place, config, settings, found.content_hash, names, score(logits, labels, names))
+    scores = score(recorded.logits, recorded.labels, recorded.class_names)
+    names = recorded.class_names
+    return ScoredRun(name, found.place, config, settings, found.content_hash, names, scores, recorded.rounded)
 
 
 def _check_same_images(tested: Sequence[ScoredRun]) -> None:
@@ -182,16 +193,11 @@ def _images(tested: ScoredRun, data_dir: str | None) -> tuple[IndexedImages | No
     return test.pictures(), ""
 
 
-def _groups(runs: Sequence[ComparedRun]) -> list[Group]:
-    """Group runs with equal settings, apart from the seed and settings that do not affect the model."""
+def _groups(runs: Sequence[ComparedRun], configurations: Mapping[str, str]) -> list[Group]:
+    """Group runs of one configuration, which differ in their seed alone."""
     members: dict[str, list[ComparedRun]] = {}
     for run in runs:
-        settings = {
-            name: value
-            for name, value in run.settings.items()
-            if name.partition(".")[0] not in ("seed", "report", "tracking") and name != "data.dir"
-        }
-        members.setdefault(str(sorted(settings.items())), []).append(run)
+        members.setdefault(configurations[run.letter], []).append(run)
     return [
         Group(
             group,
@@ -200,6 +206,26 @@ def _groups(runs: Sequence[ComparedRun]) -> list[Group]:
         )
         for group in members.values()
     ]
+
+
+def _seed_tests(groups: Sequence[Group]) -> list[SeedTest]:
+    """Test each pair of configurations that have several seeds."""
+    several = [group for group in groups if group.seeds > 1]
+    combinations = list(itertools.combinations(several, 2))
+    tests = [welch(_by_seed(a.runs, "accuracy"), _by_seed(b.runs, "accuracy")) for a, b in combinations]
+    p_values = holm([test.p_value for test in tests])
+    return [
+        SeedTest(first, second, test, p_value)
+        for (first, second), test, p_value in zip(combinations, tests, p_values, strict=True)
+    ]
+
+
+def _rounded_note(letter: str, run: ScoredRun) -> str:
+    return (
+        f"{letter} was recorded by version 0.1.0, which kept probabilities instead of logits. The true class of "
+        f"{run.rounded} test images has a probability of 0 there, so loss and top2_accuracy of {letter} are "
+        f"approximate: `prenda evaluate {run.place}` computes them."
+    )
 
 
 def _by_seed(runs: Sequence[ComparedRun], name: str) -> list[float]:

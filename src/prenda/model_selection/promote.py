@@ -15,17 +15,17 @@ from numpy.typing import NDArray
 from prenda.bundle import champions
 from prenda.bundle.tasks import FIRST_MODEL, model_name
 from prenda.errors import UserError
+from prenda.model_selection.chance import excluded
 from prenda.model_selection.listing import check_name
 from prenda.report.card import card
 from prenda.report.tables import UNREADABLE, read_predictions
 from prenda.scoring.metrics import HEADLINE
-from prenda.scoring.significance import McNemar, mcnemar
+from prenda.scoring.significance import SIGNIFICANCE, McNemar, difference_interval, mcnemar
 from prenda.system.signals import stop_deferred
 from prenda.tracking.lookup import download
 from prenda.tracking.registry import CHAMPION, RecordedModel, Registry, Version
 from prenda.tracking.store import local_store
 
-SIGNIFICANCE = 0.05
 NEEDED = 5  # images that one of both must have right alone for p < 0.05: 0.5 ** 5 = 0.031
 
 
@@ -51,8 +51,10 @@ class _Decision:
 def promote(run: str, model: str | None = None, force: str | None = None, uri: str | None = None) -> str:
     """Register a run's bundle, and move the alias `champion` to it if it is significantly better than the champion.
 
-    The test is McNemar's on the same test images, exact and one-sided, with p < 0.05. The version's tags record the
-    decision; `prenda.history.TIME` keeps every decision. The champion's bundle is left on this machine's disk.
+    The test is McNemar's on the same test images, exact and one-sided, with p < 0.05. Where several seeds of both
+    configurations are recorded, the reason also gives Welch's test over them; see `prenda.model_selection.chance`. The
+    version's tags record the decision; `prenda.history.TIME` keeps every decision. The champion's bundle is left on
+    this machine's disk.
 
     Args:
         run: Id or name of the run.
@@ -106,7 +108,8 @@ def _complete(registry: Registry, run: str, scratch: Path) -> None:
         raise UserError(f"{run!r} was recorded before runs had bundles: train it again.")
     local = registry.uri == local_store()
     source = run_id if local else str(download(registry.uri, run_id, "checkpoints/best.ckpt", scratch))
-    write_again(source, scores, scratch / "bundle", run_id)
+    tested = download(registry.uri, run_id, "predictions/test.npz", scratch)
+    write_again(source, scores, tested, scratch / "bundle", run_id)
     registry.add_bundle(run_id, scratch / "bundle")
 
 
@@ -132,12 +135,12 @@ def _task(registry: Registry, version: Version, scratch: Path) -> str:
 
 def _tested(model: RecordedModel) -> _Tested:
     try:
-        probabilities, labels, _ = read_predictions(model.predictions)
+        recorded = read_predictions(model.predictions)
     except UNREADABLE as error:
         raise UserError(
             f"predictions/test.npz of run {model.run_name!r} is damaged ({error}): train the run again."
         ) from error
-    return _Tested(model, probabilities.argmax(1) == labels, labels)
+    return _Tested(model, recorded.logits.argmax(1) == recorded.labels, recorded.labels)
 
 
 def _decide(
@@ -156,17 +159,28 @@ def _decide(
             ) from error
         return _Decision("forced", f"there was no test: {error}")
     significant = test.p_value < SIGNIFICANCE
-    because = (
-        f"of {len(entrant.labels):,} test images it has {test.only_second:,} right that version {champion.number} has "
-        f"wrong, and {test.only_first:,} the other way round: {'statistically' if significant else 'not'} significant "
-        f"(McNemar, exact, one-sided, p = {test.p_value:.2g}; the limit is {SIGNIFICANCE})"
-    )
+    because = _result(test, len(entrant.labels), champion.number)
+    if not significant:
+        because += _too_few(test, int((~champion_tested.right).sum()), len(entrant.labels))
+    theirs, ours = (registry.seeds(run_id) for run_id in (champion.run_id, entrant.model.run_id))
+    because += f". {excluded(significant, theirs, ours)}"
     if significant:
         return _Decision("better", because, test)
-    because += _too_few(test, int((~champion_tested.right).sum()), len(entrant.labels))
     if force is not None:
         return _Decision("forced", because, test)
     return _Decision("kept out", because, test, champion_tested.model)
+
+
+def _result(test: McNemar, images: int, champion: int) -> str:
+    points = 100 * (test.only_second - test.only_first) / images
+    low, high = (100 * bound for bound in difference_interval(test.only_first, test.only_second, images))
+    significant = "statistically" if test.p_value < SIGNIFICANCE else "not"
+    return (
+        f"of {images:,} test images it has {test.only_second:,} right that version {champion} has wrong, and "
+        f"{test.only_first:,} the other way round ({points:+.2f} points, 95% interval {low:+.2f} to {high:+.2f}): "
+        f"{significant} significant over test images (McNemar, exact, one-sided, p = {test.p_value:.2g}; the limit is "
+        f"{SIGNIFICANCE})"
+    )
 
 
 def _too_few(test: McNemar, champion_wrong: int, images: int) -> str:

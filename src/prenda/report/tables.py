@@ -8,6 +8,7 @@ import json
 import zipfile
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -67,28 +68,53 @@ def write_confusion(matrix: NDArray[np.int64], class_names: Sequence[str], path:
     path.write_text(json.dumps(content, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-def write_predictions(
-    probabilities: NDArray[np.float32], labels: NDArray[np.int64], class_names: Sequence[str], path: Path
-) -> None:
-    """Write predictions as a compressed npz of plain arrays: `probabilities`, `labels`, `class_names`.
+@dataclass(frozen=True)
+class RecordedPredictions:
+    """Predictions of a run on one split, in the order of the data set.
 
-    Rows are in the order of the data set, so that runs on the same images can be compared row by row.
+    Attributes:
+        logits: (N, classes), float32.
+        labels: (N,), the true classes.
+        exact: Whether the run recorded logits. Version 0.1.0 recorded probabilities: logits are then their logarithms.
+        rounded: Number of images whose true class has a recorded probability of 0, which counts as the smallest number.
+    """
+
+    logits: NDArray[np.float32]
+    labels: NDArray[np.int64]
+    class_names: tuple[str, ...]
+    exact: bool = True
+    rounded: int = 0
+
+
+def write_predictions(
+    logits: NDArray[np.float32], labels: NDArray[np.int64], class_names: Sequence[str], path: Path
+) -> None:
+    """Write predictions as a compressed npz of plain arrays: `logits`, `labels`, `class_names`.
+
+    Rows are in the order of the data set, so that runs on the same images can be compared row by row. Probabilities
+    would not do: where they saturate, they have lost the order of the classes and the loss.
 
     Shapes:
-        probabilities (N, classes), after softmax; labels (N,).
+        logits (N, classes), float32; labels (N,).
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    np.savez_compressed(path, probabilities=probabilities, labels=labels, class_names=np.array(class_names))
+    np.savez_compressed(path, logits=logits, labels=labels, class_names=np.array(class_names))
 
 
 # Errors of numpy, zipfile and zlib that `read_predictions` raises for a damaged file or another kind of file.
 UNREADABLE = (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile, zlib.error)
 
 
-def read_predictions(path: Path) -> tuple[NDArray[np.float32], NDArray[np.int64], tuple[str, ...]]:
-    """Return probabilities, labels and class names from a file of `write_predictions`; execute no code from it."""
+def read_predictions(path: Path) -> RecordedPredictions:
+    """Return the predictions in a file of `write_predictions`; execute no code from it."""
     with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:  # numpy alone leaves a bad file open
-        return arrays["probabilities"], arrays["labels"], tuple(map(str, arrays["class_names"]))
+        labels, names = arrays["labels"], tuple(map(str, arrays["class_names"]))
+        if "logits" in arrays:
+            return RecordedPredictions(arrays["logits"], labels, names)
+        probabilities = arrays["probabilities"]
+    rounded = int((probabilities[np.arange(len(labels)), labels] == 0).sum())
+    logits = np.log(np.maximum(probabilities, np.finfo(np.float32).tiny)).astype(np.float32)
+    return RecordedPredictions(logits, labels, names, exact=False, rounded=rounded)
 
 
 def read_history(path: Path) -> dict[str, dict[int, float]]:

@@ -19,7 +19,8 @@ class Predictions:
     """Predictions and true classes, with cached values that several metrics share.
 
     Attributes:
-        logits: (N, classes); (0, classes) where only the counts are known.
+        logits: (N, classes), float32; (0, classes) where only the counts are known. Of equal logits, the class with the
+            lowest index comes first, in every metric.
         labels: (N,), the true classes.
         confusion: (classes, classes), counts; rows are the true classes, columns the predicted ones.
     """
@@ -68,7 +69,8 @@ class Predictions:
 
     @cached_property
     def ranks(self) -> NDArray[np.int64]:
-        """(N,), the rank of the true class by logit; 1 is first, equal logits share a rank."""
-        true = self.logits[np.arange(len(self.labels)), self.labels]
-        ranks: NDArray[np.int64] = 1 + (self.logits > true[:, None]).sum(1)
+        """(N,), the rank of the true class by logit; 1 is the predicted class."""
+        true, classes = self.logits[np.arange(len(self.labels)), self.labels], np.arange(self.logits.shape[1])
+        tied_before = (self.logits == true[:, None]) & (classes < self.labels[:, None])
+        ranks: NDArray[np.int64] = 1 + ((self.logits > true[:, None]) | tied_before).sum(1)
         return ranks

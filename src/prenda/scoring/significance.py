@@ -1,4 +1,8 @@
-"""Tests of statistical significance for differences between classifiers."""
+"""Tests of statistical significance for differences between classifiers, and intervals.
+
+Two kinds of chance can make one classifier look better than another. McNemar's test, Cochran's test and the intervals
+over images exclude chance in the choice of test images. Welch's test over training seeds excludes chance in training.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +13,9 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
+
+CONFIDENCE = 0.95  # of intervals
+SIGNIFICANCE = 0.05  # a smaller p-value is called statistically significant
 
 
 @dataclass(frozen=True)
@@ -68,23 +75,71 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return [float(value) for value in adjusted]
 
 
-def mean_interval(values: Sequence[float], confidence: float = 0.95) -> tuple[float, float]:
-    """Return the mean and the half width of its Student interval; of a single value, the half width is infinite."""
+def mean_interval(values: Sequence[float]) -> tuple[float, float]:
+    """Return the mean and the half width of its 95% Student interval; of a single value, the half width is infinite."""
     mean = float(np.mean(values))
     if len(values) < 2:
         return mean, float("inf")
-    half = stats.sem(values) * stats.t.ppf((1 + confidence) / 2, len(values) - 1)
+    half = stats.sem(values) * stats.t.ppf((1 + CONFIDENCE) / 2, len(values) - 1)
     return mean, float(half)
 
 
-def welch_interval(first: Sequence[float], second: Sequence[float], confidence: float = 0.95) -> tuple[float, float]:
-    """Return the difference of two means, second less first, and the half width of its interval (Welch 1947).
+@dataclass(frozen=True)
+class Welch:
+    """Welch's t-test of two means, with the interval of their difference.
 
-    Not scipy's function, which warns if all values are equal.
+    Attributes:
+        difference: Second mean less the first.
+        half_width: Half the width of the 95% interval of the difference; infinite if the test is not defined.
+        p_value: Probability of a difference at least this large if the means were equal; 1 if the test is not defined.
+    """
+
+    difference: float
+    half_width: float
+    p_value: float
+
+    @property
+    def defined(self) -> bool:
+        """Whether there was a test: it needs values that vary."""
+        return bool(np.isfinite(self.half_width))
+
+
+def welch(
+    first: Sequence[float], second: Sequence[float], alternative: Literal["two-sided", "greater"] = "two-sided"
+) -> Welch:
+    """Compare the means of two samples of at least two values each, whose variances may differ (Welch 1947).
+
+    Not scipy's function, which warns if all values are equal and then gives p = 0.
+
+    Args:
+        first: Values of the first sample.
+        second: Values of the second one.
+        alternative: `greater` asks whether the second mean is larger, `two-sided` whether they differ.
     """
     difference = float(np.mean(second) - np.mean(first))
     errors = [float(np.var(values, ddof=1)) / len(values) for values in (first, second)]
     if sum(errors) == 0:
-        return difference, 0.0
+        return Welch(difference, float("inf"), 1.0)
     freedom = sum(errors) ** 2 / (errors[0] ** 2 / (len(first) - 1) + errors[1] ** 2 / (len(second) - 1))
-    return difference, float(stats.t.ppf((1 + confidence) / 2, freedom) * np.sqrt(sum(errors)))
+    error = float(np.sqrt(sum(errors)))
+    tail = stats.t.sf(difference / error, freedom)
+    p_value = tail if alternative == "greater" else 2 * min(tail, 1 - tail)
+    return Welch(difference, float(stats.t.ppf((1 + CONFIDENCE) / 2, freedom) * error), float(p_value))
+
+
+def accuracy_interval(right: int, images: int) -> tuple[float, float]:
+    """Return the 95% interval of an accuracy over the images (Wilson 1927): its lower and its upper bound."""
+    low, high = stats.binomtest(right, images).proportion_ci(CONFIDENCE, "wilson")
+    return float(low), float(high)
+
+
+def difference_interval(only_first: int, only_second: int, images: int) -> tuple[float, float]:
+    """Return the 95% interval of a difference of accuracies on the same images, second less first.
+
+    It is Wald's with one image added to each kind of disagreement (Bonett and Price 2012), which keeps its coverage in
+    small samples too.
+    """
+    first, second = ((count + 1) / (images + 2) for count in (only_first, only_second))
+    middle = second - first
+    half = stats.norm.ppf((1 + CONFIDENCE) / 2) * np.sqrt((first + second - middle**2) / (images + 2))
+    return float(max(middle - half, -1)), float(min(middle + half, 1))

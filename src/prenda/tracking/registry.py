@@ -22,6 +22,7 @@ from prenda.system.redaction import without_passwords
 from prenda.tracking.lookup import connect_existing, fetch, find
 from prenda.tracking.model_files import describe
 from prenda.tracking.records import short_id
+from prenda.tracking.seeds import Seeds, seeds_of
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -142,6 +143,10 @@ class Registry:
         backbone = found.data.tags.get("backbone", "–")
         about = _verified(files, f"The bundle of run {run_name!r} ({short_id(run_id)})", place)
         return RecordedModel(run_id, run_name, backbone, model_id, about, predictions, classes)
+
+    def seeds(self, run_id: str) -> Seeds:
+        """Return the accuracies of all recorded seeds of a run's configuration."""
+        return seeds_of(self._client, run_id)
 
     def download(self, model: str, into: Path) -> bundle.Bundle:
         """Fetch the bundle of a version, named as MLflow does: `prenda@champion` or `prenda/3`.

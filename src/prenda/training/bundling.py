@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+from torch import Tensor
 
 from prenda.bundle import export
 from prenda.bundle.format import AS_SEEN, CARD, LIGHT_ON_DARK
 from prenda.bundle.plain_pixels import FeatureNovelty
 from prenda.bundle.tasks import task_name
-from prenda.data.datamodule import ImageDataModule
+from prenda.data.datamodule import ImageDataModule, Split
 from prenda.data.datasets import find
 from prenda.report.card import Row, card
-from prenda.scoring.predictions import Predictions
+from prenda.scoring.novelty import Novelty
+from prenda.scoring.predictions import Logits, Predictions
 from prenda.scoring.selective import fit_thresholds
 from prenda.training.classifier import Classifier
 from prenda.training.novelty import network_novelty
 from prenda.training.test_time_views import features_and_logits
 
-CHECKED = 500  # test images on which the ONNX file is compared with the network, if they are of 28x28 pixels
+CHECKED = 500  # test images on which the ONNX file's novelty is checked, if they are of 28x28 pixels
 LEAST_CHECKED = 32  # of larger images
 LOCAL = ("paths", "tracking", "search", "workers")  # groups that describe the training machine, not the model
 
@@ -30,6 +33,7 @@ def write_run(
     data: ImageDataModule,
     scores: Mapping[str, float],
     validation: Predictions,
+    test_logits: Logits,
     rows: Sequence[Row],
     run_name: str,
     run_id: str | None,
@@ -42,12 +46,13 @@ def write_run(
         data: Images of the run.
         scores: Scores of the run by name, including `temperature`.
         validation: Predictions on validation, for the thresholds of unsure answers.
+        test_logits: Scored logits of all test images, (N, classes), with which the ONNX file must agree.
         rows: Scores of each class on the test images, for the model card.
         run_name: Heading of the model card.
         run_id: Id of the MLflow run; None if there is none.
 
     Returns:
-        The largest difference between the logits of the ONNX file and of the network.
+        The largest difference between the logits of the ONNX file and `test_logits`.
     """
     notes, temperature = classifier.notes, scores["temperature"]
     preparation = data.preparation
@@ -68,17 +73,29 @@ def write_run(
         "scores": dict(scores),
         "run_id": run_id,
     }
-    _, height, width = data.image_shape
-    pixels = data.split("test").first(max(LEAST_CHECKED, min(CHECKED, CHECKED * 28 * 28 // (height * width))))
     return export.write(
         folder,
         network,
-        pixels,
-        data.normalized,
+        data.split("test").image_shape[0],
+        with_pixels(data, "test", test_logits),
         description,
         lambda bundle: {CARD: card(bundle, rows, run_name)},
-        novelty=None if novelty is None else FeatureNovelty(novelty[0], features_and_logits),
+        novelty=None if novelty is None else _checkable(novelty[0], data),
     )
+
+
+def with_pixels(data: ImageDataModule, split: Split, logits: Logits) -> Iterator[tuple[Tensor, Logits]]:
+    """Yield batches of a split's pixels as they are stored, (B, C, H, W), uint8, and their scored logits."""
+    data.predicted, start = split, 0
+    for pixels, labels in data.predict_dataloader():
+        yield pixels, logits[start : start + len(labels)]
+        start += len(labels)
+
+
+def _checkable(statistics: Novelty, data: ImageDataModule) -> FeatureNovelty:
+    _, height, width = data.image_shape
+    count = max(LEAST_CHECKED, min(CHECKED, CHECKED * 28 * 28 // (height * width)))
+    return FeatureNovelty(statistics, features_and_logits, data.split("test").first(count), data.normalized)
 
 
 def portable(config: Mapping[str, Any]) -> dict[str, Any]:

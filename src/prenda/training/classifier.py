@@ -22,6 +22,7 @@ from prenda.scoring.metrics import METRIC_BY_NAME, Needs, measure, needing
 from prenda.scoring.predictions import Predictions
 from prenda.training.epoch_outputs import EpochOutputs, Gathered, over_processes
 from prenda.training.feature_data import FeatureData
+from prenda.training.full_precision import full_precision
 from prenda.training.lightning_overrides import LightningModule
 from prenda.training.test_time_views import network_of
 
@@ -107,15 +108,26 @@ class Classifier(LightningModule):
         return cross_entropy(logits, labels, weight=weights, label_smoothing=smoothing, reduction="none").mean()
 
     def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
-        self._outputs["val"].add(self(batch[0]), batch[1])
+        self._outputs["val"].add(self.score_step(batch[0]), batch[1])
 
     def test_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
-        self._outputs["test"].add(self(batch[0]), batch[1])
+        self._outputs["test"].add(self.score_step(batch[0]), batch[1])
 
     def predict_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
         """Return logits (B, num_classes), float32."""
-        logits: Tensor = self(batch[0])
-        return logits.float()
+        return self.score_step(batch[0])
+
+    def score_step(self, images: Tensor) -> Tensor:
+        """Return the logits of images, computed in float32 whatever the precision of training.
+
+        The bundle computes in float32 too, so every score is that of the model that ships.
+
+        Shapes:
+            images, or features of a frozen body, as in `forward` -> logits (B, num_classes), float32.
+        """
+        with full_precision(self.device):
+            logits: Tensor = self(images)
+        return logits
 
     def on_validation_epoch_end(self) -> None:
         """Log the metrics of the epoch, those of training included.
@@ -179,7 +191,9 @@ class Classifier(LightningModule):
     def _scored_in_training(self, outputs: EpochOutputs) -> dict[str, float]:
         loss = float(over_processes(self._loss, *outputs.losses()))
         self._check_finite("train", loss)
-        counts = Predictions.counted(self._counted("train", *outputs.all()).numpy())
+        logits, labels = outputs.all()
+        self.confusion["train"] = over_processes(self._confusion, logits.argmax(1), labels).cpu()
+        counts = Predictions.counted(self.confusion["train"].numpy())
         return measure(counts, needing(Needs.counts)) | {"loss": loss}
 
     def _scored(self, split: str, outputs: EpochOutputs) -> dict[str, float]:
@@ -188,16 +202,12 @@ class Classifier(LightningModule):
         else:  # a process may have no images of a small split
             logits = torch.empty(0, self._num_classes, device=self.device)
             labels = torch.empty(0, dtype=torch.int64, device=self.device)
-        confusion = self._counted(split, logits, labels)
         logits, labels = over_processes(self._gathered, logits, labels)
         labels = labels.reshape(-1)  # torchmetrics turns the label of a single image into a scalar
-        predictions = Predictions(logits.cpu().numpy(), labels.cpu().numpy(), confusion.numpy())
+        predictions = Predictions.of(logits.cpu().numpy(), labels.cpu().numpy())
+        self.confusion[split] = torch.from_numpy(predictions.confusion)
         self._check_finite(split, METRIC_BY_NAME["loss"].function(predictions))
         return measure(predictions)
-
-    def _counted(self, split: str, logits: Tensor, labels: Tensor) -> Tensor:
-        self.confusion[split] = over_processes(self._confusion, logits.argmax(1), labels).cpu()
-        return self.confusion[split]
 
     def _check_finite(self, split: str, loss: float) -> None:
         """Raise UserError if the loss of a training is not finite: it has diverged and will not recover."""

@@ -88,7 +88,7 @@ class Gathered(Metric):
         Shapes:
             logits (B, num_classes), labels (B,).
         """
-        self.logits.append(logits.float())  # Gloo gathers no bfloat16
+        self.logits.append(logits)
         self.labels.append(labels)
 
     def compute(self) -> tuple[Tensor, Tensor]:

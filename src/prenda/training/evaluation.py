@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import statistics
-import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -16,6 +15,7 @@ import torch
 from rich.console import Console
 from torch import Tensor
 
+from prenda.config.convert import as_plain
 from prenda.config.identity import run_name
 from prenda.config.recorded import restore
 from prenda.config.schema import TrainConfig, TrainerConfig
@@ -26,7 +26,7 @@ from prenda.scoring.scores import Scores, score
 from prenda.tracking.lookup import file_of, resolve
 from prenda.tracking.store import local_store
 from prenda.training import checkpoints
-from prenda.training.build import build_classifier, build_data, build_trainer, prepare_process, resolve_device
+from prenda.training.build import build_classifier, build_data, build_trainer, prepare_process
 from prenda.training.classifier import Classifier
 
 
@@ -39,9 +39,13 @@ def evaluate(
 ) -> dict[str, Scores]:
     """Load a checkpoint's weights and score splits of the data, each image once, without augmentation.
 
-    Evaluation always uses one process on one device, so scores do not depend on the number of training processes.
+    Evaluation uses one process on one device and computes in float32, as the bundle does. So scores depend neither on
+    the number of training processes nor on the precision of training.
     """
-    predictor = build_trainer(trainer, devices=1, logger=False, enable_checkpointing=False, enable_progress_bar=False)
+    in_float32 = replace(trainer, precision="32")
+    predictor = build_trainer(
+        in_float32, devices=1, logger=False, enable_checkpointing=False, enable_progress_bar=False
+    )
     checkpoints.load(checkpoint).load_into(classifier)
     scored_on = data if classifier.features is None else classifier.features
     scores = {}
@@ -96,8 +100,7 @@ def load_run(
     Args:
         source: Id, name, folder or checkpoint of a run.
         data_dir: Where the data set is now; None takes the recorded folder.
-        accelerator: The device. One that differs from the recorded device computes in float32; None takes the
-            recorded one.
+        accelerator: The device; None takes the recorded one.
         any_data: Accept images that differ from those of the run, instead of raising an error.
 
     Raises:
@@ -122,23 +125,12 @@ def load_run(
             )
         if notes.pixels is not None:  # the images that it was trained on may be selected otherwise by this version
             data.use_statistics(notes.pixels)
-        yield LoadedRun(config, build_classifier(config, data), data, path)
+        classifier = build_classifier(config, data)
+        classifier.notes["config"] = as_plain(recorded)  # a bundle describes the training
+        yield LoadedRun(config, classifier, data, path)
 
 
 def _for_scoring(trainer: TrainerConfig, accelerator: str | None) -> TrainerConfig:
-    """Return the settings for one process, in float32 on a device that is not the run's; a change of it is printed."""
-    single = replace(trainer, devices=1, sync_batchnorm=False, compile=False)
-    if accelerator is None:
-        return single
-    asked = replace(single, accelerator=accelerator, precision="32")
-    auto = single.accelerator == "auto"
-    recorded = resolve_device(replace(single, precision="32"))[0] if auto else single.accelerator
-    if resolve_device(asked)[0] == recorded:
-        return replace(single, accelerator=accelerator)
-    if single.precision != asked.precision:
-        print(
-            f"prenda: --accelerator is {accelerator}, but the run's device is {recorded}: scores are computed in "
-            f"float32 instead of {single.precision}.",
-            file=sys.stderr,
-        )
-    return asked
+    """Return the settings for one process in float32."""
+    accelerator = accelerator or trainer.accelerator
+    return replace(trainer, devices=1, sync_batchnorm=False, compile=False, precision="32", accelerator=accelerator)

@@ -10,27 +10,23 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
-import onnxruntime
-from numpy.typing import NDArray
-from scipy.special import softmax
-
 from prenda.bundle import format as bundle_format
+from prenda.bundle.check import Difference, Scored, compare_answers
 from prenda.bundle.format import DESCRIPTION, Bundle
 from prenda.config.identity import run_name
 from prenda.config.recorded import load
 from prenda.config.schema import DataConfig
 from prenda.data.datamodule import ImageDataModule, Split, from_config
 from prenda.errors import BundleError, TrackingError, UserError
-from prenda.report.tables import UNREADABLE, read_predictions
+from prenda.report.tables import UNREADABLE, RecordedPredictions, read_predictions
 from prenda.tracking.lookup import OUTSIDE, FoundRun, bundle_in, file_of, resolve
 from prenda.tracking.run_folder import CONFIG
 from prenda.tracking.store import local_store
 from prenda.training import bundling
 from prenda.training.evaluation import evaluate, load_run
 
-TOLERANCE = 1e-3  # of probabilities; training in float32 leaves about 1e-6
-HALF_TOLERANCE = 0.05  # of probabilities that a run scored in bfloat16 or float16
+# Of probabilities that version 0.1.0 recorded. It scored in the precision of training, such as bfloat16.
+OLD_TOLERANCE, OLD_HALF_TOLERANCE = 1e-3, 0.05
 OWN_FILES = {DESCRIPTION, "README.md", "card.md", "MLmodel", "requirements.txt", "python_env.yaml"}
 
 
@@ -136,22 +132,31 @@ def _bundle(found: FoundRun, scratch: Path, data_dir: str | None) -> Iterator[Pa
     scores = json.loads(file_of(local_store(), found, "scores.json", scratch).read_text(encoding="utf-8"))
     if "temperature" not in scores:
         raise UserError(f"Run {found.name!r} was recorded before runs had bundles: train it again.")
-    write_again(found.paste, scores, scratch / "made", found.id, data_dir)
+    tested = file_of(local_store(), found, "predictions/test.npz", scratch)
+    write_again(found.paste, scores, tested, scratch / "made", found.id, data_dir)
     yield scratch / "made"
 
 
 def write_again(
-    source: str, scores: Mapping[str, float], folder: Path, run_id: str | None, data_dir: str | None = None
+    source: str,
+    scores: Mapping[str, float],
+    tested: Path,
+    folder: Path,
+    run_id: str | None,
+    data_dir: str | None = None,
 ) -> None:
     """Write the bundle of a run that has none, such as a trial, from its checkpoint.
 
     Args:
         source: The run or its checkpoint.
         scores: Recorded scores of the run.
+        tested: Recorded predictions on the test images, with which the ONNX file must agree. Those of version 0.1.0
+            hold no logits: then it must agree with the network.
         folder: Folder of the bundle.
         run_id: Id of the MLflow run; None if there is none.
         data_dir: Folder of the data set; None takes the recorded one.
     """
+    recorded = recorded_predictions(tested, source)
     with load_run(source, data_dir) as run:
         again = evaluate(run.config.trainer, run.classifier, run.data, run.checkpoint)
         bundling.write_run(
@@ -160,35 +165,58 @@ def write_again(
             run.data,
             scores,
             validation=again["val"],
+            test_logits=recorded.logits if recorded.exact else again["test"].logits,
             rows=again["test"].classes,
             run_name=run_name(run.config),
             run_id=run_id,
         )
 
 
+def recorded_predictions(path: Path, run: str) -> RecordedPredictions:
+    """Return recorded predictions.
+
+    Raises:
+        UserError: If the file is damaged.
+    """
+    try:
+        return read_predictions(path)
+    except UNREADABLE as error:
+        raise UserError(
+            f"{path.parent.name}/{path.name} of run {run!r} is damaged ({error}): train the run again."
+        ) from error
+
+
 def _compared(found: FoundRun, bundle: Bundle, data_dir: str | None, scratch: Path) -> tuple[int, float]:
     """Compare the bundle's answers with the recorded ones; return the number of images and the largest difference."""
     config = load(file_of(local_store(), found, CONFIG, scratch))
     data = _images(found, bundle, replace(config.data, dir=data_dir or config.data.dir))
-    allowed = TOLERANCE if config.trainer.precision.startswith("32") else HALF_TOLERANCE
     images, largest = 0, 0.0
     splits: tuple[Split, ...] = ("val", "test")
     for split in splits:
-        path = file_of(local_store(), found, f"predictions/{split}.npz", scratch)
-        try:
-            recorded, _, _ = read_predictions(path)
-        except UNREADABLE as error:
-            raise UserError(f"{path} is damaged ({error}): train the run again, or give --no-check.") from error
-        answers = softmax(_logits(bundle, data, split), axis=1)
-        difference = float(np.abs(answers - recorded).max()) if answers.shape == recorded.shape else 1.0
-        if not difference <= allowed:
+        recorded = recorded_predictions(file_of(local_store(), found, f"predictions/{split}.npz", scratch), found.name)
+        difference = _difference(bundle, data, split, recorded)
+        allowed = difference.allowed if recorded.exact else _old_tolerance(config.trainer.precision)
+        if not difference.probabilities <= allowed:
             raise BundleError(
                 f"The bundle of run {found.name!r} predicts otherwise than the run did: probabilities of {split} "
-                f"images differ by {difference:.2g}, where {allowed:g} is allowed. `prenda evaluate {found.paste}` "
-                "tells whether its checkpoint is right; else train it again."
+                f"images differ by {difference.probabilities:.2g}, where {allowed:g} is allowed. "
+                f"`prenda evaluate {found.paste}` tells whether its checkpoint is right; else train it again."
             )
-        images, largest = images + len(answers), max(largest, difference)
+        images, largest = images + difference.images, max(largest, difference.probabilities)
     return images, largest
+
+
+def _difference(bundle: Bundle, data: ImageDataModule, split: Split, recorded: RecordedPredictions) -> Difference:
+    if recorded.logits.shape != (len(data.split(split)), len(bundle.class_names)):
+        return Difference(probabilities=1.0)
+    scored: Scored = bundling.with_pixels(data, split, recorded.logits)
+    if bundle.format == 1:
+        scored = ((data.normalized(pixels).contiguous(), logits) for pixels, logits in scored)
+    return compare_answers(bundle.network, bundle.temperature, scored)
+
+
+def _old_tolerance(precision: str) -> float:
+    return OLD_TOLERANCE if precision == "32" else OLD_HALF_TOLERANCE
 
 
 def _images(found: FoundRun, bundle: Bundle, config: DataConfig) -> ImageDataModule:
@@ -208,18 +236,6 @@ def _images(found: FoundRun, bundle: Bundle, config: DataConfig) -> ImageDataMod
             "export without a check."
         )
     return data
-
-
-def _logits(bundle: Bundle, data: ImageDataModule, split: Split) -> NDArray[np.float32]:
-    """Return the logits (N, classes) of the ONNX network for all images of a split."""
-    session = onnxruntime.InferenceSession(bundle.network, providers=["CPUExecutionProvider"])
-    takes = session.get_inputs()[0].name  # `pixels` as they are; `images`, in format 1, normalised
-    data.predicted = split
-    parts = []
-    for pixels, _ in data.predict_dataloader():
-        images = pixels if takes == "pixels" else data.normalized(pixels).contiguous()
-        parts.append(session.run(["logits"], {takes: images.numpy()})[0])
-    return np.concatenate(parts)
 
 
 def _copy(folder: Path, to: Path) -> None:

@@ -19,11 +19,12 @@ from prenda.system.atomic_write import write_atomically
 from prenda.training.build import resolve_device
 from prenda.training.classifier import Classifier
 from prenda.training.feature_data import FeatureData
+from prenda.training.full_precision import full_precision
 from prenda.training.test_time_views import network_of
 
 FILE = "features.safetensors"  # in the run's folder
+PRECISION = "float32"  # of the features, whatever the precision of training: they are scored too
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
-HALF = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}  # types of autocast, by trainer.precision
 
 
 def kept_features(
@@ -54,7 +55,7 @@ def _only_flips(augment: AugmentConfig) -> bool:
 
 def _key(config: TrainConfig, network: nn.Module, content_hash: str) -> str:
     """Return a SHA-256 of what decides the features: the images, the settings, and the weights of the body."""
-    digest = hashlib.sha256(json.dumps([content_hash, decisive(config)], sort_keys=True).encode())
+    digest = hashlib.sha256(json.dumps([content_hash, decisive(config), PRECISION], sort_keys=True).encode())
     for name, tensor in network.state_dict().items():
         if not name.startswith("head."):
             digest.update(name.encode() + tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
@@ -95,7 +96,6 @@ def _computed(config: TrainConfig, network: nn.Module, data: ImageDataModule, tw
     device = torch.device("cuda" if (kind := resolve_device(config.trainer)[0]) == "gpu" else kind)
     network.to(device).eval()
     extract = cast(Callable[[Tensor], Tensor], network.features)
-    precision = HALF.get(config.trainer.precision)
     tensors = {}
     for split in SPLITS:
         data.predicted = split
@@ -104,8 +104,8 @@ def _computed(config: TrainConfig, network: nn.Module, data: ImageDataModule, tw
             images, truth = data.on_after_batch_transfer(batch, 0)
             images = images.to(device)
             views = [images, images.flip(-1)] if two_views else [images]
-            with torch.autocast(device.type, precision, enabled=precision is not None):
-                computed = [extract(view).float().cpu() for view in views]
+            with full_precision(device):
+                computed = [extract(view).cpu() for view in views]
             features.append(torch.stack(computed, 1))
             labels.append(truth.cpu())
         tensors[str(split)], tensors[f"{split}.labels"] = torch.cat(features), torch.cat(labels)

@@ -108,6 +108,7 @@ def _bundle(
             data,
             metrics,
             validation=finished.scores["val"],
+            test_logits=finished.scores["test"].logits,
             rows=finished.scores["test"].classes,
             run_name=finished.name,
             run_id=run.id,

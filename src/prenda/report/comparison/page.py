@@ -19,17 +19,24 @@ from prenda.report.comparison.results import (
     classes_title,
     difference,
     disagreement,
+    score_table,
+)
+from prenda.report.comparison.significance import (
+    IMAGES_TITLE,
+    SEEDS_TITLE,
+    accuracy_table,
     group_table,
     has_groups,
+    over_images,
     over_seeds,
     pair_table,
-    pairs_title,
-    score_table,
-    verdict,
+    seed_table,
+    seeds_note,
 )
 from prenda.report.figures import IndexedImages, save
 from prenda.report.page import Section, Table, write_page
 from prenda.scoring.metrics import METRIC_BY_NAME
+from prenda.scoring.significance import accuracy_interval, difference_interval
 
 IMAGES_SHOWN = 12  # in a gallery
 
@@ -50,7 +57,8 @@ def write(folder: Path, comparison: Comparison, images: IndexedImages | None, mi
     sections = [
         Section("Runs", tables=[_run_table(comparison), _settings_table(comparison)]),
         Section("Scores", "Test images; differences of accuracies in points.", [score_table(comparison)]),
-        _significance(comparison),
+        _over_images(comparison),
+        _over_seeds(comparison),
         Section(classes_title(comparison), "Test images, the largest change first.", [class_table(comparison)]),
         Section("Confusion matrices", f"Test images.{cap}", pictures=matrices, side_by_side=True),
         Section(
@@ -61,17 +69,18 @@ def write(folder: Path, comparison: Comparison, images: IndexedImages | None, mi
         ),
         Section("Disagreements", f"{disagreement(comparison)} {missing}", pictures=galleries),
     ]
-    if has_groups(comparison):
-        text = f"Runs that differ in their seed alone: mean ± 95% interval (Student). {over_seeds(comparison)}"
-        sections.insert(3, Section("Over seeds", text, [group_table(comparison)]))
-    write_page(folder / "comparison.html", comparison.name, verdict(comparison), sections)
+    summary = " ".join(filter(None, (over_images(comparison), over_seeds(comparison), *comparison.notes)))
+    write_page(folder / "comparison.html", comparison.name, summary, sections)
 
 
 def describe(comparison: Comparison) -> str:
     """Return a comparison in Markdown, as MLflow shows it."""
     table = score_table(comparison)
-    lines = [verdict(comparison), "", *(f"- {run.letter}: {run.name} ({run.place})" for run in comparison.runs), ""]
-    return "\n".join([*lines, tables.markdown_table(table.columns, table.rows), "", over_seeds(comparison)]).rstrip()
+    tests = [over_images(comparison), "", over_seeds(comparison)]
+    lines = [*tests, "", *(f"- {run.letter}: {run.name} ({run.place})" for run in comparison.runs), ""]
+    accuracy = accuracy_table(comparison)
+    scores, intervals = (tables.markdown_table(each.columns, each.rows) for each in (table, accuracy))
+    return "\n".join([*lines, scores, "", intervals, *("\n" + note for note in comparison.notes)])
 
 
 def _write_confusions(folder: Path, comparison: Comparison) -> tuple[list[Path], list[Path]]:
@@ -110,12 +119,15 @@ def _write_galleries(folder: Path, comparison: Comparison, images: IndexedImages
 
 
 def _won(wrong: ComparedRun, right: ComparedRun, class_names: Sequence[str]) -> tuple[NDArray[np.int64], list[str]]:
-    """Return images that one run has right and the other wrong, with the largest gaps in probability first."""
+    """Return images that one run has right and the other wrong, of every true class in turn.
+
+    Within a class, those with the largest gap in the probability of the true class come first.
+    """
     labels, predicted = right.scores.labels, wrong.scores.predicted
     truth = np.arange(len(labels)), labels
     gain = right.scores.probabilities[truth] - wrong.scores.probabilities[truth]
     candidates = np.flatnonzero(right.right & ~wrong.right)
-    chosen = candidates[np.argsort(-gain[candidates], kind="stable")[:IMAGES_SHOWN]]
+    chosen = _of_all_classes(candidates[np.argsort(-gain[candidates], kind="stable")], labels, IMAGES_SHOWN)
     confidence = wrong.scores.probabilities.max(1)
     captions = [
         f"{class_names[labels[i]]}\n{wrong.letter}: {class_names[predicted[i]]}, {confidence[i]:.0%}" for i in chosen
@@ -124,17 +136,34 @@ def _won(wrong: ComparedRun, right: ComparedRun, class_names: Sequence[str]) -> 
 
 
 def _divided(comparison: Comparison) -> tuple[NDArray[np.int64], list[str]]:
-    """Return images that some runs have right and others wrong, the most evenly divided first."""
+    """Return images that some runs have right and others wrong, of every true class in turn.
+
+    Within a class, the most evenly divided come first.
+    """
     right = np.stack([run.right for run in comparison.runs])  # (runs, N)
     votes, count = right.sum(0), len(comparison.runs)
     candidates = np.flatnonzero((votes > 0) & (votes < count))
-    chosen = candidates[np.argsort(np.abs(votes[candidates] - count / 2), kind="stable")[: 2 * IMAGES_SHOWN]]
     labels, captions = comparison.runs[0].scores.labels, []
+    divided_first = candidates[np.argsort(np.abs(votes[candidates] - count / 2), kind="stable")]
+    chosen = _of_all_classes(divided_first, labels, 2 * IMAGES_SHOWN)
     for image in chosen:
         letters = " ".join(run.letter for run in comparison.runs if run.right[image])
         who = f"right: {letters}" if count <= MOST_RUNS_SHOWN else f"{votes[image]} of {count} right"
         captions.append(f"{comparison.class_names[labels[image]]}\n{who}")
     return chosen, captions
+
+
+def _of_all_classes(images: NDArray[np.int64], labels: NDArray[np.int64], most: int) -> NDArray[np.int64]:
+    """Return at most so many images: the first of each class, then the second of each, and so on.
+
+    Shapes:
+        images (M,), numbers of images in their order of preference; labels (N,), the true classes of all images.
+    """
+    place = np.empty(len(images), np.int64)  # of each image within its class
+    for label in np.unique(labels[images]):
+        of_class = labels[images] == label
+        place[of_class] = np.arange(of_class.sum())
+    return images[np.argsort(place, kind="stable")[:most]]
 
 
 def _run_table(comparison: Comparison) -> Table:
@@ -149,21 +178,31 @@ def _settings_table(comparison: Comparison) -> Table:
     return Table(("settings that differ", *(run.letter for run in comparison.runs)), rows)
 
 
-def _significance(comparison: Comparison) -> Section:
+def _over_images(comparison: Comparison) -> Section:
     text = (
-        f"{verdict(comparison)} This test concerns these trained networks on other test images. "
-        "The effect of training with other seeds needs several seeds of each."
+        f"{over_images(comparison)} {seeds_note(comparison)} These tests and intervals concern these trained models on "
+        "other test images."
     )
-    if comparison.cochran is None:
-        return Section("Statistical significance", text)
-    return Section(pairs_title(comparison), text, [pair_table(comparison)])
+    pairs = [] if comparison.cochran is None else [pair_table(comparison)]
+    return Section(IMAGES_TITLE, text, [accuracy_table(comparison), *pairs])
+
+
+def _over_seeds(comparison: Comparison) -> Section:
+    text = f"{over_seeds(comparison)} These tests concern the configurations, trained again with other seeds."
+    if not has_groups(comparison):
+        return Section(SEEDS_TITLE, text)
+    text += " The table has the mean over the seeds ± its 95% interval (Student)."
+    tests = [seed_table(comparison)] if comparison.seed_tests else []
+    return Section(SEEDS_TITLE, text, [group_table(comparison), *tests])
 
 
 def _content(comparison: Comparison) -> dict[str, Any]:
     """Return all results as JSON."""
     first = comparison.runs[0]
     return {
-        "verdict": verdict(comparison),
+        "over_images": over_images(comparison),
+        "over_seeds": over_seeds(comparison),
+        "notes": list(comparison.notes),
         "disagreement": disagreement(comparison),
         "class_names": list(comparison.class_names),
         "runs": [
@@ -173,6 +212,7 @@ def _content(comparison: Comparison) -> dict[str, Any]:
                 "place": run.place,
                 "settings": dict(run.settings),
                 "metrics": run.scores.metrics,
+                "accuracy_interval": accuracy_interval(int(run.right.sum()), len(run.scores.labels)),
                 "difference": {name: difference(first, run, name) for name in run.scores.metrics},
                 "classes": run.scores.classes,
                 "confusion": run.scores.confusion.tolist(),
@@ -188,6 +228,10 @@ def _content(comparison: Comparison) -> dict[str, Any]:
                 "only_second_right": pair.test.only_second,
                 "mcnemar_p": pair.test.p_value,
                 "holm_p": pair.p_value,
+                "seeds_only": pair.seeds_only,
+                "difference_interval": difference_interval(
+                    pair.test.only_first, pair.test.only_second, len(first.scores.labels)
+                ),
             }
             for pair in comparison.pairs
         ],
@@ -196,7 +240,17 @@ def _content(comparison: Comparison) -> dict[str, Any]:
             {"runs": [run.letter for run in group.runs], "seeds": group.seeds, "means": _means(group)}
             for group in comparison.groups
         ],
-        "gap": comparison.gap and dict(zip(("mean", "half_width"), comparison.gap, strict=True)),
+        "seed_tests": [
+            {
+                "first": [run.letter for run in each.first.runs],
+                "second": [run.letter for run in each.second.runs],
+                "difference": each.test.difference,
+                "half_width": each.test.half_width if each.test.defined else None,
+                "welch_p": each.test.p_value if each.test.defined else None,
+                "holm_p": each.p_value if each.test.defined else None,
+            }
+            for each in comparison.seed_tests
+        ],
     }
 
 

@@ -66,7 +66,7 @@ def write_tables(folder: Path, run: RunResults) -> None:
         tables.write_confusion(scores.confusion, run.class_names, folder / "confusion" / f"{split}.json")
         if split != "train":
             path = folder / "predictions" / f"{split}.npz"
-            tables.write_predictions(scores.probabilities, scores.labels, run.class_names, path)
+            tables.write_predictions(scores.logits, scores.labels, run.class_names, path)
 
 
 def write_confusions(folder: Path, run: RunResults, *, percent: bool) -> None:
