@@ -11,7 +11,9 @@ import pytest
 
 from prenda.config.paths import REPOSITORY
 from prenda.errors import TrackingError
-from prenda.tracking.store import connect, experiment_id
+from prenda.tracking.lookup import is_there
+from prenda.tracking.store import connect, experiment_id, local_store
+from tests.conftest import configured
 
 
 def _open_store(folder: str) -> str:
@@ -69,3 +71,19 @@ def test_one_package_imports_mlflow():
     files = (REPOSITORY / "src").rglob("*.py")
     importing = {path.parent.name for path in files if re.search(r"^\s*(import|from) mlflow", path.read_text(), re.M)}
     assert importing == {"tracking"}
+
+
+def test_a_store_lies_in_its_folder_whatever_that_is_called(tmp_path, monkeypatch):
+    name = "a%41b{c}?x=1#d e ñ"
+    home = tmp_path / name
+    monkeypatch.setenv("PRENDA_HOME", str(home))
+    store = connect(local_store())
+    artifacts = tmp_path / "text.txt"
+    artifacts.write_text("kept")
+    run = store.create_run(experiment_id(store, "prenda", str(home / "mlruns/artifacts")))
+    store.log_artifact(run.info.run_id, str(artifacts))
+    assert [path.read_text() for path in home.rglob("text.txt")] == ["kept"]
+    assert (home / "mlruns/mlflow.db").is_file()
+    assert is_there(local_store())
+    assert [path.name for path in tmp_path.iterdir() if path.is_dir()] == [name]
+    assert configured("tracking=mlflow", "backbone=dense").tracking.uri == local_store()

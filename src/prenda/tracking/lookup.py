@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from prenda.bundle.format import DESCRIPTION
 from prenda.errors import TrackingError
+from prenda.system.sqlite_address import sqlite_path
 from prenda.tracking import run_folder
 from prenda.tracking.records import FREED, Want, is_trial, local_folder, local_path, named, short_id, status_of
 from prenda.tracking.run_folder import CONFIG
@@ -217,7 +218,8 @@ def connect_existing(uri: str) -> MlflowClient:
 
 def is_there(uri: str) -> bool:
     """Whether a store is there already; of a server, nothing is asked."""
-    return not uri.startswith("sqlite:///") or Path(uri.removeprefix("sqlite:///")).is_file()
+    database = sqlite_path(uri)
+    return database is None or database.is_file()
 
 
 def _on_disk(run: str) -> FoundRun | None:
