@@ -4,7 +4,8 @@ import optuna
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from prenda.search.space import Space, display_values, parse, text
+from prenda.search.expressions import parse
+from prenda.search.space import Space, display_values, text
 
 CONDITIONAL = {"backbone=cnn,resnet": {"kernel": "choice(3, 5)", "filters": "${double:${width}}"}}
 
