@@ -77,4 +77,4 @@ def _values(setting: str, search: Mapping[str, Any], parameters: Sequence[Parame
 
 def _meant(written: str, valid: Iterable[str]) -> str:
     close = difflib.get_close_matches(written, list(valid), 1)
-    return f"; did you mean {close[0]}?" if close else ""
+    return f" (did you mean {close[0]}?)" if close else ""

@@ -84,14 +84,14 @@ class Parameter:
         """One line that is the same for the same space, to tell changes by."""
         match self.distribution:
             case CategoricalDistribution(choices=choices):
-                drawn = f"choice({', '.join(each if isinstance(each, str) else text(each) for each in choices)})"
+                drawn = f"choice({', '.join(each if isinstance(each, str) else _recorded(each) for each in choices)})"
             case (
                 IntDistribution(low=low, high=high, step=step, log=log)
                 | FloatDistribution(low=low, high=high, step=step, log=log)
             ):
                 drawn = f"{low} to {high}{'' if step is None else f' by {step}'}{', log' if log else ''}"
             case _:
-                drawn = self.given if isinstance(self.given, str) else text(self.given)
+                drawn = self.given if isinstance(self.given, str) else _recorded(self.given)
         return drawn if self.when is None else f"{drawn} when {self.when[0]} is {' or '.join(self.when[1])}"
 
 
@@ -192,6 +192,11 @@ class Space:
 
 def text(value: Any) -> str:
     """Return a value as it is typed."""
+    return str(value).lower() if isinstance(value, bool) else str(Transformer.str(value))
+
+
+def _recorded(value: Any) -> str:
+    """Return a value as the records of earlier sweeps have it: `True` for true."""
     return str(Transformer.str(value))
 
 

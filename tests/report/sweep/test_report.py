@@ -364,6 +364,17 @@ def test_pruned_trials_are_faint_and_skipped_ones_left_out():
     assert [len(lines_of(figure, label)) for label in ("best", "finished", "rest")] == [1, 29, 9]
 
 
+def test_no_line_runs_through_a_label():
+    axes = sweep_parallel.parallel_figure(search()).axes[0]
+    labels = [text for text in axes.texts if text.get_text() != "–"]
+    assert labels
+    for label in labels:
+        ground = label.get_bbox_patch()
+        assert ground is not None
+        assert ground.get_facecolor() == (1.0, 1.0, 1.0, 1.0)
+        assert label.get_zorder() > max(lines.get_zorder() for lines in axes.collections)
+
+
 def test_too_many_parameters_keep_the_most_important():
     names = [f"p{n}" for n in range(15)]
     trials = [trial(n, 0.5 + n / 10, **dict.fromkeys(names, n)) for n in range(3)]
