@@ -450,6 +450,20 @@ def test_ctrl_c_ends_in_order_and_says_how_to_go_on(sweeps: Sweeps):
     assert len(runs(sweeps.home)) == 3
 
 
+def test_a_stop_while_the_bounds_are_validated_claims_no_record(sweeps: Sweeps):
+    with sweeps.start("seed=range(2)", *MLFLOW) as process:
+        try:
+            assert process.stdout is not None
+            assert "Validating the bounds" in process.stdout.readline()
+            os.killpg(process.pid, signal.SIGINT)
+            printed, _ = process.communicate(timeout=90)
+        finally:
+            process.kill()
+    assert process.returncode == 128 + signal.SIGINT, printed
+    assert printed == "prenda: stopped by SIGINT; nothing was recorded yet: give the same command again.\n"
+    assert not list(sweeps.home.glob("outputs/sweeps/*"))
+
+
 def test_two_drivers_of_one_sweep_are_one_too_many(sweeps: Sweeps):
     """Also before the first one has written anything, which is when its folder looks unused."""
     with sweeps.start("seed=0", LONG) as process:

@@ -76,7 +76,7 @@ def gather(plan: Plan, study: Study, folder: Path) -> Swept:
         objectives=objectives,
         directions=directions(objectives),
         trials=[_swept(trial, folder, objectives[0]) for trial in trials if trial.number not in retried],
-        importance=_importance(study),
+        importance=importance(study),
         best=[trial.number for trial in best_trials(study)],
     )
 
@@ -101,7 +101,7 @@ def _swept(trial: FrozenTrial, folder: Path, objective: str) -> SweptTrial:
     )
 
 
-def _importance(study: Study) -> dict[str, float]:
+def importance(study: Study) -> dict[str, float]:
     """Return the importance of each parameter for the first objective; empty after too few finished trials.
 
     A skipped trial repeats another, so it counts neither for the threshold nor for the importance.

@@ -6,6 +6,7 @@ folder, or a checkpoint in that folder. A folder needs no store.
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -51,9 +52,14 @@ class FoundRun:
     record: Run | None = field(default=None, repr=False)
 
     @property
-    def paste(self) -> str:
+    def argument(self) -> str:
         """Short id or path that names the run in any command."""
         return short_id(self.id) if self.id is not None else str(self.folder or self.checkpoint)
+
+    @property
+    def paste(self) -> str:
+        """The same in a printed command, quoted for a shell."""
+        return shlex.quote(self.argument)
 
     @property
     def freed(self) -> str | None:

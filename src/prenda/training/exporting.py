@@ -136,7 +136,7 @@ def _bundle(found: FoundRun, scratch: Path, data_dir: str | None) -> Iterator[Pa
     scores = json.loads(file_of(local_store(), found, "scores.json", scratch).read_text(encoding="utf-8"))
     if "temperature" not in scores:
         raise UserError(f"Run {found.name!r} was recorded before runs had bundles: train it again.")
-    write_again(found.paste, scores, scratch / "made", found.id, data_dir)
+    write_again(found.argument, scores, scratch / "made", found.id, data_dir)
     yield scratch / "made"
 
 
