@@ -105,6 +105,16 @@ def test_what_cannot_be_drawn_from_is_told(written, conditional, told):
         space(written, conditional)
 
 
+def test_one_setting_has_one_list_under_all_conditions():
+    """A study of Optuna holds no other; it would fail in the midst of the sweep."""
+    conditional = {"o=adamw": {"lr": "0.1,0.2"}, "o=sgd": {"lr": "1,2"}}
+    told = r"lr is choice\(1, 2\) when o is sgd, but under another condition it has another list .*: draw a variable"
+    with pytest.raises(ValueError, match=told):
+        space({"o": "choice(adamw, sgd)"}, conditional, grid=True)
+    same = {"o=adamw": {"lr": "interval(0, 1)"}, "o=sgd": {"lr": "interval(0, 2)"}}
+    assert len(space({"o": "choice(adamw, sgd)"}, same).parameters) == 3
+
+
 def test_an_interval_has_no_grid():
     with pytest.raises(ValueError, match=r"x is an interval, which a grid cannot list: give values, such as x=1,2 or"):
         list(space(typed=["x=interval(0, 1)"], grid=True).grid())

@@ -9,7 +9,13 @@ from typing import Any
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import IntervalSweep, Override, QuotedString, RangeSweep
 from hydra.errors import HydraException
-from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+    check_distribution_compatibility,
+)
 
 from prenda.errors import ConfigError
 from prenda.search.space import Parameter, Value, text
@@ -47,7 +53,24 @@ def parse(
         for setting, value in settings.items():
             if setting not in typed:
                 parameters.append(parameter(setting, value, place, when, grid))
+    _check_compatible(parameters)
     return parameters
+
+
+def _check_compatible(parameters: Iterable[Parameter]) -> None:
+    """Refuse what one study of Optuna cannot hold: other lists of a setting under other conditions."""
+    first: dict[str, BaseDistribution] = {}
+    for one in parameters:
+        if one.distribution is None:
+            continue
+        try:
+            check_distribution_compatibility(first.setdefault(one.setting, one.distribution), one.distribution)
+        except ValueError as error:
+            raise ConfigError(
+                f"{one.setting} is {one.describe()}, but under another condition it has another list or kind of "
+                "numbers: draw a variable of its own under each condition, as conf/search/optimizer.yaml does with "
+                "adamw_lr."
+            ) from error
 
 
 def parse_condition(condition: str) -> tuple[str, tuple[str, ...]]:

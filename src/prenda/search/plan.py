@@ -130,7 +130,7 @@ def make_plan(config: DictConfig, loader: ConfigLoader, arguments: Sequence[str]
     typed_overrides: Any = OmegaConf.to_container(config.hydra.overrides.task, resolve=False)
     return Plan(
         name=name or _name(config, list(overrides.values())),
-        command=_command(config, typed_overrides),
+        command=_command(config),
         config_folder=config_folder(config.hydra.runtime.config_sources),
         overrides=[override for override in fixed if override in typed_overrides],
         search=base.search,
@@ -163,12 +163,12 @@ def _content(name: str, folder: str, photos: PhotoSettings) -> str | None:
     return content_identity(name, Path(folder).expanduser(), photos)
 
 
-def _command(config: DictConfig, overrides: Sequence[str]) -> str:
+def _command(config: DictConfig) -> str:
     """Return the command line, to be pasted in any folder."""
-    # Hydra adds its mode itself, for the -m.
-    of_hydra = [one for one in config.hydra.overrides.hydra if not one.startswith("hydra.mode=")]
+    typed: Any = OmegaConf.to_container(config.hydra.overrides, resolve=False)
+    of_hydra = [one for one in typed["hydra"] if not one.startswith("hydra.mode=")]  # Hydra's own, for -m
     folder = config_folder(config.hydra.runtime.config_sources)
-    return without_passwords(shlex.join(["prenda", "train", "-m", *folder, *overrides, *of_hydra]))
+    return without_passwords(shlex.join(["prenda", "train", "-m", *folder, *typed["task"], *of_hydra]))
 
 
 def _refused(error: OmegaConfBaseException, setting: str, value: Any, space: Space) -> ConfigError:
