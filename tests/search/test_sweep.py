@@ -27,7 +27,7 @@ from prenda.training import checkpoints
 from tests.search.conftest import Sweeps
 from tests.training.test_train import wait_for
 
-LONG = "trainer.epochs=60"
+LONG, SHORT = "trainer.epochs=60", "trainer.epochs=20"
 MLFLOW = ("tracking=mlflow", "tracking.system_metrics=false")
 
 
@@ -258,9 +258,9 @@ def test_a_search_ends_when_all_of_its_space_was_tried(sweeps: Sweeps, end):
 def test_a_search_ends_when_it_draws_nothing_new(sweeps: Sweeps, monkeypatch):
     """The space is too large to be counted, but its sampler draws the same again."""
     monkeypatch.setattr(driver, "MOST_LISTED", 1)
-    monkeypatch.setattr(driver, "MOST_DUPLICATES", 3)
+    monkeypatch.setattr(driver, "MOST_DUPLICATES", 20)
     printed = sweeps.run("search=seeds", "search.hours=1", "search/sampler=random", "seed=range(2)", "workers=2")
-    assert "The search ends: the last 3 drawn combinations of its space have been tried." in printed
+    assert "The search ends: the last 20 drawn combinations of its space have been tried." in printed
     assert Counter(sweeps.states())["finished"] == 2
 
 
@@ -297,17 +297,17 @@ def test_a_grid_is_extended_under_its_name(sweeps: Sweeps):
 
 
 def test_an_interrupted_grid_can_be_extended(sweeps: Sweeps):
-    with sweeps.start("seed=0,1", LONG, "search.name=mine") as process:
+    with sweeps.start("seed=0,1", SHORT, "search.name=mine") as process:
         try:
             wait_for(lambda: list(sweeps.home.rglob("last.ckpt")), process)
             kill(process)
         finally:
             process.kill()
-    sweeps.run("seed=0,1,2", LONG, "search.name=mine")
+    sweeps.run("seed=0,1,2", SHORT, "search.name=mine")
     assert sweeps.states() == ["finished"] * 3
     assert [row["seed"] for row in sorted(sweeps.trials(), key=lambda row: row["number"])] == [0, 1, 2]
     (log,) = (sweeps.folder / "trials").glob("0000-*/log.txt")
-    assert log.read_text().count("Epoch 1/60") == 1
+    assert log.read_text().count("Epoch 1/20") == 1
 
 
 def test_a_shuffled_grid_goes_on(sweeps: Sweeps):
@@ -332,14 +332,14 @@ def test_a_deleted_record_is_recorded_again(sweeps: Sweeps):
 
 
 def test_a_sweep_goes_on_in_another_store(sweeps: Sweeps, tmp_path: Path):
-    with sweeps.start("seed=0,1", LONG, *MLFLOW) as process:
+    with sweeps.start("seed=0,1", SHORT, *MLFLOW) as process:
         try:
             wait_for(lambda: list(sweeps.home.rglob("last.ckpt")), process)
             kill(process)
         finally:
             process.kill()
     other = f"sqlite:///{tmp_path}/other/mlflow.db"
-    printed = sweeps.run("seed=0,1", LONG, *MLFLOW, f"tracking.uri={other}")
+    printed = sweeps.run("seed=0,1", SHORT, *MLFLOW, f"tracking.uri={other}")
     assert f"is not in {other}: a new run records what follows." in printed
     assert sweeps.states() == ["finished"] * 2
     assert {run.info.status for run in connect(other).search_runs(["1"])} == {"FINISHED"}
