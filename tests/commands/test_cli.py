@@ -251,7 +251,7 @@ def test_settings_of_a_sweep_without_m_are_refused(words, named, monkeypatch, ca
     assert main(["train", *TINY, *words]) == 2
     told = f"prenda: {named} is for a sweep, and this command trains one network: add -m (prenda train -m …), or leave "
     assert capfd.readouterr().err == f"{told}it out.\n"
-    assert not list(tmp_path.rglob("config.yaml"))
+    assert not list(tmp_path.glob("home/outputs/runs/*/*/config.yaml"))
 
 
 def test_multirun_trains_each_combination(prenda, tmp_path):
