@@ -234,6 +234,26 @@ def test_commands_work_from_any_folder(prenda, tmp_path):
     assert [path.name for path in Path(tmp_path).iterdir()] == ["home"]
 
 
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        (["search=optimizer", "search.n_trials=3"], "search=optimizer search.n_trials=3"),
+        (["+search/pruner=median"], "+search/pruner=median"),
+        (["workers=2"], "workers=2"),
+        (["--config-dir=conf", "experiment=mine"], "search=seeds"),
+    ],
+)
+def test_settings_of_a_sweep_without_m_are_refused(words, named, monkeypatch, capfd, tmp_path):
+    (tmp_path / "conf/experiment").mkdir(parents=True)
+    (tmp_path / "conf/experiment/mine.yaml").write_text("# @package _global_\ndefaults:\n  - override /search: seeds\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", sys.argv)
+    assert main(["train", *TINY, *words]) == 2
+    told = f"prenda: {named} is for a sweep, and this command trains one network: add -m (prenda train -m …), or leave "
+    assert capfd.readouterr().err == f"{told}it out.\n"
+    assert not list(tmp_path.glob("home/outputs/runs/*/*/config.yaml"))
+
+
 def test_multirun_trains_each_combination(prenda, tmp_path):
     done = prenda("train", "-m", *TINY, "backbone=dense", "backbone.units=[8],[16]")
     assert done.returncode == 0, done.stderr

@@ -13,6 +13,7 @@ import optuna
 import pytest
 
 from prenda.cli import main
+from prenda.system.sqlite_address import sqlite_address
 from tests.conftest import TINY
 
 SWEPT = (*TINY, "backbone=dense", "backbone.units=[16]")
@@ -50,9 +51,15 @@ class Sweeps:
         (folder,) = (self.home / "outputs/sweeps").iterdir()
         return folder
 
+    @property
+    def storage(self) -> str:
+        return sqlite_address(self.folder / "study.db")
+
     def study(self) -> optuna.Study:
-        storage = f"sqlite:///{self.folder / 'study.db'}"
-        return optuna.load_study(study_name=(self.folder / ".study").read_text(), storage=storage)
+        return optuna.load_study(study_name=(self.folder / ".study").read_text(), storage=self.storage)
+
+    def studies(self) -> list[str]:
+        return optuna.get_all_study_names(self.storage)
 
     def trials(self) -> list[dict[str, Any]]:
         """The rows of the sweep's table."""

@@ -4,7 +4,8 @@ import optuna
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from prenda.search.space import Space, display_values, parse, text
+from prenda.search.expressions import parse
+from prenda.search.space import Space, display_values, text
 
 CONDITIONAL = {"backbone=cnn,resnet": {"kernel": "choice(3, 5)", "filters": "${double:${width}}"}}
 
@@ -83,11 +84,35 @@ def test_probes_see_every_base_and_every_extreme():
         ({"x": "range(3, 3)"}, {}, "there is nothing in it"),
         ({"x": "choice(1, 2"}, {}, r"x in search.space is 'choice\(1, 2', which cannot be read: write choice\(a, b\)"),
         ({}, {"backbone": {"x": "1,2"}}, "search.when has 'backbone': write SETTING=VALUE, such as backbone=cnn"),
+        (
+            {"x": "tag(log, range(1, 9, 2))"},
+            {},
+            r"x in search.space is tag\(log, range\(1, 9, 2\)\): tag\(log, …\) is for",
+        ),
+        ({"x": "tag(log, range(0.1, 0.9, 0.1))"}, {}, r"or int\(tag\(log,interval\(LOW,HIGH\)\)\) for whole numbers"),
+        ({"x": "tag(log, choice(1, 10))"}, {}, r"write tag\(log,interval\(LOW,HIGH\)\)"),
+        ({"x": "tag(lgo, interval(1, 9))"}, {}, r"with the tag lgo: the only tag is log, as in tag\(log, …\)"),
+        (
+            {"x": "choice(true, 1)"},
+            {},
+            r"x in search.space is choice\(true, 1\), where true and 1 count as the same value",
+        ),
+        ({"x": "0,false"}, {}, "where 0 and false count as the same value: leave one of them out"),
     ],
 )
 def test_what_cannot_be_drawn_from_is_told(written, conditional, told):
     with pytest.raises(ValueError, match=told):
         space(written, conditional)
+
+
+def test_one_setting_has_one_list_under_all_conditions():
+    """A study of Optuna holds no other; it would fail in the midst of the sweep."""
+    conditional = {"o=adamw": {"lr": "0.1,0.2"}, "o=sgd": {"lr": "1,2"}}
+    told = r"lr is choice\(1, 2\) when o is sgd, but under another condition it has another list .*: draw a variable"
+    with pytest.raises(ValueError, match=told):
+        space({"o": "choice(adamw, sgd)"}, conditional, grid=True)
+    same = {"o=adamw": {"lr": "interval(0, 1)"}, "o=sgd": {"lr": "interval(0, 2)"}}
+    assert len(space({"o": "choice(adamw, sgd)"}, same).parameters) == 3
 
 
 def test_an_interval_has_no_grid():
@@ -96,6 +121,57 @@ def test_an_interval_has_no_grid():
 
 
 def test_what_is_shown_can_be_typed():
-    assert display_values({"search.variables.depth": 2, "lr": 0.1234567890123}) == {"depth": 2, "lr": 0.123457}
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
+    drawn = space({"search.variables.depth": "range(1, 9)", "lr": "interval(0.1, 0.9)", "d": "range(0.0, 0.5, 0.1)"})
+    trial = study.ask()
+    drawn.choose(trial)
+    shown = display_values(trial)
+    assert shown["lr"] == float(f"{trial.params['lr']:.6g}") != trial.params["lr"]
+    assert shown["d"] in (0.0, 0.1, 0.2, 0.3, 0.4)
+    assert isinstance(shown["depth"], int)
+    assert drawn.settings(trial.params)["lr"] == shown["lr"]
     assert text([1, 2]) == "[1,2]"
     assert text(None) == "null"
+
+
+def test_typed_values_keep_their_digits():
+    """Six digits would make one value of these two."""
+    typed = space(typed=["lr=0.00312345678,0.00312345612"], grid=True)
+    assert [typed.settings(chosen)["lr"] for chosen in typed.grid()] == [0.00312345678, 0.00312345612]
+    trial = optuna.create_study().ask({"lr": typed.parameters[0].distribution})
+    assert display_values(trial) == {"lr": trial.params["lr"]}
+
+
+def test_a_rounded_number_stays_inside_its_interval():
+    narrow = space({"x": "interval(0.12345678, 0.9999999)"})
+    assert [narrow.settings({"x": end})["x"] for end in (0.12345678, 0.9999999)] == [0.123457, 0.9999999]
+
+
+@pytest.mark.parametrize("expression", ["shuffle(range(9))", "shuffle(a,b,c,d,e)", "shuffle(range(0.0,1.0,0.1))"])
+def test_a_shuffled_list_has_the_same_order_at_each_start(expression):
+    first, again = (list(space(typed=[f"x={expression}"], grid=True).grid()) for _ in range(2))
+    assert first == again
+    assert sorted(first, key=str) == sorted(space(typed=[f"x={expression[8:-1]}"], grid=True).grid(), key=str) != first
+
+
+def test_a_shuffled_range_is_drawn_as_the_range_itself():
+    assert space({"x": "shuffle(range(1, 9, 2))"}).describe() == space({"x": "range(1, 9, 2)"}).describe()
+
+
+def test_the_size_of_a_space_counts_its_combinations():
+    assert space({"backbone": "choice(dense, cnn)", "lr": "range(4)"}, CONDITIONAL).size(100) == 4 + 2 * 4
+    assert space({"x": "range(101)"}).size(100) is None
+    assert space({"x": "interval(0, 1)"}).size(100) is None
+
+
+def test_a_logarithmic_range_is_drawn_logarithmically():
+    (parameter,) = space({"x": "tag(log, range(1, 9))"}).parameters
+    assert parameter.describe() == "1 to 8 by 1, log"
+    (listed,) = space({"x": "tag(log, range(1, 9, 2))"}, grid=True).parameters
+    assert listed.describe() == "choice(1, 3, 5, 7)"
+
+
+def test_a_condition_on_true_or_false_holds_as_it_is_typed():
+    conditional = {"batch_norm=true": {"momentum": "0.1,0.2"}}
+    chosen = list(space({"batch_norm": "choice(true, false)"}, conditional, grid=True).grid())
+    assert [one.get("momentum") for one in chosen] == [0.1, 0.2, None]

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import random
+import shlex
 import shutil
 import signal
+import socket
 import time
 from collections import Counter
 from pathlib import Path
@@ -15,14 +17,17 @@ import pytest
 from optuna.trial import TrialState
 
 from prenda.cli import main
+from prenda.config.recorded import load
 from prenda.errors import ConfigError
 from prenda.report.tables import read_history
-from prenda.tracking.store import connect
+from prenda.search import driver, running_time
+from prenda.search.running_time import RunningTime
+from prenda.tracking.store import connect, local_store
 from prenda.training import checkpoints
 from tests.search.conftest import Sweeps
 from tests.training.test_train import wait_for
 
-LONG = "trainer.epochs=60"
+LONG, SHORT = "trainer.epochs=60", "trainer.epochs=20"
 MLFLOW = ("tracking=mlflow", "tracking.system_metrics=false")
 
 
@@ -235,20 +240,171 @@ def test_a_search_may_be_given_hours(sweeps: Sweeps):
     assert len(sweeps.trials()) == ended  # the hours are those of all starts together
 
 
-def test_settings_that_were_tried_are_not_run_again(sweeps: Sweeps):
-    printed = sweeps.run("search=seeds", "search.n_trials=4", "search/sampler=random", "seed=range(2)")
+@pytest.mark.parametrize("end", ["search.n_trials=40", "search.hours=1"])
+def test_a_search_ends_when_all_of_its_space_was_tried(sweeps: Sweeps, end):
+    command = ("search=seeds", "search.n_trials=null", "search/sampler=random", "seed=range(3)", end)
+    printed = sweeps.run(*command)
     states = Counter(sweeps.states())
-    assert states["finished"] <= 2
-    assert states["finished"] + states["skipped"] == 4
-    assert "the same settings as trial" in printed
-    assert len(list((sweeps.folder / "trials").iterdir())) == states["finished"]
+    assert states["finished"] == 3
+    assert states["skipped"] < 37
+    assert ("the same settings as trial" in printed) == (states["skipped"] > 0)
+    assert "The search ends: all combinations of its space have been tried." in printed
+    assert f"│ 3        │ 0      │ 0      │ {states['skipped']:<7} │ 0    │" in printed
+    assert len(list((sweeps.folder / "trials").iterdir())) == 3
+    assert "The search ends" in sweeps.run(*command)
+    assert Counter(sweeps.states()) == states
+
+
+def test_a_search_ends_when_it_draws_nothing_new(sweeps: Sweeps, monkeypatch):
+    """The space is too large to be counted, but its sampler draws the same again."""
+    monkeypatch.setattr(driver, "MOST_LISTED", 1)
+    monkeypatch.setattr(driver, "MOST_DUPLICATES", 20)
+    printed = sweeps.run("search=seeds", "search.hours=1", "search/sampler=random", "seed=range(2)", "workers=2")
+    assert "The search ends: the last 20 drawn combinations of its space have been tried." in printed
+    assert Counter(sweeps.states())["finished"] == 2
+
+
+def test_a_grid_sampler_runs_every_combination(sweeps: Sweeps):
+    command = ("search=augment", "search/sampler=grid", "search/pruner=none", "augment.erase=0.0", "augment.shift=0,1")
+    printed = sweeps.run(*command, "search.n_trials=1")
+    assert "1 trial (search.n_trials) and 3 combinations left out, 0 done" in printed
+    assert sweeps.states() == ["finished"]
+    assert ": 4 trials, 1 done" in sweeps.run(*command)
+    assert sweeps.states() == ["finished"] * 4
+
+
+def test_typed_values_are_trained_with_all_their_digits(sweeps: Sweeps):
+    sweeps.run("optimizer.lr=0.00312345678,0.00312345612")
+    assert sweeps.states() == ["finished"] * 2
+    assert {row["optimizer.lr"] for row in sweeps.trials()} == {0.00312345678, 0.00312345612}
+    configs = [path.read_text() for path in sorted(sweeps.folder.glob("trials/*/config.yaml"))]
+    assert ["lr: 0.00312345678\n" in config for config in configs] == [True, False]
+
+
+def test_a_grid_is_extended_under_its_name(sweeps: Sweeps):
+    command = ("search.name=mine", *MLFLOW)
+    sweeps.run("seed=0,1", "optimizer.lr=1e-3", *command)
+    before = {path: path.stat().st_mtime_ns for path in (sweeps.folder / "trials").rglob("*")}
+    printed = sweeps.run("seed=0,2,1", "optimizer.lr=1e-3", *command)
+    assert "3 trials, 2 done" in printed
+    assert [row["seed"] for row in sorted(sweeps.trials(), key=lambda row: row["number"])] == [0, 1, 2]
+    after = {path: path.stat().st_mtime_ns for path in (sweeps.folder / "trials").rglob("*")}
+    assert before.items() <= after.items()
+    assert len(runs(sweeps.home)) == 4
+    assert "3 trials, 3 done" in sweeps.run("seed=0,2,1", "optimizer.lr=1e-3", *command)
+    assert len(sweeps.studies()) == 1
+    assert "space seed: 'choice(0, 2, 1)' recorded" in sweeps.run("seed=0,1", "optimizer.lr=1e-3", *command, code=2)
+
+
+def test_an_interrupted_grid_can_be_extended(sweeps: Sweeps):
+    with sweeps.start("seed=0,1", SHORT, "search.name=mine") as process:
+        try:
+            wait_for(lambda: list(sweeps.home.rglob("last.ckpt")), process)
+            kill(process)
+        finally:
+            process.kill()
+    sweeps.run("seed=0,1,2", SHORT, "search.name=mine")
+    assert sweeps.states() == ["finished"] * 3
+    assert [row["seed"] for row in sorted(sweeps.trials(), key=lambda row: row["number"])] == [0, 1, 2]
+    (log,) = (sweeps.folder / "trials").glob("0000-*/log.txt")
+    assert log.read_text().count("Epoch 1/20") == 1
+
+
+def test_a_shuffled_grid_goes_on(sweeps: Sweeps):
+    command = ("seed=shuffle(range(4))",)
+    sweeps.run(*command, "search.n_trials=1")
+    assert "4 trials, 1 done" in sweeps.run(*command)
+    assert sorted(row["seed"] for row in sweeps.trials()) == [0, 1, 2, 3]
+
+
+def test_a_deleted_record_is_recorded_again(sweeps: Sweeps):
+    command = ("search=optimizer", "search/pruner=none", *MLFLOW)
+    sweeps.run(*command, "search.n_trials=1")
+    store = connect(f"sqlite:///{sweeps.home}/mlruns/mlflow.db")
+    for run in runs(sweeps.home):
+        store.delete_run(run.info.run_id)
+    printed = sweeps.run(*command, "search.n_trials=2")
+    assert "was deleted in sqlite:///" in printed
+    assert ": a new run records what follows." in printed
+    kinds = Counter(run.data.tags.get("prenda.kind", "run") for run in runs(sweeps.home))
+    assert kinds == {"sweep": 1, "run": 1}
+    assert {run.info.status for run in runs(sweeps.home)} == {"FINISHED"}
+
+
+def test_a_sweep_goes_on_in_another_store(sweeps: Sweeps, tmp_path: Path):
+    sweeps.run("seed=0", "search.name=mine", *MLFLOW)
+    other = f"sqlite:///{tmp_path}/other/mlflow.db"
+    printed = sweeps.run("seed=0,1", "search.name=mine", *MLFLOW, f"tracking.uri={other}")
+    assert f"is not in {other}: a new run records what follows." in printed
+    assert sweeps.states() == ["finished"] * 2
+    recorded = connect(other).search_runs(["1"])
+    assert {run.info.status for run in recorded} == {"FINISHED"}
+    assert Counter(run.data.tags.get("prenda.kind", "run") for run in recorded) == {"sweep": 1, "run": 1}
+
+
+def test_a_sweep_whose_trial_folders_were_removed_goes_on(sweeps: Sweeps, prenda):
+    command = ("search=optimizer", "search/pruner=none")
+    sweeps.run(*command, "search.n_trials=2")
+    for removed in ("trials", "summary"):
+        shutil.rmtree(sweeps.folder / removed)
+    printed = sweeps.run(*command, "search.n_trials=3")
+    assert sweeps.states() == ["finished"] * 3
+    (again,) = (line for line in printed.splitlines() if line.startswith("Again"))
+    done = prenda(*shlex.split(again.removeprefix("Again"))[1:], "tracking=offline", "report=none")
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_study_that_is_gone_is_told(sweeps: Sweeps):
+    sweeps.run("seed=0,1")
+    (sweeps.folder / "study.db").unlink()
+    printed = sweeps.run("seed=0,1", code=2)
+    assert "in another database than sqlite:///" in printed
+    assert "give the search.storage that it was started with, or start another sweep with search.name=…" in printed
+
+
+def test_hours_are_recorded_while_trials_run(sweeps: Sweeps, monkeypatch):
+    """A driver that is killed records nothing at its end."""
+    recorded: list[float] = []
+    monkeypatch.setattr(running_time, "INTERVAL", 0.0)
+    monkeypatch.setattr(RunningTime, "record", lambda clock: recorded.append(clock.seconds))
+    sweeps.run("seed=0")
+    assert len(recorded) > 1
+    monkeypatch.undo()
+    sweeps.study().set_user_attr("seconds", 3600.0)
+    assert RunningTime(sweeps.study()).seconds >= 3600
+
+
+def test_groups_of_ones_own_can_be_trained_again(sweeps: Sweeps, tmp_path: Path, prenda, monkeypatch):
+    """In folders that a shell and an address would read: the printed command is pasted in another folder."""
+    sweeps.home = tmp_path / "my home%41{a}?x=1"
+    mine = tmp_path / "my conf/optimizer/mine.yaml"
+    mine.parent.mkdir(parents=True)
+    mine.write_text("_target_: torch.optim.SGD\n_partial_: true\nlr: 0.01\nmomentum: 0.5\n")
+    monkeypatch.setenv("PRENDA_HOME", str(sweeps.home))
+    printed = sweeps.run("--config-dir", str(mine.parents[1]), "optimizer=mine", "seed=0,1", *MLFLOW)
+    assert [path.name for path in tmp_path.iterdir() if "my home" in path.name] == [sweeps.home.name]
+    (again,) = (line for line in printed.splitlines() if line.startswith("Again"))
+    done = prenda(*shlex.split(again.removeprefix("Again"))[1:], "tracking=offline", "report=none")
+    assert done.returncode == 0, done.stderr
+    (config,) = sweeps.home.glob("outputs/runs/*/*/config.yaml")
+    assert "momentum: 0.5" in config.read_text()
+    recorded = connect(local_store()).search_runs(["1"])
+    commands = [run.data.tags["prenda.command"] for run in recorded if "prenda.command" in run.data.tags]
+    assert [shlex.split(command)[:5] for command in commands] == [
+        ["prenda", "train", "-m", "--config-dir", str(mine.parents[1])]
+    ]
+    (trial, _) = sweeps.folder.glob("trials/*/config.yaml")
+    command = shlex.split(load(trial).tracking.command)
+    assert command[:4] == ["prenda", "train", "--config-dir", str(mine.parents[1])]
+    assert "optimizer=mine" in command
 
 
 def test_a_changed_space_is_refused_with_the_difference(sweeps: Sweeps):
     sweeps.run("seed=0,1", "search.name=mine")
     before = {path: path.stat().st_mtime_ns for path in (sweeps.folder / "trials").rglob("*")}
-    printed = sweeps.run("seed=0,1,2", "search.name=mine", code=2)
-    assert "space seed: 'choice(0, 1)' recorded, 'choice(0, 1, 2)' given" in printed
+    printed = sweeps.run("seed=0,2", "search.name=mine", code=2)
+    assert "space seed: 'choice(0, 1)' recorded, 'choice(0, 2)' given" in printed
+    assert "A grid may be extended by more values of its settings." in printed
     printed = sweeps.run("seed=0,1", "search.name=mine", "optimizer.lr=0.5", code=2)
     assert "optimizer.lr: 0.005 recorded, 0.5 given" in printed
     assert "search.name=…" in printed
@@ -291,13 +447,33 @@ def test_ctrl_c_ends_in_order_and_says_how_to_go_on(sweeps: Sweeps):
     assert len(runs(sweeps.home)) == 3
 
 
+def test_a_stop_while_the_bounds_are_validated_claims_no_record(sweeps: Sweeps):
+    with sweeps.start("seed=range(2)", *MLFLOW) as process:
+        try:
+            assert process.stdout is not None
+            assert "Validating the bounds" in process.stdout.readline()
+            os.killpg(process.pid, signal.SIGINT)
+            printed, _ = process.communicate(timeout=90)
+        finally:
+            process.kill()
+    assert process.returncode == 128 + signal.SIGINT, printed
+    assert printed == "prenda: stopped by SIGINT; nothing was recorded yet: give the same command again.\n"
+    assert not list(sweeps.home.glob("outputs/sweeps/*"))
+
+
 def test_two_drivers_of_one_sweep_are_one_too_many(sweeps: Sweeps):
+    """Also before the first one has written anything, which is when its folder looks unused."""
     with sweeps.start("seed=0", LONG) as process:
         try:
-            wait_for(lambda: list(sweeps.home.rglob("last.ckpt")), process)
-            assert "Another process runs the sweep in" in sweeps.run("seed=0", LONG, code=2)
+            wait_for(lambda: list(sweeps.home.rglob(".driver.json")), process)
+            told = f"Another process ({process.pid} on {socket.gethostname()}) runs the sweep in {sweeps.folder}"
+            assert told in sweeps.run("seed=0", LONG, code=2)
+            assert (sweeps.folder / ".driver").is_file()
+            process.communicate(timeout=200)
         finally:
-            kill(process)
+            process.kill()
+    assert process.returncode == 0
+    assert sweeps.states() == ["finished"]
 
 
 def test_a_data_parallel_trainer_works_inside(sweeps: Sweeps):
@@ -337,6 +513,16 @@ REFUSED = [
     (["seed=1", "search.objectives=[test/accuracy]"], "search.objectives has 'test/accuracy': choose among val/"),
     (["search=architecture", "search.objectives=[val/loss,parameters]"], "search.pruner needs one objective, but"),
     (["search=architecture", "search.objectives=[parameters]"], "'parameters', which is known only at the end of a"),
+    (["search=architecture", "search.objectives=[]"], "search.objectives is []: name at least one of val/accuracy"),
+    (["seed=1", "search.objectives=[val/loss,val/loss]"], "search.objectives is [val/loss, val/loss]: name each score"),
+    (["seed=1,2", "search.name=.."], "search.name is '..': it names a folder, so give at most 100 characters"),
+    (["seed=1,2", "search.name=a/b"], "search.name is 'a/b': it names a folder"),
+    (["seed=1,2", "search.name=''"], "search.name is '': it names a folder"),
+    (
+        ["search=augment", "augment.shift=interval(0,4)"],
+        "such as augment.shift=0. An interval has real numbers; int(interval(0,4)) has whole ones.",
+    ),
+    (["seed=1", "--cfg", "job"], "--cfg shows the settings of one run, and -m starts several: leave -m out, and give"),
 ]  # fmt: skip
 
 
@@ -344,7 +530,26 @@ REFUSED = [
 def test_what_cannot_work_is_told_before_the_first_trial(sweeps: Sweeps, arguments, told):
     printed = sweeps.run(*arguments, code=2)
     assert told in printed
-    assert not list(sweeps.home.rglob("trials"))
+    assert not [path for path in sweeps.home.glob("outputs/sweeps/*") if path.is_dir()]
+
+
+CONDITIONS = {
+    "optimizr=adamw": "'optimizr=adamw', but there is no setting optimizr (did you mean optimizer?).",
+    "optimizer=adamww": "never 'adamww' (did you mean adamw?). Its values are adam, adamw, muon, rmsprop, sgd.",
+    "trainer.deterministic=yes": "but trainer.deterministic is never 'yes'. Its values are true, false.",
+    "seed=1,4": "but seed is never '4'. Its values are 1, 2, 3.",
+}
+
+
+@pytest.mark.parametrize("condition", CONDITIONS)
+def test_a_condition_that_never_holds_is_refused(sweeps: Sweeps, tmp_path: Path, condition):
+    mine = tmp_path / "conf/search/mine.yaml"
+    mine.parent.mkdir(parents=True)
+    mine.write_text(f"space:\n  seed: range(1, 4)\nwhen:\n  {condition}:\n    label_smoothing: 0.0,0.1\n")
+    printed = sweeps.run("--config-dir", str(tmp_path / "conf"), "search=mine", "seed=1,2", code=2)
+    assert f"search.when has {condition!r}, " in printed
+    assert CONDITIONS[condition] in printed
+    assert not list(sweeps.home.glob("outputs/sweeps/*"))
 
 
 @pytest.mark.parametrize(("launcher", "package"), [("ray", "ray"), ("slurm", "submitit")])

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from prenda.commands.shared import Subparsers, stoppable
+from prenda.errors import ConfigError
 
 
 def add_parser(subparsers: Subparsers) -> None:
@@ -15,7 +16,15 @@ def add_parser(subparsers: Subparsers) -> None:
 
 
 def run(overrides: Sequence[str]) -> int:
-    """Train with Hydra overrides."""
+    """Train with Hydra overrides.
+
+    Raises:
+        ConfigError: If the command asks for a sweep and for its settings at once.
+    """
+    if {"-m", "--multirun"} & set(overrides) and {"-c", "--cfg"} & {one.partition("=")[0] for one in overrides}:
+        raise ConfigError(
+            "--cfg shows the settings of one run, and -m starts several: leave -m out, and give each setting one value."
+        )
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises errors instead of printing them and exiting
     from prenda.commands.train_application import main
 

@@ -25,7 +25,7 @@ from prenda.config.paths import CONFIG_DIR
 from prenda.config.recorded import BUILT
 from prenda.config.schema import TrainConfig
 from prenda.errors import ConfigError
-from prenda.search.composition import chosen_files
+from prenda.search.composition import chosen_files, config_folder, refuse_sweep
 from prenda.search.launchers.local import LocalLauncher
 from prenda.search.launchers.ray import RayLauncher
 from prenda.search.launchers.slurm import SlurmLauncher
@@ -78,18 +78,20 @@ def _read(config: DictConfig) -> TrainConfig:
 
 def _train(config: TrainConfig) -> None:
     """Run one training; every process of torchrun but the first only joins it."""
+    hydra_config = HydraConfig.get()
+    refuse_sweep(hydra_config.runtime.choices, hydra_config.overrides.task)
     with heavy_imports():
         from prenda.training.distributed import Torchrun
         from prenda.training.train import join, train
 
-    hydra_config = HydraConfig.get()
     torchrun = Torchrun.found()
     if torchrun is not None and not any(entry.startswith("hydra.run.dir=") for entry in hydra_config.overrides.hydra):
         raise ConfigError(
             "hydra.run.dir is not given, and every process of torchrun would choose its own: "
             "give hydra.run.dir=/a/folder/that/all/of/them/see."
         )
-    run = _named(config, chosen_files(hydra_config.runtime.choices), list(hydra_config.overrides.task))
+    command = [*config_folder(hydra_config.runtime.config_sources), *hydra_config.overrides.task]
+    run = _named(config, chosen_files(hydra_config.runtime.choices), list(hydra_config.overrides.task), command)
     folder = Path(hydra_config.runtime.output_dir)
     if torchrun is not None and torchrun.rank > 0:
         join(run, folder)
@@ -97,12 +99,14 @@ def _train(config: TrainConfig) -> None:
         train(run, folder)
 
 
-def _named(config: TrainConfig, choices: dict[str, str], overrides: Sequence[str]) -> TrainConfig:
+def _named(
+    config: TrainConfig, choices: dict[str, str], overrides: Sequence[str], command: Sequence[str]
+) -> TrainConfig:
     """Fill in the chosen files of conf/, the command, and the run's name, from the command line."""
     chosen = replace(config, choices=choices)
     tracking = replace(
         config.tracking,
-        command=shlex.join(["prenda", "train", *overrides]),
+        command=shlex.join(["prenda", "train", *command]),
         run_name=config.tracking.run_name or make_run_name(chosen, overrides),
     )
     return replace(chosen, tracking=tracking)

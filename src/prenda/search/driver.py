@@ -2,40 +2,36 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 import time
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
-from filelock import FileLock, Timeout
 from optuna.study import Study
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from prenda.config.convert import as_plain, typed
 from prenda.config.identity import describe_run, fingerprint, make_run_name
-from prenda.config.schema import SearchConfig, TrainConfig
-from prenda.errors import ConfigError, UserError
+from prenda.config.schema import TrainConfig
+from prenda.errors import UserError
 from prenda.search.job import LOG, Job, TrialAddress
 from prenda.search.launchers.base import Ended, TrialLauncher
 from prenda.search.outcome import Outcome, read_outcome
 from prenda.search.plan import Plan, content_of, trial_overrides
 from prenda.search.progress import SweepProgress, duration
+from prenda.search.running_time import RunningTime
 from prenda.search.space import display_values, text
-from prenda.search.study import open_study
-from prenda.system.atomic_write import write_atomically
+from prenda.search.study import best_trials, fixed, queued, state_of, storage_address
 from prenda.system.signals import stop_deferred
 from prenda.tracking.run_folder import status
 from prenda.tracking.runs import Run, record_failure
 from prenda.training.starting_point import identified
 
 TICK = 1.0  # seconds to wait for the end of a trial
-STUDY = ".study"  # in a sweep's folder: the study's name in its database
+MOST_LISTED = 10_000  # combinations of a search space that are counted, to know when all have been tried
+MOST_DUPLICATES = 100  # trials of known settings in a row, after which a search ends
 
 
 @dataclass
@@ -44,6 +40,8 @@ class Sweep:
 
     Attributes:
         gave_up: Whether the sweep stopped after `search.max_failures` failed trials.
+        left_out: Number of combinations of a grid beyond `search.n_trials`.
+        exhausted: Whether a search ended because it draws nothing that it has not tried.
     """
 
     plan: Plan
@@ -52,10 +50,13 @@ class Sweep:
     study: Study
     record: Run
     gave_up: bool = False
+    exhausted: bool = False
     _running: dict[int, _Started] = field(default_factory=dict)  # by number
     _done: dict[str, FrozenTrial] = field(default_factory=dict)  # finished and pruned trials by fingerprint
     _duplicates: dict[str, list[Trial]] = field(default_factory=dict)  # of running trials, by fingerprint
     _waiting: list[Trial] = field(default_factory=list)  # interrupted trials, to resume
+    _tried: set[str] = field(default_factory=set)  # combinations that trials have drawn
+    _repeated: int = 0  # trials of known settings in a row
     _started: int = 0
     _counts: Counter[str] = field(default_factory=Counter)
     _seconds: list[float] = field(default_factory=list)
@@ -66,14 +67,19 @@ class Sweep:
         for trial in trials:
             if trial.number not in retried:
                 self._count_earlier_trial(trial)
-        self.total = self._queue_grid(trials) if self.plan.search.sampler is None else self._n_trials
-        self._spent = float(self.study.user_attrs.get("seconds", 0))
-        self._since = time.monotonic()
+        is_grid = self.plan.search.sampler is None
+        self._grid = list(self.plan.space.grid()) if is_grid else []
+        self._size = None if is_grid else self.plan.space.size(MOST_LISTED)
+        n_trials: int | None = self.plan.search.n_trials
+        self.total = min(len(self._grid), n_trials or len(self._grid)) if is_grid else n_trials
+        self.left_out = len(self._grid) - (self.total or 0) if is_grid else 0
+        self._time = RunningTime(self.study)
 
     def run(self) -> None:
         """Run the remaining trials. After an interruption, running trials stay open in the study and can be resumed."""
         progress = SweepProgress(self.total, self.ended)
         try:
+            self._queue_grid()
             while True:
                 while len(self._running) < self.launcher.workers and self._start_next(progress):
                     pass
@@ -83,10 +89,11 @@ class Sweep:
                 with stop_deferred():
                     for end in ended:
                         self._conclude(end, progress)
+                    self._time.record_sometimes()
                     self._show(progress)
         finally:
             progress.close()
-            self.study.set_user_attr("seconds", self._spent + time.monotonic() - self._since)
+            self._time.record()
 
     @property
     def ended(self) -> int:
@@ -96,12 +103,7 @@ class Sweep:
     def counts(self) -> dict[str, int]:
         """Number of trials in each state, and of those left to run."""
         states = {state: self._counts[state] for state in ("finished", "pruned", "failed", "skipped")}
-        return states | {"left": max(0, (self.total or 0) - self.ended)}
-
-    @property
-    def _n_trials(self) -> int | None:
-        n_trials: int | None = self.plan.search.n_trials
-        return n_trials
+        return states | {"left": 0 if self.exhausted else max(0, (self.total or 0) - self.ended)}
 
     def _count_earlier_trial(self, trial: FrozenTrial) -> None:
         """Count a trial of an earlier start of this sweep; queue it again if it failed and is to be retried."""
@@ -113,6 +115,7 @@ class Sweep:
             self._waiting.append(Trial(self.study, trial._trial_id))
         elif trial.state is not TrialState.WAITING:
             self._started += 1
+            self._tried.add(fixed(trial.params))
             self._count(trial)
 
     def _count(self, trial: FrozenTrial) -> None:
@@ -120,38 +123,53 @@ class Sweep:
         if trial.state is not TrialState.FAIL:
             self._done.setdefault(trial.user_attrs["fingerprint"], trial)
 
-    def _queue_grid(self, trials: list[FrozenTrial]) -> int:
-        """Queue every combination that the study does not hold yet; return the number of trials to run."""
-        queued = {_fixed(trial.system_attrs.get("fixed_params", {})) for trial in trials}
-        grid = list(self.plan.space.grid())
-        for chosen in grid:
-            if _fixed(chosen) not in queued:
-                self.study.enqueue_trial(chosen)
-        return min(len(grid), self._n_trials or len(grid))
+    def _queue_grid(self) -> None:
+        """Queue every combination of a grid that the study does not hold yet."""
+        earlier = queued(self.study) or set()
+        for chosen in self._grid:
+            if fixed(chosen) not in earlier:
+                with stop_deferred():
+                    self.study.enqueue_trial(chosen)
 
     def _start_next(self, progress: SweepProgress) -> bool:
         """Start the next trial; return whether there was one."""
         with stop_deferred():
-            trial = self._next()
+            trial = self._next(progress)
             if trial is not None:
                 self._start(trial, progress)
         return trial is not None
 
-    def _next(self) -> Trial | None:
+    def _next(self, progress: SweepProgress) -> Trial | None:
         """Return the next trial to start, or None if no more trials are to start."""
         if self._waiting:
             return self._waiting.pop(0)
         search = self.plan.search
         self.gave_up = search.max_failures is not None and self._counts["failed"] >= search.max_failures
-        out_of_time = search.hours is not None and self._spent + time.monotonic() - self._since >= search.hours * 3600
+        out_of_time = search.hours is not None and self._time.seconds >= search.hours * 3600
         if self.gave_up or out_of_time or (self.total is not None and self._started >= self.total):
+            return None
+        if self._is_exhausted(progress):
             return None
         self._started += 1
         return self.study.ask()
 
+    def _is_exhausted(self, progress: SweepProgress) -> bool:
+        """Whether a search draws nothing new any more; a trial that is to be retried waits in the study."""
+        is_tried = self._size is not None and len(self._tried) >= self._size
+        if not is_tried and self._repeated < MOST_DUPLICATES:
+            return False
+        if self.study.get_trials(deepcopy=False, states=[TrialState.WAITING]):
+            return False
+        if not self.exhausted:
+            self.exhausted = True
+            all_of = "all" if is_tried else f"the last {self._repeated} drawn"
+            progress.say(f"The search ends: {all_of} combinations of its space have been tried.")
+        return True
+
     def _start(self, trial: Trial, progress: SweepProgress) -> None:
         try:
             chosen = self.plan.space.choose(trial)
+            self._tried.add(fixed(trial.params))
             config = identified(self.plan.configuration(chosen))
         except UserError as error:
             self._tell(trial, Outcome("failed", note=str(error)), None, progress)
@@ -159,6 +177,7 @@ class Sweep:
         trial_fingerprint = fingerprint(config, content_of(config.data))
         trial.set_user_attr("fingerprint", trial_fingerprint)
         running = {started.fingerprint for started in self._running.values()}
+        self._repeated = self._repeated + 1 if trial_fingerprint in {*self._done, *running} else 0
         if trial_fingerprint in self._done:
             self._skip(trial, self._done[trial_fingerprint], progress)
         elif trial_fingerprint in running:
@@ -179,7 +198,7 @@ class Sweep:
         tracking = replace(
             config.tracking,
             parent=self.record.id,
-            command=shlex.join(["prenda", "train", *common, *own]),
+            command=shlex.join(["prenda", "train", *self.plan.config_folder, *common, *own]),
             run_name=f"{trial.number:03d}-{make_run_name(config, own)}",
         )
         threads = config.trainer.threads or max(1, self.launcher.cores // max(1, config.trainer.devices))
@@ -188,7 +207,7 @@ class Sweep:
         address = None
         if pruner is not None:
             address = TrialAddress(
-                _storage(self.plan.search, self.folder), self.study.study_name, trial._trial_id, pruner
+                storage_address(self.plan.search, self.folder), self.study.study_name, trial._trial_id, pruner
             )
         metric = self.plan.search.objectives[0]
         plain = as_plain(config)
@@ -234,7 +253,7 @@ class Sweep:
         where = f"; see {log}" if outcome.state == "failed" and log.is_file() else ""
         note = f"  {outcome.note}{where}" if outcome.note else ""
         values = "  ".join(f"{value:.4g}" for value in outcome.values)
-        chosen = " ".join(f"{setting}={text(value)}" for setting, value in display_values(trial.params).items())
+        chosen = " ".join(f"{setting}={text(value)}" for setting, value in display_values(trial).items())
         elapsed = f"  {duration(seconds)}" if seconds is not None else ""
         progress.say(f"trial {trial.number:<3} {outcome.state:<8}  {values or '–':<8}{elapsed}  {chosen}{note}")
         if outcome.state == "finished":
@@ -283,62 +302,3 @@ class _Started:
 
     def next_try(self) -> _Started:
         return _Started(self.trial, self.fingerprint, self.job, self.tries + 1, self.since)
-
-
-@contextmanager
-def driver_lock(folder: Path) -> Iterator[None]:
-    """Lock the sweep's folder against other drivers.
-
-    Raises:
-        ConfigError: If another process holds the lock.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    lock = folder / ".driver"
-    try:
-        with FileLock(lock, timeout=0):
-            yield
-    except Timeout as error:
-        raise ConfigError(
-            f"Another process runs the sweep in {folder}: wait for it, or start another sweep with search.name=…"
-        ) from error
-    finally:
-        if [path.name for path in folder.iterdir()] == [lock.name]:  # the sweep wrote nothing
-            lock.unlink()
-            folder.rmdir()
-
-
-def open_sweep_study(plan: Plan, folder: Path) -> Study:
-    """Return the study of the folder's sweep, new or as an earlier start left it.
-
-    Raises:
-        ConfigError: If its database does not answer, or the sampler or pruner cannot be built.
-    """
-    path = folder / STUDY
-    name = path.read_text(encoding="utf-8") if path.is_file() else f"{plan.name}-{uuid4().hex[:6]}"
-    study = open_study(plan.search, _storage(plan.search, folder), name)
-    write_atomically(path, name)
-    return study
-
-
-def state_of(trial: FrozenTrial) -> str:
-    """Return a trial's state as the sweep shows it: finished, pruned, failed, skipped or interrupted."""
-    if "same_as" in trial.user_attrs:
-        return "skipped"
-    states = {TrialState.COMPLETE: "finished", TrialState.PRUNED: "pruned", TrialState.FAIL: "failed"}
-    return states.get(trial.state, "interrupted")
-
-
-def best_trials(study: Study) -> list[FrozenTrial]:
-    """Return the best finished trial, the first of equals, or the Pareto front sorted by the first objective."""
-    finished = [trial for trial in study.best_trials if "same_as" not in trial.user_attrs]
-    sign = -1 if study.directions[0].name == "MAXIMIZE" else 1
-    finished.sort(key=lambda trial: (sign * trial.values[0], trial.number))
-    return finished if len(study.directions) > 1 else finished[:1]
-
-
-def _storage(search: SearchConfig, folder: Path) -> str:
-    return search.storage or f"sqlite:///{folder / 'study.db'}"
-
-
-def _fixed(chosen: dict[str, Any]) -> str:
-    return json.dumps(chosen, sort_keys=True)

@@ -48,7 +48,7 @@ def read_outcome(folder: Path, objectives: Sequence[str], lost: str | None = Non
         case "PRUNED":
             return Outcome("pruned", note=(folder / PRUNED).read_text(encoding="utf-8"))
         case "FAILED":
-            return Outcome("failed", note=_last_line(folder / "error.txt"))
+            return Outcome("failed", note=_error_line(folder / "error.txt"))
         case "KILLED":
             return Outcome("failed", note="it was stopped by a signal")
     return Outcome("failed", note=lost or "its process ended without a result", lost=True)
@@ -62,6 +62,11 @@ def _finished(folder: Path, objectives: Sequence[str]) -> Outcome:
     return Outcome("finished", values)
 
 
-def _last_line(path: Path) -> str:
+def _error_line(path: Path) -> str:
+    """Return the line of the error in a recorded traceback: the first below its last frame; notes come after it."""
     lines = path.read_text(encoding="utf-8").strip().splitlines() if path.is_file() else []
-    return lines[-1] if lines else "no traceback was recorded"
+    if not lines:
+        return "no traceback was recorded"
+    frames = [place for place, line in enumerate(lines) if line.startswith('  File "')]
+    below = (line for line in lines[frames[-1] + 1 if frames else 0 :] if line and not line.startswith(" "))
+    return next(below, lines[-1])

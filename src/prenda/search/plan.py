@@ -16,23 +16,25 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf.errors import OmegaConfBaseException, ValidationError
+from optuna.distributions import FloatDistribution
 
 from prenda.config.convert import as_plain, typed
 from prenda.config.hydra_errors import explained
-from prenda.config.identity import decisive, differences
+from prenda.config.identity import decisive
 from prenda.config.schema import DataConfig, SearchConfig, TrackingConfig, TrainConfig
 from prenda.data.datasets import content_identity
 from prenda.data.photo_files import PhotoSettings, photo_settings
 from prenda.errors import ConfigError
-from prenda.search.composition import chosen_files, without_hydra
-from prenda.search.space import VARIABLES, Parameter, Space, Value, parse, text
-from prenda.system.atomic_write import write_atomically
+from prenda.search.composition import chosen_files, config_folder, without_hydra
+from prenda.search.conditions import check_conditions, known_values
+from prenda.search.expressions import parse
+from prenda.search.space import VARIABLES, Parameter, Space, Value, text
 from prenda.system.redaction import without_passwords
 
-KEPT = "sweep.yaml"  # in a sweep's folder: the plan of its first start
 # Limits, places and tracking: a sweep can be resumed with other values of these.
 FREE = {"workers", "search.n_trials", "search.hours", "search.max_failures", "search.retry_failed", "search.retries"}
+NAME = re.compile(r"[^/\\.\-\x00-\x1f][^/\\\x00-\x1f]{0,99}")
 FREE_GROUPS = {"hydra", "tracking", "paths"}
 
 
@@ -43,6 +45,7 @@ class Plan:
     Attributes:
         name: From `search.name`, or from the command.
         command: The command line, without passwords.
+        config_folder: Arguments that name the folder of `--config-dir`, if there is one.
         overrides: The typed overrides that all trials share.
         search: The settings of the sweep itself.
         tracking: Where the trials are recorded.
@@ -52,6 +55,7 @@ class Plan:
 
     name: str
     command: str
+    config_folder: Sequence[str]
     overrides: Sequence[str]
     search: SearchConfig
     tracking: TrackingConfig
@@ -72,7 +76,7 @@ class Plan:
             try:
                 OmegaConf.update(config, setting.lstrip("+"), value, force_add=setting.startswith("+"))
             except OmegaConfBaseException as error:
-                raise explained(error, [f"{setting}={value}"]) from error
+                raise _refused(error, setting, value, self.space) from error
         try:
             return typed(config)
         except OmegaConfBaseException as error:
@@ -97,12 +101,12 @@ def make_plan(config: DictConfig, loader: ConfigLoader, arguments: Sequence[str]
     """
     parsed = OverridesParser.create(loader).parse_overrides(list(arguments))
     overrides = {override.get_key_element(): override for override in parsed}
-    search = OmegaConf.to_container(config.search, resolve=False)
-    assert isinstance(search, dict)
+    search: Any = OmegaConf.to_container(config.search, resolve=False)
     fixed_overrides = [override for override in overrides.values() if not override.is_sweep_override()]
     parameters = parse(search["space"], search["when"], list(overrides.values()), grid=search["sampler"] is None)
+    check_conditions(search, parameters, config, loader)
     parameters = [parameter for parameter in parameters if _is_used(parameter, parameters, config)]
-    space = Space(parameters, _known(config, fixed_overrides, parameters))
+    space = Space(parameters, known_values(config, fixed_overrides, parameters))
     groups = frozenset(
         parameter.setting
         for parameter in parameters
@@ -116,11 +120,18 @@ def make_plan(config: DictConfig, loader: ConfigLoader, arguments: Sequence[str]
             config, loader, [*fixed, *(f"{group}={chosen[group]}" for group in groups if group in chosen)]
         )
     base = typed(without_hydra(config))
+    name = base.search.name
+    if name is not None and not NAME.fullmatch(name):
+        raise ConfigError(
+            f"search.name is {name!r}: it names a folder, so give at most 100 characters without / and \\, and none of "
+            "the signs . and - at the start."
+        )
     # Not by iterating, which would resolve a typed `${…}` and fail where its target does not exist.
     typed_overrides: Any = OmegaConf.to_container(config.hydra.overrides.task, resolve=False)
     return Plan(
-        name=base.search.name or _name(config, list(overrides.values())),
-        command=without_passwords(shlex.join(["prenda", "train", "-m", *typed_overrides])),
+        name=name or _name(config, list(overrides.values())),
+        command=_command(config),
+        config_folder=config_folder(config.hydra.runtime.config_sources),
         overrides=[override for override in fixed if override in typed_overrides],
         search=base.search,
         tracking=base.tracking,
@@ -128,28 +139,6 @@ def make_plan(config: DictConfig, loader: ConfigLoader, arguments: Sequence[str]
         groups=groups,
         bases=bases,
     )
-
-
-def record_plan(plan: Plan, folder: Path) -> None:
-    """Write the plan to the sweep's folder, or compare it with the recorded plan.
-
-    Raises:
-        ConfigError: If the folder's sweep has another search space or other settings, with the differences.
-    """
-    path = folder / KEPT
-    record = plan.record()
-    if not path.is_file():
-        folder.mkdir(parents=True, exist_ok=True)
-        write_atomically(path, OmegaConf.to_yaml(OmegaConf.create(record)))
-        return
-    recorded: Any = OmegaConf.to_container(OmegaConf.load(path))
-    current: Any = OmegaConf.to_container(OmegaConf.create(record))
-    different = differences(_comparable(recorded), _comparable(current))
-    if different:
-        raise ConfigError(
-            f"{folder} holds a sweep of another search space or other settings ({different}): restore them "
-            "to resume it, or start another with search.name=…"
-        )
 
 
 def trial_overrides(plan: Plan, config: TrainConfig, chosen: Mapping[str, Value]) -> tuple[list[str], list[str]]:
@@ -172,6 +161,23 @@ def content_of(data: DataConfig) -> str | None:
 @cache
 def _content(name: str, folder: str, photos: PhotoSettings) -> str | None:
     return content_identity(name, Path(folder).expanduser(), photos)
+
+
+def _command(config: DictConfig) -> str:
+    """Return the command line, to be pasted in any folder."""
+    typed: Any = OmegaConf.to_container(config.hydra.overrides, resolve=False)
+    of_hydra = [one for one in typed["hydra"] if not one.startswith("hydra.mode=")]  # Hydra's own, for -m
+    folder = config_folder(config.hydra.runtime.config_sources)
+    return without_passwords(shlex.join(["prenda", "train", "-m", *folder, *typed["task"], *of_hydra]))
+
+
+def _refused(error: OmegaConfBaseException, setting: str, value: Any, space: Space) -> ConfigError:
+    """Return the explanation of a value that a setting does not accept."""
+    message = str(explained(error, [f"{setting}={value}"]))
+    drawn = next((one.distribution for one in space.parameters if one.setting == setting), None)
+    if isinstance(error, ValidationError) and isinstance(drawn, FloatDistribution) and drawn.step is None:
+        message += f" An interval has real numbers; int(interval({drawn.low:g},{drawn.high:g})) has whole ones."
+    return ConfigError(message)
 
 
 def _decisive(config: TrainConfig) -> dict[str, Any]:
@@ -212,15 +218,6 @@ def _is_used(parameter: Parameter, parameters: Sequence[Parameter], config: Dict
     return any(re.search(rf"{re.escape(parameter.setting)}\b", text) for text in written)
 
 
-def _known(config: DictConfig, fixed_overrides: Sequence[Override], parameters: Sequence[Parameter]) -> dict[str, str]:
-    """Return the fixed values of the settings that conditions refer to."""
-    conditions = {parameter.when[0] for parameter in parameters if parameter.when is not None}
-    choices = config.hydra.runtime.choices
-    known = {setting: choices.get(setting) or OmegaConf.select(config, setting) for setting in conditions}
-    typed = {override.get_key_element(): override.value() for override in fixed_overrides}
-    return {setting: text(typed.get(setting, value)) for setting, value in known.items() if value is not None}
-
-
 def _name(config: DictConfig, overrides: Sequence[Override]) -> str:
     """Return a readable part, then a digest of the typed overrides that determine the trials."""
     typed = sorted(
@@ -232,15 +229,3 @@ def _name(config: DictConfig, overrides: Sequence[Override]) -> str:
     choices = config.hydra.runtime.choices
     readable = choices.get("experiment") or choices.get("search") or "sweep"
     return f"{readable}-{digest}"
-
-
-def _comparable(record: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the record's parts by dotted name; a setting on which all bases agree appears once."""
-    flat = {f"space {setting}": line for setting, line in record["space"].items()}
-    flat["objectives"] = record["objectives"]
-    bases = record["settings"]
-    for key, settings in bases.items():
-        for setting, value in settings.items():
-            shared = all(setting in other and other[setting] == value for other in bases.values())
-            flat[setting if shared else f"{setting} with {key}"] = value
-    return flat

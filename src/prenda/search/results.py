@@ -2,28 +2,27 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 import warnings
-from dataclasses import fields
 from pathlib import Path
-from typing import Any
 
 import optuna
-from omegaconf import OmegaConf
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
-from prenda.config.convert import as_plain
 from prenda.config.identity import parameters
-from prenda.config.recorded import load
 from prenda.config.schema import TrainConfig
+from prenda.errors import UserError
 from prenda.report.sweep.report import Swept, SweptTrial, markdown, write_sweep
 from prenda.report.tables import read_history
-from prenda.search.driver import Sweep, best_trials, state_of
-from prenda.search.plan import KEPT, Plan
+from prenda.search.driver import Sweep
+from prenda.search.experiment import EXPERIMENTS, experiment_command, write_experiment
+from prenda.search.plan import Plan
 from prenda.search.progress import show_end
+from prenda.search.recorded_plan import KEPT
 from prenda.search.space import VARIABLES, display_values
-from prenda.search.study import directions
+from prenda.search.study import best_trials, directions, state_of
 from prenda.tracking.records import short_id
 from prenda.tracking.run_folder import run_id
 from prenda.tracking.runs import Run
@@ -50,9 +49,12 @@ def finish(sweep: Sweep, stopped: bool) -> None:
     best = best_trials(sweep.study)
     for place, trial in enumerate(best):
         name = "best_trial" if place == 0 else f"best_trial_{trial.number}"  # conf/experiment/ has a `best` of its own
-        write_experiment(sweep, trial, folder / "experiment" / f"{name}.yaml")
+        try:
+            write_experiment(sweep.plan, trial, sweep.folder, folder, name)
+        except (UserError, OSError) as error:
+            print(f"prenda: trial {trial.number} could not be written as an experiment: {error}", file=sys.stderr)
     description = markdown(swept)
-    tags = {f"best/{name}": str(value) for name, value in display_values(best[0].params).items()} if best else {}
+    tags = {f"best/{name}": str(value) for name, value in display_values(best[0]).items()} if best else {}
     try:
         sweep.record.log_description(description)
         if tags:
@@ -74,29 +76,9 @@ def gather(plan: Plan, study: Study, folder: Path) -> Swept:
         objectives=objectives,
         directions=directions(objectives),
         trials=[_swept(trial, folder, objectives[0]) for trial in trials if trial.number not in retried],
-        importance=_importance(study),
+        importance=importance(study),
         best=[trial.number for trial in best_trials(study)],
     )
-
-
-def write_experiment(sweep: Sweep, trial: FrozenTrial, path: Path) -> None:
-    """Write all settings of a trial as a conf/experiment file that reproduces its run."""
-    config = load(sweep.folder / trial.user_attrs["folder"] / "config.yaml")
-    plain = as_plain(config)
-    decisive = {setting.name for setting in fields(config) if setting.metadata.get("decisive", True)}
-    defaults = [{f"override /{group}": choice} for group, choice in config.choices.items() if group in decisive]
-    body: dict[str, Any] = {"defaults": defaults, **{name: plain[name] for name in plain if name in decisive}}
-    del body["data"]["dir"]  # differs between machines
-    scores = ", ".join(
-        f"{name} {value:.6g}" for name, value in zip(sweep.plan.search.objectives, trial.values, strict=True)
-    )
-    head = (
-        "# @package _global_\n"
-        f"# Trial {trial.number} of the sweep {sweep.plan.name}: {scores}. Bit-identical on the same machine:\n"
-        f"#\n#   prenda train --config-dir {path.parents[1]} experiment={path.stem}\n"
-    )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(head + OmegaConf.to_yaml(OmegaConf.create(body)), encoding="utf-8")
 
 
 def _first(plan: Plan) -> TrainConfig:
@@ -111,7 +93,7 @@ def _swept(trial: FrozenTrial, folder: Path, objective: str) -> SweptTrial:
     return SweptTrial(
         number=trial.number,
         state=state_of(trial),
-        parameters=display_values(trial.params),
+        parameters=display_values(trial),
         values=list(trial.values) if trial.state is TrialState.COMPLETE else [],
         curve=curves.get(objective, {}),
         seconds=trial.user_attrs.get("seconds"),
@@ -119,16 +101,22 @@ def _swept(trial: FrozenTrial, folder: Path, objective: str) -> SweptTrial:
     )
 
 
-def _importance(study: Study) -> dict[str, float]:
-    """Return the importance of each parameter for the first objective; empty after too few finished trials."""
-    finished = [trial for trial in study.trials if trial.state is TrialState.COMPLETE]
+def importance(study: Study) -> dict[str, float]:
+    """Return the importance of each parameter for the first objective; empty after too few finished trials.
+
+    A skipped trial repeats another, so it counts neither for the threshold nor for the importance.
+    """
+    trials = study.get_trials(deepcopy=False, states=[TrialState.COMPLETE])
+    finished = [trial for trial in trials if state_of(trial) == "finished"]
     if len(finished) < LEAST_TRIALS:
         return {}
+    distinct = optuna.create_study(directions=study.directions)
+    distinct.add_trials(finished)
     target = (lambda trial: trial.values[0]) if len(study.directions) > 1 else None
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            importances = optuna.importance.get_param_importances(study, target=target)
+            importances = optuna.importance.get_param_importances(distinct, target=target)
     except (ValueError, RuntimeError, ZeroDivisionError):  # all scores are equal, or no parameter is in all trials
         return {}
     return {setting.removeprefix(VARIABLES): share for setting, share in importances.items()}
@@ -138,11 +126,11 @@ def _show(sweep: Sweep, swept: Swept, best: list[FrozenTrial], folder: Path) -> 
     lines = []
     for trial in best:
         scores = "  ".join(f"{name} {value:.6g}" for name, value in zip(swept.objectives, trial.values, strict=True))
-        chosen = " ".join(f"{setting}={value}" for setting, value in display_values(trial.params).items())
+        chosen = " ".join(f"{setting}={value}" for setting, value in display_values(trial).items())
         lines.append(f"Best: trial {trial.number}  {scores}  {chosen}  (run {_to_paste(sweep, trial)})")
     places = {"Sweep": str(folder / "sweep.html")}
-    if best:
-        places["Again"] = f"prenda train --config-dir {folder} experiment=best_trial"
+    if (folder / EXPERIMENTS / "best_trial.yaml").is_file():
+        places["Again"] = experiment_command(sweep.plan, folder, "best_trial")
     if sweep.record.id is not None:
         places["MLflow run"] = f"{sweep.record.id} in {sweep.plan.tracking.uri}"
     show_end(sweep.counts, lines, places)
@@ -152,4 +140,4 @@ def _to_paste(sweep: Sweep, trial: FrozenTrial) -> str:
     """Return what names the trial's run in any command: its short id, or offline its folder."""
     folder = sweep.folder / trial.user_attrs["folder"]
     recorded = run_id(folder)
-    return str(folder) if recorded is None else short_id(recorded)
+    return shlex.quote(str(folder)) if recorded is None else short_id(recorded)

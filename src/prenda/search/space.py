@@ -1,21 +1,21 @@
-"""What a sweep may choose, in Hydra's own grammar: `choice(a, b)`, `range(1, 4)`, `tag(log, interval(1e-4, 1))`."""
+"""Search space of a sweep: its parameters, the values of a trial, and every combination of a grid."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import IntervalSweep, Override, QuotedString, RangeSweep, Transformer
-from hydra.errors import HydraException
+from hydra.core.override_parser.types import Transformer
 from optuna.distributions import (
     BaseDistribution,
     CategoricalDistribution,
     FloatDistribution,
     IntDistribution,
 )
-from optuna.trial import Trial
+from optuna.trial import FrozenTrial, Trial
 
 from prenda.errors import ConfigError
 
@@ -84,14 +84,14 @@ class Parameter:
         """One line that is the same for the same space, to tell changes by."""
         match self.distribution:
             case CategoricalDistribution(choices=choices):
-                drawn = f"choice({', '.join(each if isinstance(each, str) else text(each) for each in choices)})"
+                drawn = f"choice({', '.join(each if isinstance(each, str) else _recorded(each) for each in choices)})"
             case (
                 IntDistribution(low=low, high=high, step=step, log=log)
                 | FloatDistribution(low=low, high=high, step=step, log=log)
             ):
                 drawn = f"{low} to {high}{'' if step is None else f' by {step}'}{', log' if log else ''}"
             case _:
-                drawn = self.given if isinstance(self.given, str) else text(self.given)
+                drawn = self.given if isinstance(self.given, str) else _recorded(self.given)
         return drawn if self.when is None else f"{drawn} when {self.when[0]} is {' or '.join(self.when[1])}"
 
 
@@ -134,6 +134,14 @@ class Space:
 
         return extend({}, self.parameters)
 
+    def size(self, most: int) -> int | None:
+        """Return the number of combinations; None if they are more than `most`, or if a parameter is an interval."""
+        try:
+            count = sum(1 for _ in islice(self.grid(), most + 1))
+        except ConfigError:
+            return None
+        return count if count <= most else None
+
     def probes(self, groups: set[str]) -> Iterator[dict[str, Value]]:
         """Few choices that use every combination of groups, and every parameter at its extremes."""
         tried: set[tuple[str, Value]] = set()
@@ -159,8 +167,10 @@ class Space:
     def settings(self, chosen: Mapping[str, Value]) -> dict[str, Any]:
         """Return the values to set: what was chosen, with what is given where its condition holds."""
         seen = self._seen(chosen)
-        given = {p.setting: p.given for p in self.parameters if p.distribution is None and p.applies(seen)}
-        return {setting: _meant(value) for setting, value in chosen.items()} | given
+        applying = [parameter for parameter in self.parameters if parameter.applies(seen)]
+        drawn = {p.setting: p.distribution for p in applying if p.distribution is not None}
+        given = {parameter.setting: parameter.given for parameter in applying if parameter.distribution is None}
+        return {setting: _meant(used(value, drawn.get(setting))) for setting, value in chosen.items()} | given
 
     def describe(self) -> dict[str, str]:
         """Return the space by setting, for its record."""
@@ -182,116 +192,37 @@ class Space:
 
 def text(value: Any) -> str:
     """Return a value as it is typed."""
+    return str(value).lower() if isinstance(value, bool) else str(Transformer.str(value))
+
+
+def _recorded(value: Any) -> str:
+    """Return a value as the records of earlier sweeps have it: `True` for true."""
     return str(Transformer.str(value))
 
 
-def parse(
-    written: Mapping[str, Any], conditional: Mapping[str, Mapping[str, Any]], arguments: Sequence[Override], grid: bool
-) -> list[Parameter]:
-    """Return the parameters that a search's YAML and the command line write; the command line wins.
+def used(value: Value, distribution: BaseDistribution | None) -> Value:
+    """Return a drawn value as the setting receives it.
 
-    Args:
-        written: `search.space`: expressions by setting.
-        conditional: `search.when`: conditions such as `backbone=cnn`, each with expressions by setting.
-        arguments: What was typed.
-        grid: Keep what can be listed as a list, so that every value has its place.
-
-    Raises:
-        ConfigError: If an expression or a condition cannot be read, or cannot be drawn from.
+    A number that was drawn from an interval is rounded to six digits, inside the interval: 17 digits say no more, and
+    cannot be read or typed. A step leaves the rounding errors of its multiplication. A listed value stays as it is.
     """
-    typed = {override.get_key_element(): override for override in arguments}
-    parameters = [
-        _written(setting, value, "search.space", grid=grid)
-        for setting, value in written.items()
-        if setting not in typed
-    ]
-    parameters += [_parameter(each, "the command", grid=grid) for each in typed.values() if each.is_sweep_override()]
-    for condition, settings in conditional.items():
-        place, when = f"search.when.{condition}", _condition(condition)
-        for setting, value in settings.items():
-            if setting not in typed:
-                parameters.append(_written(setting, value, place, when, grid))
-    return parameters
+    if not isinstance(distribution, FloatDistribution) or not isinstance(value, float):
+        return value
+    if distribution.step is not None:
+        return float(f"{value:.12g}")
+    return min(max(float(f"{value:.6g}"), distribution.low), distribution.high)
 
 
-def _condition(condition: str) -> tuple[str, tuple[str, ...]]:
-    setting, _, values = condition.partition("=")
-    if not (setting and values):
-        raise ConfigError(f"search.when has {condition!r}: write SETTING=VALUE, such as backbone=cnn.")
-    return setting, tuple(value.strip() for value in values.split(","))
-
-
-def _written(
-    setting: str, value: Any, place: str, when: tuple[str, tuple[str, ...]] | None = None, grid: bool = False
-) -> Parameter:
-    if not isinstance(value, str) or value.startswith("${"):
-        return Parameter(setting, None, value, when)
-    try:
-        override = OverridesParser.create().parse_override(f"{setting}={value}")
-    except HydraException as error:
-        raise ConfigError(
-            f"{setting} in {place} is {value!r}, which cannot be read: write choice(a, b), range(1, 4), "
-            "interval(0, 1) or tag(log, interval(1e-4, 1e-1))."
-        ) from error
-    return _parameter(override, place, when, grid)
-
-
-def _parameter(
-    override: Override, place: str, when: tuple[str, tuple[str, ...]] | None = None, grid: bool = False
-) -> Parameter:
-    setting = override.get_key_element()
-    if not override.is_sweep_override():
-        return Parameter(setting, None, override.value(), when)
-    try:
-        return Parameter(setting, _distribution(override, grid), when=when)
-    except (ValueError, HydraException) as error:  # Optuna's for ends that cannot be, Hydra's for the expression
-        raise ConfigError(
-            f"{setting} in {place} is {override.get_value_string()}, which cannot be drawn from ({error}): give a "
-            "lower end below the higher one, and for tag(log, …) both above 0."
-        ) from error
-
-
-def _distribution(override: Override, grid: bool) -> BaseDistribution:
-    sweep: Any = override.value()
-    log = "log" in getattr(sweep, "tags", ())
-    if isinstance(sweep, IntervalSweep):
-        low, high = sweep.start, sweep.end
-        if isinstance(low, int) and isinstance(high, int):
-            return IntDistribution(low, high, log=log)
-        return FloatDistribution(float(low or 0), float(high or 0), log=log)
-    values: list[Any] = list(override.sweep_iterator())
-    if not values:
-        raise ValueError("there is nothing in it")
-    numbers = isinstance(sweep, RangeSweep) and not sweep.transformers and len(values) > 1
-    if grid or not numbers:
-        return CategoricalDistribution(list(dict.fromkeys(_label(value) for value in values)))
-    first, second, last = values[0], values[1], values[-1]
-    if all(isinstance(value, int) for value in values):
-        low, high = sorted((first, last))
-        return IntDistribution(low, high, step=abs(second - first))
-    low, high = sorted((float(first), float(last)))
-    return FloatDistribution(low, high, step=round(abs(second - first), 12))
-
-
-def _label(value: Any) -> Value:
-    """Return a value as Optuna keeps it: plain ones as they are, a list or dictionary as its text."""
-    if isinstance(value, QuotedString):
-        return value.text
-    return value if value is None or isinstance(value, str | int | float | bool) else text(value)
-
-
-def display_values(drawn: Mapping[str, Value]) -> dict[str, Value]:
-    """Return drawn values as they are used and shown: numbers to six digits, variables by their own names."""
-    return {setting.removeprefix(VARIABLES): _rounded(value) for setting, value in drawn.items()}
-
-
-def _rounded(value: Value) -> Value:
-    """Round a drawn number to six digits: 17 say no more, and cannot be read or typed."""
-    return float(f"{value:.6g}") if isinstance(value, float) else value
+def display_values(trial: Trial | FrozenTrial) -> dict[str, Value]:
+    """Return the values of a trial as they are used, with the variables by their own names."""
+    return {
+        setting.removeprefix(VARIABLES): used(value, trial.distributions.get(setting))
+        for setting, value in trial.params.items()
+    }
 
 
 def _meant(label: Value) -> Any:
-    """Return the value that a drawn value, or a label of `_label`, stands for."""
+    """Return the value that a drawn value, or a label of a choice, stands for: the text of a list is a list."""
     if isinstance(label, str) and label[:1] in "[{":
         return OverridesParser.create().parse_override(f"_={label}").value()
-    return _rounded(label)
+    return label

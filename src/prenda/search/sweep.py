@@ -9,15 +9,18 @@ from typing import Any
 
 from hydra.core.config_loader import ConfigLoader
 from omegaconf import DictConfig
+from optuna.study import Study
 
 from prenda.config.convert import as_plain
 from prenda.errors import ConfigError
-from prenda.search.driver import Sweep, driver_lock, open_sweep_study
+from prenda.search.driver import Sweep
+from prenda.search.driver_lock import driver_lock
 from prenda.search.launchers.base import TrialLauncher, rehearsed
-from prenda.search.outcome import OBJECTIVES
-from prenda.search.plan import KEPT, Plan, make_plan, record_plan
+from prenda.search.plan import Plan, make_plan
+from prenda.search.recorded_plan import Start, compare_plan, record_plan
 from prenda.search.results import finish, open_record
 from prenda.search.space import text
+from prenda.search.study import check_search, create_study, extend_study, load_study
 from prenda.system.signals import Stopped, stop_on_signal
 from prenda.tracking.sweeps import close_sweep
 
@@ -39,8 +42,7 @@ def run_command(
     plan = make_plan(config, loader, [*defaults, *arguments])
     folder = Path(config.hydra.sweep.dir).resolve() / plan.name
     with driver_lock(folder), stop_on_signal():
-        _validate(plan, folder)
-        study = open_sweep_study(plan, folder)
+        study = _study(plan, folder)
         launcher.open(folder)
         record_plan(plan, folder)
         sweep = Sweep(plan, launcher, folder, study, open_record(plan, folder))
@@ -59,22 +61,33 @@ def run_command(
         raise SystemExit(1)
 
 
-def _validate(plan: Plan, folder: Path) -> None:
-    """Refuse a sweep with invalid settings before its first trial; a resumed sweep was validated at its start.
+def _study(plan: Plan, folder: Path) -> Study:
+    """Return the study of the sweep: new, of an earlier start, or of one that had fewer values.
+
+    Raises:
+        ConfigError: If a setting is not valid, or the folder's sweep has other settings; nothing was changed then.
+    """
+    check_search(plan.search)
+    if plan.search.sampler is None:
+        list(plan.space.grid())  # refuses an interval
+    study = load_study(plan.search, folder)
+    start = compare_plan(plan, folder, study)
+    if start is not Start.same:
+        _rehearse(plan)
+    if study is None:
+        return create_study(plan.search, folder, plan.name)
+    if start is Start.extended:
+        drawn = {p.setting: p.distribution for p in plan.space.parameters if p.distribution is not None}
+        return extend_study(study, plan.search, folder, plan.name, drawn)
+    return study
+
+
+def _rehearse(plan: Plan) -> None:
+    """Build what trials at the bounds of the search space need, without training.
 
     Raises:
         ConfigError: If a setting is not valid, with the trial in which it was found.
     """
-    search = plan.search
-    for objective in search.objectives:
-        if objective not in OBJECTIVES:
-            raise ConfigError(f"search.objectives has {objective!r}: choose among {', '.join(OBJECTIVES)}.")
-    if search.sampler is not None and search.n_trials is None and search.hours is None:
-        raise ConfigError("search.n_trials and search.hours are null: give the search an end by one of them.")
-    if search.sampler is None:
-        list(plan.space.grid())
-    if (folder / KEPT).is_file():
-        return
     probes = list(plan.space.probes(set(plan.groups)))
     print("Validating the bounds of the search space (no training) …", flush=True)
     configs = [as_plain(plan.configuration(chosen)) for chosen in probes]
@@ -90,6 +103,8 @@ def _validate(plan: Plan, folder: Path) -> None:
 def _run(sweep: Sweep, launcher: TrialLauncher) -> Stopped | None:
     """Run the sweep; return the signal that stopped it. Any other exception closes its record as failed."""
     total = "any number of trials" if sweep.total is None else f"{sweep.total} trial{'s'[: sweep.total != 1]}"
+    if sweep.left_out:
+        total += f" (search.n_trials) and {sweep.left_out} combinations left out"
     print(f"Sweep {sweep.plan.name}: {total}, {sweep.ended} done, {launcher.workers} at a time, in {sweep.folder}")
     try:
         sweep.run()

@@ -5,5 +5,6 @@ Modules:
     signals: Ctrl-C and SIGTERM as an exception.
     startup: Imports of heavy libraries with the garbage collector paused.
     memory: Release of unused memory.
+    sqlite_address: Addresses of SQLite databases.
     redaction: Removal of passwords from texts.
 """

@@ -6,12 +6,14 @@ folder, or a checkpoint in that folder. A folder needs no store.
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from prenda.bundle.format import DESCRIPTION
 from prenda.errors import TrackingError
+from prenda.system.sqlite_address import sqlite_path
 from prenda.tracking import run_folder
 from prenda.tracking.records import FREED, Want, is_trial, local_folder, local_path, named, short_id, status_of
 from prenda.tracking.run_folder import CONFIG
@@ -50,9 +52,14 @@ class FoundRun:
     record: Run | None = field(default=None, repr=False)
 
     @property
-    def paste(self) -> str:
+    def argument(self) -> str:
         """Short id or path that names the run in any command."""
         return short_id(self.id) if self.id is not None else str(self.folder or self.checkpoint)
+
+    @property
+    def paste(self) -> str:
+        """The same in a printed command, quoted for a shell."""
+        return shlex.quote(self.argument)
 
     @property
     def freed(self) -> str | None:
@@ -217,7 +224,8 @@ def connect_existing(uri: str) -> MlflowClient:
 
 def is_there(uri: str) -> bool:
     """Whether a store is there already; of a server, nothing is asked."""
-    return not uri.startswith("sqlite:///") or Path(uri.removeprefix("sqlite:///")).is_file()
+    database = sqlite_path(uri)
+    return database is None or database.is_file()
 
 
 def _on_disk(run: str) -> FoundRun | None:

@@ -18,6 +18,7 @@ from filelock import FileLock
 
 from prenda.errors import UserError
 from prenda.system.atomic_write import write_atomically
+from prenda.system.sqlite_address import sqlite_path
 from prenda.tracking import run_folder
 from prenda.tracking.disk import artifacts_of, models_of, size_of
 from prenda.tracking.listing import selected
@@ -225,8 +226,9 @@ def _remove(path: Path) -> None:
 @contextmanager
 def _promotions_waiting(uri: str) -> Iterator[None]:
     """Let no promotion register a run while its files are freed; a server's models are not locked."""
-    if not uri.startswith("sqlite:///"):
+    database = sqlite_path(uri)
+    if database is None:
         yield
         return
-    with FileLock(Path(uri.removeprefix("sqlite:///")).with_suffix(".promote.lock")):
+    with FileLock(database.with_suffix(".promote.lock")):
         yield

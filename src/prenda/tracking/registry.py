@@ -19,6 +19,7 @@ from prenda.bundle.format import CARD
 from prenda.bundle.tasks import FIRST_MODEL
 from prenda.errors import BundleError, TrackingError
 from prenda.system.redaction import without_passwords
+from prenda.system.sqlite_address import sqlite_path
 from prenda.tracking.lookup import connect_existing, fetch, find
 from prenda.tracking.model_files import describe
 from prenda.tracking.records import short_id
@@ -99,10 +100,11 @@ class Registry:
     @contextmanager
     def promotion_lock(self) -> Iterator[None]:
         """Lets one process at a time decide about a local store's models; a server's are not locked."""
-        if not self.uri.startswith("sqlite:///"):
+        database = sqlite_path(self.uri)
+        if database is None:
             yield
             return
-        with FileLock(Path(self.uri.removeprefix("sqlite:///")).with_suffix(".promote.lock")):
+        with FileLock(database.with_suffix(".promote.lock")):
             yield
 
     def scores_without_bundle(self, run: str, into: Path) -> tuple[str, dict[str, float]] | None:

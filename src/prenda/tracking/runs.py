@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import sys
 import time
 import traceback
 from collections.abc import Iterator, Mapping
@@ -21,6 +22,7 @@ from prenda.config.paths import REPOSITORY
 from prenda.config.schema import TrackingConfig, TrackingKind
 from prenda.errors import RUN_FOLDER, RUN_TO_RESUME, UserError
 from prenda.system.atomic_write import write_atomically
+from prenda.system.redaction import without_passwords
 from prenda.system.signals import stop_deferred
 from prenda.tracking import disk
 from prenda.tracking.records import short_id
@@ -98,16 +100,16 @@ class MlflowRun(Run):
     def __init__(self, folder: Path, client: MlflowClient, experiment_id: str, name: str, tags: dict[str, str]) -> None:
         super().__init__(folder)
         self._client = client
-        known = folder / RUN_ID
-        self.continued = known.is_file()
-        if self.continued:
-            self.id = self._id = known.read_text(encoding="utf-8")
+        known = _known_run(client, folder)
+        self.continued = known is not None
+        if known is not None:
+            self.id = self._id = known
             client.update_run(self._id, status="RUNNING")
             self.log_tags(tags)
         else:
             self.id = self._id = client.create_run(experiment_id, run_name=name, tags=tags).info.run_id
             folder.mkdir(parents=True, exist_ok=True)
-            write_atomically(known, self._id)
+            write_atomically(folder / RUN_ID, self._id)
         self._models: set[Path] = set()
         self._monitor: Any = None
 
@@ -177,6 +179,27 @@ class MlflowRun(Run):
 
     def disk_text(self) -> str:
         return disk.share_text(self.folder, self._client.get_run(self._id))
+
+
+def _known_run(client: MlflowClient, folder: Path) -> str | None:
+    """Return the run that the folder belongs to; None if it has none, or the store does not hold it any more."""
+    from mlflow.exceptions import MlflowException
+
+    path = folder / RUN_ID
+    if not path.is_file():
+        return None
+    run_id = path.read_text(encoding="utf-8")
+    try:
+        if client.get_run(run_id).info.lifecycle_stage == "active":
+            return run_id
+        reason = "was deleted in"
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise
+        reason = "is not in"
+    store = without_passwords(client.tracking_uri)
+    print(f"prenda: MLflow run {run_id} {reason} {store}: a new run records what follows.", file=sys.stderr)
+    return None
 
 
 @contextmanager

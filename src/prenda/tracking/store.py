@@ -12,6 +12,7 @@ from filelock import FileLock
 from prenda.config.paths import home
 from prenda.errors import TrackingError
 from prenda.system.redaction import without_passwords
+from prenda.system.sqlite_address import sqlite_address, sqlite_path
 from prenda.system.startup import collector_paused
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 def local_store() -> str:
     """Return the address of this project's own store, whether or not it is there."""
-    return f"sqlite:///{home() / 'mlruns' / 'mlflow.db'}"
+    return sqlite_address(home() / "mlruns" / "mlflow.db")
 
 
 def connect(uri: str) -> MlflowClient:
@@ -43,11 +44,11 @@ def connect(uri: str) -> MlflowClient:
             "tracking.kind is mlflow, but mlflow is not installed: install it or use tracking=offline."
         ) from error
     try:
-        if not uri.startswith("sqlite:///"):
+        database = sqlite_path(uri)
+        if database is None:
             client = MlflowClient(uri)
             client.search_experiments(max_results=1)
             return client
-        database = Path(uri.removeprefix("sqlite:///"))
         database.parent.mkdir(parents=True, exist_ok=True)
         # Two processes that both create the tables would leave the database broken for good.
         with FileLock(database.with_suffix(".lock")), collector_paused():  # MLflow imports SQLAlchemy here
@@ -76,7 +77,7 @@ def _create(database: Path) -> None:
     unfinished = database.with_suffix(".unfinished")
     for left in database.parent.glob(f"{unfinished.name}*"):  # with its journal
         left.unlink()
-    SqlAlchemyStore(f"sqlite:///{unfinished}", DEFAULT_LOCAL_FILE_AND_ARTIFACT_PATH).engine.dispose()
+    SqlAlchemyStore(sqlite_address(unfinished), DEFAULT_LOCAL_FILE_AND_ARTIFACT_PATH).engine.dispose()
     unfinished.rename(database)
 
 

@@ -133,7 +133,7 @@ def _bundle(found: FoundRun, scratch: Path, data_dir: str | None) -> Iterator[Pa
     if "temperature" not in scores:
         raise UserError(f"Run {found.name!r} was recorded before runs had bundles: train it again.")
     tested = file_of(local_store(), found, "predictions/test.npz", scratch)
-    write_again(found.paste, scores, tested, scratch / "made", found.id, data_dir)
+    write_again(found.argument, scores, tested, scratch / "made", found.id, data_dir)
     yield scratch / "made"
 
 

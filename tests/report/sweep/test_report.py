@@ -10,7 +10,7 @@ import pytest
 
 from prenda.report.sweep import figures as sweep_figures
 from prenda.report.sweep import parallel as sweep_parallel
-from prenda.report.sweep.report import Swept, SweptTrial, markdown, summary, write_sweep
+from prenda.report.sweep.report import Swept, SweptTrial, markdown, summary, trial_table, write_sweep
 from prenda.report.sweep.trials import Scale, best_so_far, format_value, scale, score_text, shortened, spans_much
 
 PICTURES = {"history.png", "importance.png", "parallel.png", "curves.png", "pareto.png"}
@@ -362,6 +362,25 @@ def test_pruned_trials_are_faint_and_skipped_ones_left_out():
     swept = search()
     figure = sweep_parallel.parallel_figure(swept)
     assert [len(lines_of(figure, label)) for label in ("best", "finished", "rest")] == [1, 29, 9]
+
+
+def test_numbers_that_differ_look_different_in_the_table():
+    close = sweep(trial(0, 0.8, lr=0.00312345678, dropout=0.5), trial(1, 0.9, lr=0.00312345612, dropout=0.25), best=[1])
+    table = trial_table(close, 10)
+    column = table.columns.index("lr")
+    assert [row[column] for row in table.rows] == ["0.00312345612", "0.00312345678"]
+    assert [row[table.columns.index("dropout")] for row in table.rows] == ["0.25", "0.5"]
+
+
+def test_no_line_runs_through_a_label():
+    axes = sweep_parallel.parallel_figure(search()).axes[0]
+    labels = [text for text in axes.texts if text.get_text() != "–"]
+    assert labels
+    for label in labels:
+        ground = label.get_bbox_patch()
+        assert ground is not None
+        assert ground.get_facecolor() == (1.0, 1.0, 1.0, 1.0)
+        assert label.get_zorder() > max(lines.get_zorder() for lines in axes.collections)
 
 
 def test_too_many_parameters_keep_the_most_important():

@@ -180,7 +180,7 @@ def _lines(trials: Sequence[SweptTrial], coordinates: Sequence[Coordinate]) -> l
 
 def _draw_coordinates(axes: Axes, coordinates: Sequence[Coordinate]) -> None:
     """Draw the axes with their names above, and tick labels to the right on a light background."""
-    ground = {"facecolor": "white", "alpha": 0.75, "edgecolor": "none", "pad": 0.8}
+    ground = {"facecolor": "white", "edgecolor": "none", "pad": 1.5}
     style: dict[str, Any] = {"fontsize": 9, "bbox": ground, "zorder": 4}
     room = _room(coordinates)
     for x, one in enumerate(coordinates):

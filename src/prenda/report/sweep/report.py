@@ -15,7 +15,7 @@ from prenda.report.figures import save
 from prenda.report.page import Section, Table, write_page
 from prenda.report.sweep.figures import curves_figure, history_figure, importance_figure, pareto_figure
 from prenda.report.sweep.parallel import parallel_figure
-from prenda.report.sweep.trials import STATES, Swept, SweptTrial, format_value, score_text, shortened
+from prenda.report.sweep.trials import STATES, Swept, SweptTrial, digits_of, format_value, score_text, shortened
 
 __all__ = ["Swept", "SweptTrial", "markdown", "summary", "write_sweep"]
 
@@ -69,6 +69,7 @@ def trial_table(swept: Swept, most: int) -> Table:
     """Return a table of trials, the best first, with the parameters that change; – stands for a missing value."""
     names = swept.changing() or swept.parameters()
     trials = swept.ranked()[:most]
+    digits = {name: digits_of(trial.parameters.get(name) for trial in trials) for name in names}
     has_notes = any(trial.note for trial in trials)
     columns = ["trial", "state", *swept.objectives, "seconds", *names, *(["note"] if has_notes else [])]
     rows = []
@@ -76,7 +77,8 @@ def trial_table(swept: Swept, most: int) -> Table:
         scores = [score_text(value) for value in trial.values] or ["–"] * len(swept.objectives)
         seconds = "–" if trial.seconds is None else f"{trial.seconds:,.1f}"
         cells = [
-            shortened(format_value(trial.parameters[name]), 60) if name in trial.parameters else "–" for name in names
+            shortened(format_value(trial.parameters[name], digits[name]), 60) if name in trial.parameters else "–"
+            for name in names
         ]
         note = [shortened(" ".join(trial.note.split()), 90)] if has_notes else []
         rows.append([str(trial.number), trial.state, *scores, seconds, *cells, *note])

@@ -176,13 +176,19 @@ def best_so_far(swept: Swept, objective: int = 0) -> list[tuple[int, float]]:
     return steps
 
 
-def format_value(value: Any) -> str:
-    """Format a parameter as on the command line, floats to four digits."""
+def digits_of(values: Iterable[Any]) -> int:
+    """Return the fewest significant digits, from four, with which different numbers look different."""
+    numbers = {value for value in values if isinstance(value, float)}
+    return next((digits for digits in (4, 6, 9) if len({f"{n:.{digits}g}" for n in numbers}) == len(numbers)), 17)
+
+
+def format_value(value: Any, digits: int = 4) -> str:
+    """Format a parameter as on the command line, floats to so many significant digits."""
     if value is None:
         return "null"
     if isinstance(value, bool):
         return str(value).lower()
-    return f"{value:.4g}" if isinstance(value, float) else " ".join(str(value).split())
+    return f"{value:.{digits}g}" if isinstance(value, float) else " ".join(str(value).split())
 
 
 def score_text(value: float) -> str:

@@ -1,0 +1,24 @@
+"""Addresses of SQLite databases: SQLAlchemy reads `?` in a path as a query and `%41` as `A`, Optuna fills in `{…}`."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from urllib.parse import unquote
+
+PLAIN = "sqlite:///"
+# For quoted paths: MLflow takes the first prefix off and makes the folder of what remains, unquoted.
+QUOTED = "sqlite+pysqlite:///"
+
+
+def sqlite_address(path: Path | str) -> str:
+    """Return the address of a database file, with the characters quoted that an address gives another meaning."""
+    quoted = re.sub(r"[%?#{}]", lambda special: f"%{ord(special[0]):02X}", str(path))
+    return (PLAIN if quoted == str(path) else QUOTED) + quoted
+
+
+def sqlite_path(address: str) -> Path | None:
+    """Return the database file of an address; None for the address of a server."""
+    if not address.startswith((PLAIN, QUOTED)):
+        return None
+    return Path(unquote(address.partition(":///")[2].partition("?")[0]))
