@@ -9,6 +9,7 @@ from pytorch_lightning.callbacks import Callback, EMAWeightAveraging, Timer
 
 from prenda.config.schema import TrainConfig
 from prenda.data.datamodule import ImageDataModule
+from prenda.report.log import RunLog
 from prenda.tracking.loggers import lightning_loggers
 from prenda.training import checkpoints
 from prenda.training.build import build_callbacks, build_trainer
@@ -43,7 +44,13 @@ def fit(
     last = folder / "checkpoints" / "last.ckpt"
     if last.is_file() and checkpoints.training_had_stopped(last):
         return
-    callbacks = [TrainingProgress(), Timer(), *more, *build_callbacks(config), *checkpoints.best_and_last(last.parent)]
+    callbacks = [
+        TrainingProgress(RunLog(folder)),
+        Timer(),
+        *more,
+        *build_callbacks(config),
+        *checkpoints.best_and_last(last.parent),
+    ]
     if config.report.every_n_epochs:
         pictures = folder / "confusion" / "epochs"
         callbacks.append(ConfusionOverEpochs(config.report.every_n_epochs, data.class_names, pictures))

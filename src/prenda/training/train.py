@@ -8,13 +8,14 @@ from pathlib import Path
 from pytorch_lightning.callbacks import Callback
 from rich.console import Console
 
-from prenda.config.convert import as_plain, as_yaml
+from prenda.config.convert import as_yaml
 from prenda.config.identity import check_folder, describe_run, run_name
 from prenda.config.schema import TrainConfig
 from prenda.config.validation import check
 from prenda.data.datamodule import ImageDataModule, Split
 from prenda.errors import UserError
 from prenda.report import terminal
+from prenda.report.log import LoggedConsole, RunLog
 from prenda.system.atomic_write import write_atomically
 from prenda.system.signals import stop_on_signal
 from prenda.tracking.runs import PRUNED, DataUsed, Pruned, Run, recorded
@@ -57,14 +58,15 @@ def train(config: TrainConfig, folder: Path, callbacks: Sequence[Callback] = ())
     classifier = build_classifier(config, data)
     initial = load_initial(config, classifier, data, folder)
     build_callbacks(config)  # raises its errors here, before anything is recorded
-    console = Console()
-    terminal.show_config(console, as_plain(config), f"prenda train: {run_name(config)}")
+    log = RunLog(folder)
+    console = LoggedConsole(log)
+    terminal.show_config(console, config, f"prenda train: {run_name(config)}")
     terminal.show_network(console, classifier, data.image_shape)
     _check_images(folder, data)
     folder.mkdir(parents=True, exist_ok=True)
     write_atomically(folder / "config.yaml", as_yaml(config))
     record_photos(console, data, folder)
-    with stop_on_signal(), recorded(config.tracking, describe_run(config), folder) as run:
+    with stop_on_signal(), recorded(config.tracking, describe_run(config), folder) as run, log.noting_problems():
         run.log_tags({"device": device} | ({"initial_weights": initial} if initial else {}))
         run.log_data(_data_used(data))
         pruned = folder / PRUNED
