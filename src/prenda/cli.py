@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 
 from prenda import __version__
 from prenda.commands import compare, data, evaluate, export, models, predict, promote, resume, runs, train, ui
+from prenda.commands.parser import CommandParser
 from prenda.errors import RUN_FOLDER, UserError
 from prenda.system.redaction import without_passwords
 
@@ -67,12 +68,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _guarded(lambda: train.run(arguments[1:]), arguments)
     if arguments[:1] == ["-sc"]:  # called by Hydra's completion script, for any command
         return _guarded(lambda: _complete(arguments), arguments)
-    parsed = _parser().parse_args(arguments)
+    parsed = _parser().parse(arguments)
     return _guarded(lambda: parsed.run_command(parsed), arguments)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def _parser() -> CommandParser:
+    parser = CommandParser(
         "prenda",
         description="Train, compare and promote image classifiers for garments.",
         epilog=EPILOG,
@@ -133,10 +134,12 @@ def _bug_report(error: Exception, arguments: Sequence[str]) -> str:
 
 
 def _complete(arguments: list[str]) -> int:
-    """Print completions: the commands, and after `train` those of Hydra."""
-    command, _, line = os.environ.get("COMP_LINE", "").partition(" ")
-    if not line.lstrip().startswith("train "):
-        print(*(module.__name__.rpartition(".")[2] for module in COMMANDS))
-        return 0
-    os.environ["COMP_LINE"] = f"{command} {line.lstrip().removeprefix('train ')}"
-    return train.run(arguments)
+    """Print completions: after `train` those of Hydra, else commands, options and their values."""
+    program, _, line = os.environ.get("COMP_LINE", "").partition(" ")
+    line = line.lstrip()
+    if line.startswith("train "):
+        os.environ["COMP_LINE"] = f"{program} {line.removeprefix('train ')}"
+        return train.run(arguments)
+    *words, unfinished = line.split(" ")
+    print(*_parser().completions([word for word in words if word], unfinished))
+    return 0

@@ -72,6 +72,8 @@ def test_the_printed_address_shows_the_runs_table(page, address):
     page.goto(address)
     page.get_by_role("link", name=re.compile("cnn_batch_norm-fashion_mnist-.*seed0")).first.wait_for(timeout=60_000)
     page.get_by_role("link", name=re.compile("dense-fashion_mnist-.*seed0")).first.wait_for()
+    for column in ("test/accuracy", "test/f1", "best/val/accuracy"):
+        page.get_by_role("columnheader", name=column).first.wait_for()
     page.wait_for_timeout(1500)
     keep(page, "runs")
 

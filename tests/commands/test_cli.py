@@ -48,8 +48,8 @@ def test_help_imports_nothing_heavy(command):
 
 def test_train_help_explains_groups_and_shows_examples(prenda):
     printed = prenda("train", "--help").stdout
-    assert "backbone: cnn, cnn_batch_norm, dense, resnet, resnet9, timm, torchvision" in printed
-    assert "trainer: auto, cpu, ddp, ddp_cpu, gpu, mps" in printed
+    assert "dense            Fully connected network on the flattened image" in printed
+    assert "mps              The GPU of an Apple computer" in printed
     assert "prenda train -m backbone=dense,cnn seed=0,1,2" in printed
 
 
@@ -77,6 +77,8 @@ def test_tab_completion_offers_groups_and_their_files(tmp_path):
         return done.stdout.split()
 
     assert press_tab("prenda ") == OFFERED
+    assert press_tab("prenda evaluate --da") == ["--data-dir"]
+    assert set(OFFERED).isdisjoint(press_tab("prenda evaluate "))
     assert "backbone=" in press_tab("prenda train back")
     assert press_tab("prenda train backbone=d") == ["backbone=dense"]
     assert "trainer.epochs=" in press_tab("prenda train backbone=dense trainer.ep")
@@ -87,6 +89,15 @@ def test_a_wrong_override_is_refused_in_one_sentence(prenda):
     assert done.returncode == 2
     assert done.stderr.startswith("prenda: There is no setting optimizer.lrr (optimizer.lrr=1). Did you mean optimizer")
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("words", [[], ["-m", "seed=0,1"]], ids=["run", "sweep"])
+def test_a_group_that_a_plus_would_add_is_refused(words, capsys, tmp_path):
+    assert main(["train", *words, *TINY, "+backbon=cnn"]) == 2
+    assert capsys.readouterr().err.startswith(
+        "prenda: There is no setting backbon (+backbon=cnn). Did you mean backbone?"
+    )
+    assert not list((tmp_path / "home").rglob("environment.txt"))  # with which the record of a run begins
 
 
 @pytest.mark.parametrize("words", [[], ["-m"]], ids=["run", "sweep"])
@@ -202,7 +213,7 @@ def test_the_notes_of_an_error_are_told_with_it(monkeypatch, capsys):
 
     monkeypatch.setattr("prenda.report.samples.fetch", refuse)
     assert main(["data", "fetch", "generated"]) == 2
-    assert capsys.readouterr().err == "prenda: data.name is wrong.\nThe record is not whole.\n"
+    assert capsys.readouterr().err == "prenda: The name is wrong.\nThe record is not whole.\n"
 
 
 def test_data_show_writes_a_picture(tmp_path, capsys):
@@ -224,7 +235,7 @@ def test_data_fetch_says_what_is_there(capsys):
 
 def test_data_of_an_unknown_name_is_refused(capsys):
     assert main(["data", "fetch", "imagenet"]) == 2
-    assert f"data.name is 'imagenet': choose one of {', '.join(names())}." in capsys.readouterr().err
+    assert f"The name is 'imagenet': choose one of {', '.join(names())}." in capsys.readouterr().err
 
 
 def test_commands_work_from_any_folder(prenda, tmp_path):

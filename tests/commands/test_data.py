@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -53,3 +54,30 @@ def test_a_folder_is_checked_before_training(shop, capsys):
     assert rows["hat"] == ["5", "5", "1", ""]
     assert r"'hat/cut\n.jpg' is cut off" in printed
     assert "'coat/copy.jpg', 'dress/0.jpg'" in printed
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        (
+            ["data", "fetch", "folder", "--dir", "FOLDER"],
+            "--dir is FOLDER, which cannot be read .*: give --dir a folder",
+        ),
+        (
+            ["data", "check", "FOLDER"],
+            "FOLDER is .*, which cannot be read .*: give FOLDER a folder with one sub-folder",
+        ),
+    ],
+)
+def test_errors_name_the_argument_of_the_command(words, text, tmp_path, capsys):
+    absent = str(tmp_path / "absent")
+    assert main([absent if word == "FOLDER" else word for word in words]) == 2
+    told = capsys.readouterr().err
+    assert re.search(text.replace("--dir is FOLDER", f"--dir is {absent}"), told)
+    assert "data.dir" not in told
+
+
+def test_missing_files_are_asked_for_by_the_option(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("prenda.data.idx_files.IdxDataSet._fetch_absent", lambda *_: None)
+    assert main(["data", "show", "mnist", "--dir", str(tmp_path)]) == 2
+    assert "or give --dir the folder that holds it." in capsys.readouterr().err

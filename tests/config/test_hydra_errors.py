@@ -48,6 +48,11 @@ def refusal(*overrides: str) -> str:
         ("optimizer.lrr=1", "(optimizer.lrr=1). Did you mean optimizer.lr? Settings of optimizer: lr, betas, weight_d"),
         ("data.colour=3", "There is no setting data.colour (data.colour=3). Settings of data: name, dir, image_size,"),
         ("+data.colour=3", "There is no setting data.colour (+data.colour=3). Settings of data: name, dir, image_size"),
+        (
+            "+backbon=cnn",
+            "There is no setting backbon (+backbon=cnn). Did you mean backbone? Settings and groups: paths",
+        ),
+        ("+trainer.epoch=3", "no setting trainer.epoch (+trainer.epoch=3). Did you mean trainer.epochs?"),
         ("+nothing=3", "There is no setting nothing (+nothing=3). Settings and groups: paths, data, augment,"),
         (
             "backbone.foo=3",

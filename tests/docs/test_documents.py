@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
-from tests.docs.documents import Document, documents, slug
+from tests.docs.documents import FENCE, STARTS, Document, documents, slug
 from tests.docs.problems import problems
 
 DOCUMENTS = documents()
@@ -21,6 +23,16 @@ def test_every_kind_of_text_is_read():
     assert {"conf/train.yaml", "src/prenda/cli.py", "src/prenda/data/augment.py", "benchmarks/loops/task.py"} <= names
     commands = [piece.text for document in DOCUMENTS for piece in document.commands()]
     assert {"prenda resume RUN", "prenda train -m backbone=dense,cnn seed=0,1", "make bench-peers"} <= set(commands)
+
+
+PROSE = re.compile(r"\S {2,}[^\s#\\]")
+
+
+@pytest.mark.parametrize("document", [one for one in DOCUMENTS if one.markdown], ids=lambda document: document.name)
+def test_what_follows_a_command_is_a_comment(document: Document):
+    """A line that is pasted whole must run."""
+    lines = [line for _, match in document.matches(FENCE) for line in match["text"].splitlines()]
+    assert [line for line in lines if STARTS.match(line) and PROSE.search(line.partition("#")[0].rstrip())] == []
 
 
 @pytest.mark.parametrize(

@@ -129,11 +129,11 @@ def test_versions_count_up_and_are_fetched_by_number_and_alias(registry, run, lo
     first, second = (registry.register("counted", run, logged, f"card {n}", {"n": n}) for n in "12")
     registry.set_champion("counted", first.number)
     registry.set_champion("counted", second.number)
-    registry.tag("counted", 1, {"more": "yes"})
+    registry.decide("counted", 1, "better", "because")
     found = registry.versions("counted")
     assert [(one.number, one.aliases, one.tags) for one in found] == [
         (2, ("champion",), {"n": "2"}),
-        (1, (), {"n": "1", "more": "yes"}),
+        (1, (), {"n": "1", "prenda.decision": "better"}),
     ]
     assert registry.download("counted@champion", tmp_path / "a").data == DESCRIPTION["data"]
     assert registry.download("counted/1", tmp_path / "b").class_names[0] == "T-shirt/top"
@@ -147,6 +147,19 @@ def test_a_long_card_is_whole_in_its_file(client, registry, run, logged):
     assert described.endswith("a line\n\n(The whole card is the model's `card.md`.)\n")
     folder = Path(client.get_logged_model(logged).artifact_location.removeprefix("file://"))
     assert (folder / "card.md").read_text() == card
+
+
+def test_the_latest_decisions_fit_into_a_long_description(client, registry, run, logged):
+    registry.register("often", run, logged, "# A card\n" + "a line\n" * 1000, {})
+    for number in range(40):
+        registry.decide("often", 1, "kept out", f"decision {number} " + "x" * 90)
+        described = client.get_model_version("often", "1").description
+        assert len(described) <= LONGEST_DESCRIPTION
+        assert described.startswith("# A card\na line\n")
+        assert described.count("(The whole card is the model's `card.md`.)") == 1
+        assert described.endswith(f"- decision {number} {'x' * 90}\n")
+    assert described.count("- decision ") > 20
+    assert "- decision 0 " not in described
 
 
 def test_of_no_model_there_are_no_versions(registry):

@@ -195,7 +195,7 @@ def test_averaged_weights_are_what_is_scored_and_kept(tmp_path):
     assert "current_model_state" in checkpoints.read(averaged.checkpoint)
 
 
-def test_two_processes_score_the_same_as_one(tmp_path):
+def test_two_processes_score_the_same_as_one(tmp_path, capfd):
     settings = (*TINY, *DENSE, "augment=none", "trainer.epochs=2", "data.limit_train=512")
     one = train(configured(*settings), tmp_path / "one")
     two = train(configured(*settings, "trainer=ddp_cpu", "trainer.profile=2"), tmp_path / "two")
@@ -203,6 +203,10 @@ def test_two_processes_score_the_same_as_one(tmp_path):
         torch.testing.assert_close(value, weights(two)[name], rtol=1e-3, atol=1e-5)
     assert metrics_of(one) == pytest.approx(metrics_of(two), abs=2e-3)
     assert (tmp_path / "two/profile/trace.json.gz").is_file()
+    printed = "".join(capfd.readouterr())
+    for library_text in ("sync_dist", "run_id", "GLOBAL_RANK"):
+        assert library_text not in printed
+    assert (tmp_path / "two/log.txt").read_text().count("Epoch 2/2") == 1  # that of the first process
 
 
 def test_a_last_batch_of_one_image_trains_with_batch_norm(tmp_path):

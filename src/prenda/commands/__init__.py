@@ -13,5 +13,6 @@ Modules:
     predict: `prenda predict`: say which garment photos show.
     data: `prenda data`: fetch a data set, or draw samples of it.
     ui: `prenda ui`: serve MLflow's UI.
+    parser: Parser of the command line, with suggestions and completion.
     shared: Arguments and exit codes that several commands share.
 """

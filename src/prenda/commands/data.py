@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from prenda.commands.shared import Subparsers
+from prenda.commands.shared import Subparsers, data_folder_from
 
 
 def add_parser(subparsers: Subparsers) -> None:
@@ -42,7 +42,8 @@ def run_fetch(arguments: argparse.Namespace) -> int:
     """Fetch a data set and print its sizes."""
     from prenda.report import samples
 
-    print(samples.fetch(arguments.name, arguments.dir))
+    with data_folder_from("--dir"):
+        print(samples.fetch(arguments.name, arguments.dir))
     return 0
 
 
@@ -50,7 +51,8 @@ def run_show(arguments: argparse.Namespace) -> int:
     """Write the picture and print its path."""
     from prenda.report import samples
 
-    print(samples.show(arguments.name, arguments.dir, arguments.samples, arguments.seed, arguments.output))
+    with data_folder_from("--dir"):
+        print(samples.show(arguments.name, arguments.dir, arguments.samples, arguments.seed, arguments.output))
     return 0
 
 
@@ -60,5 +62,6 @@ def run_check(arguments: argparse.Namespace) -> int:
 
     from prenda.report.photo_check import check
 
-    check(Console(), Path(arguments.folder))
+    with data_folder_from("FOLDER"):
+        check(Console(), Path(arguments.folder))
     return 0

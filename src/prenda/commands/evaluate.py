@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from prenda.commands.shared import RUN, Subparsers
+from prenda.commands.shared import RUN, Subparsers, data_folder_from
 from prenda.system.startup import heavy_imports
 
 
@@ -33,5 +33,6 @@ def run(arguments: argparse.Namespace) -> int:
     with heavy_imports():
         from prenda.training.evaluation import evaluate_again
 
-    evaluate_again(arguments.run, arguments.data_dir, arguments.accelerator, arguments.any_data)
+    with data_folder_from("--data-dir"):
+        evaluate_again(arguments.run, arguments.data_dir, arguments.accelerator, arguments.any_data)
     return 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from prenda.commands.shared import RUN, Subparsers
+from prenda.commands.shared import RUN, Subparsers, data_folder_from
 from prenda.system.startup import heavy_imports
 
 
@@ -31,12 +31,13 @@ def run(arguments: argparse.Namespace) -> int:
     with heavy_imports():
         from prenda.training.exporting import export
 
-    exported = export(
-        arguments.run,
-        arguments.to,
-        data_dir=arguments.data_dir,
-        overwrite=arguments.overwrite,
-        checked=not arguments.no_check,
-    )
+    with data_folder_from("--data-dir"):
+        exported = export(
+            arguments.run,
+            arguments.to,
+            data_dir=arguments.data_dir,
+            overwrite=arguments.overwrite,
+            checked=not arguments.no_check,
+        )
     print(exported)
     return 0

@@ -5,10 +5,11 @@ from __future__ import annotations
 import argparse
 import shlex
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TypeAlias
 
-from prenda.errors import RUN_TO_RESUME
+from prenda.errors import RUN_TO_RESUME, UserError
 from prenda.system.signals import Stopped
 
 RUN = "MLflow id of a run (or its first eight characters), its name, its folder, or a checkpoint in that folder"
@@ -27,6 +28,17 @@ def add_model_arguments(parser: argparse.ArgumentParser, default: str) -> None:
     parser.add_argument(
         "--tracking-uri", metavar="URI", help="address of an MLflow store or server (default: this project's own store)"
     )
+
+
+@contextmanager
+def data_folder_from(argument: str) -> Iterator[None]:
+    """Name the command's own argument in errors about a data set, which name the settings of `prenda train`."""
+    try:
+        yield
+    except UserError as error:
+        text = str(error).replace("data.name is", "The name is").replace("data.dir is", f"{argument} is")
+        error.args = (text.replace("data.dir=…", argument),)
+        raise
 
 
 def stoppable(training: Callable[[], object]) -> int:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import redirect_stdout, suppress
 
 from prenda.commands.shared import Subparsers, stoppable
 from prenda.errors import ConfigError
@@ -29,4 +31,13 @@ def run(overrides: Sequence[str]) -> int:
     from prenda.commands.train_application import main
 
     sys.argv = ["prenda", *overrides]
-    return stoppable(main)
+    return stoppable(lambda: _explained(main) if {"--help", "-h"} & set(overrides) else main())
+
+
+def _explained(main: Callable[[], None]) -> None:
+    """Print Hydra's help with the meaning of each group's files and of each setting."""
+    from prenda.commands.train_help import with_meanings
+
+    with redirect_stdout(io.StringIO()) as help_text, suppress(SystemExit):  # by which Hydra ends after its help
+        main()
+    print(with_meanings(help_text.getvalue()))

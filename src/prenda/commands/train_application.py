@@ -19,6 +19,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from prenda.config.convert import register, typed
 from prenda.config.hydra_errors import PastHydra, explained, past_hydra, user_error
+from prenda.config.hydra_options import check_options
 from prenda.config.identity import make_run_name
 from prenda.config.instantiate import check_target, trusted_targets
 from prenda.config.paths import CONFIG_DIR
@@ -43,6 +44,7 @@ def main() -> None:
     Raises:
         UserError: If Hydra refuses the command, or a setting is invalid.
     """
+    check_options(sys.argv[1:])
     error = _failure()
     if error is not None:  # raised here, so that its traceback has no frames of Hydra
         raise error

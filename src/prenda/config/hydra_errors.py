@@ -113,7 +113,7 @@ def _unknown(error: OmegaConfBaseException, overrides: Sequence[str]) -> str:
     parent = _node(error.parent_node)
     place = setting.rpartition(".")[0]
     known = [str(key) for key in parent if str(key) not in HIDDEN and not str(key).startswith("_")]
-    close = _similar(setting, known, flatten(_plain_values(_root(parent))))
+    close = similar(setting, known, flatten(plain_values(_root(parent))))
     typed = _typed(setting, overrides)
     message = f"There is no setting {setting}{f' ({typed})' if typed else ''}."
     if close:
@@ -121,13 +121,13 @@ def _unknown(error: OmegaConfBaseException, overrides: Sequence[str]) -> str:
     if known:
         message += f" {f'Settings of {place}' if place else 'Settings and groups'}: {', '.join(known)}."
     if error.object_type is dict and not close and typed is not None:  # a part that the schema leaves open
-        target = _plain_values(parent).get("_target_")
+        target = plain_values(parent).get("_target_")
         message += f" Another that {target} takes" if target else " A new one"
         message += f" is added by +{typed.lstrip('+~')}."
     return f"{message} {SEE}"
 
 
-def _similar(setting: str, siblings: Sequence[str], everywhere: dict[str, Any]) -> list[str]:
+def similar(setting: str, siblings: Sequence[str], everywhere: dict[str, Any]) -> list[str]:
     """Return settings of a similar name: a sibling, one of the same name elsewhere, or one that looks alike."""
     place, dot, name = setting.rpartition(".")
     siblings_alike = [f"{place}{dot}{sibling}" for sibling in difflib.get_close_matches(name, siblings, 1)]
@@ -145,7 +145,7 @@ def _wrong_value(error: ValidationError, overrides: Sequence[str]) -> str:
     message = f"{setting} is {value if value == 'null' else repr(value)}"
     if kind is None:
         return f"{message}, which cannot be used ({_first_line(error)}): give it another value. {SEE}"
-    current = _plain_values(_node(error.parent_node)).get(error.key)
+    current = plain_values(_node(error.parent_node)).get(error.key)
     current = str(current).lower() if isinstance(current, bool) else current
     usable = isinstance(current, int | float | str) and "$" not in str(current)
     example = f", such as {setting}={current}" if usable else ""
@@ -229,7 +229,8 @@ def _root(node: Any) -> DictConfig:
     return _node(node._get_root()) if isinstance(node, DictConfig) else _node(node)
 
 
-def _plain_values(node: DictConfig) -> dict[Any, Any]:
+def plain_values(node: DictConfig) -> dict[Any, Any]:
+    """Return a node as plain types, its references unresolved; empty for a list."""
     values = OmegaConf.to_container(node, resolve=False, enum_to_str=True)
     return values if isinstance(values, dict) else {}
 

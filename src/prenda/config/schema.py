@@ -208,6 +208,8 @@ class ReportConfig:
     level: ReportLevel = ReportLevel.full
     # Epochs between two confusion matrices of validation while training; 0 makes none.
     every_n_epochs: int = setting(0, valid=NOT_NEGATIVE)
+    # Settings that a run prints at its start: those that differ from the defaults, or all.
+    settings: str = setting("changed", valid=("changed", "all"))
 
 
 @dataclass(frozen=True)

@@ -53,8 +53,8 @@ def promote(run: str, model: str | None = None, force: str | None = None, uri: s
 
     The test is McNemar's on the same test images, exact and one-sided, with p < 0.05. Where several seeds of both
     configurations are recorded, the reason also gives Welch's test over them; see `prenda.model_selection.chance`. The
-    version's tags record the decision; `prenda.history.TIME` keeps every decision. The champion's bundle is left on
-    this machine's disk.
+    version's tag `prenda.decision` records the outcome; its description keeps every decision. The champion's bundle is
+    left on this machine's disk.
 
     Args:
         run: Id or name of the run.
@@ -89,7 +89,7 @@ def promote(run: str, model: str | None = None, force: str | None = None, uri: s
         version = registered or _register(registry, entrant.model, model)
         best = entrant.model if decision.champion is None else decision.champion
         with stop_deferred():  # else the version would say "better" without being the champion
-            registry.tag(model, version.number, _tags(decision, champion, force))
+            registry.decide(model, version.number, decision.outcome, _history(decision, champion, force))
             if decision.outcome != "kept out":
                 registry.set_champion(model, version.number)
             champions.keep(best.bundle, variant)
@@ -227,20 +227,13 @@ def _register(registry: Registry, recorded: RecordedModel, model: str) -> Versio
     return registry.register(model, recorded.run_id, recorded.model_id, text, tags)
 
 
-def _tags(decision: _Decision, champion: Version | None, force: str | None) -> dict[str, str]:
-    against = "" if champion is None else f"version {champion.number}, run {champion.run_id}"
-    now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+def _history(decision: _Decision, champion: Version | None, force: str | None) -> str:
+    """Return the line about a decision that the version's description keeps."""
+    against = "nobody" if champion is None else f"version {champion.number}, run {champion.run_id}"
     forced = "" if force is None else f"; forced: {force}"
-    return {
-        "prenda.decision": decision.outcome,
-        "prenda.reason": decision.because,
-        "prenda.against": against,
-        "prenda.p_value": "" if decision.test is None else f"{decision.test.p_value:.6g}",
-        "prenda.only_this_right": "" if decision.test is None else str(decision.test.only_second),
-        "prenda.only_champion_right": "" if decision.test is None else str(decision.test.only_first),
-        "prenda.force": force or "",
-        f"prenda.history.{now}": f"{decision.outcome} against {against or 'nobody'}: {decision.because}{forced}",
-    }
+    return (
+        f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC: {decision.outcome} against {against}: {decision.because}{forced}"
+    )
 
 
 def _told(decision: _Decision, entrant: str, champion: str | None, force: str | None) -> str:

@@ -10,10 +10,11 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Table:
-    """Table of formatted cells; the first column names the row."""
+    """Table of formatted cells; the first column names the row. Cells are numbers, or `text` that may wrap."""
 
     columns: Sequence[str]
     rows: Sequence[Sequence[str]]
+    text: bool = False
 
 
 @dataclass(frozen=True)

@@ -14,25 +14,39 @@ from rich.markup import escape
 from rich.table import Table
 from rich.tree import Tree
 
+from prenda.config.convert import as_plain
+from prenda.config.defaults import changed
+from prenda.config.schema import TrainConfig
 from prenda.report.page import Table as Content
 from prenda.report.tables import score_table
 from prenda.scoring.metrics import SUMMARY
+from prenda.system.redaction import without_passwords
 
 MOST_LAYERS = 60  # rows of the network's table
 
 
-def show_config(console: Console, config: Mapping[str, Any], title: str) -> None:
-    """Print the resolved configuration as a tree."""
+def show_config(console: Console, config: TrainConfig, title: str) -> None:
+    """Print the settings that differ from the defaults as a tree, or with `report.settings=all` every setting."""
+    every = config.report.settings == "all"
+    settings = as_plain(config) if every else changed(config)
+    console.print(_tree(Tree(escape(title), guide_style="dim"), settings, settings.pop("choices", {})))
+    if not every:
+        console.print(
+            "All other settings have their defaults; report.settings=all prints them.", style="dim", highlight=False
+        )
 
-    def grow(tree: Tree, node: Mapping[str, Any]) -> Tree:
-        for key, value in node.items():
-            if isinstance(value, Mapping) and value:
-                grow(tree.add(f"[bold]{escape(key)}[/]"), value)
-            else:
-                tree.add(escape(f"{key}: {value}"), highlight=True)
-        return tree
 
-    console.print(grow(Tree(escape(title), guide_style="dim"), config))
+def _tree(tree: Tree, settings: Mapping[str, Any], files: Mapping[str, str]) -> Tree:
+    """Add a branch for each group, with the file that was chosen for it, and a leaf for each setting."""
+    for group in [group for group in files if group not in settings]:
+        tree.add(escape(f"{group}: {files[group]}"), highlight=True)
+    for key, value in settings.items():
+        if isinstance(value, Mapping) and value:
+            file = f": {files[key]}" if key in files else ""
+            _tree(tree.add(f"[bold]{escape(key)}[/]{escape(file)}"), value, {})
+        else:
+            tree.add(escape(without_passwords(f"{key}: {value}")), highlight=True)
+    return tree
 
 
 def show_network(console: Console, classifier: pl.LightningModule, image_shape: tuple[int, int, int]) -> None:

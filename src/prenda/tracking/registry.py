@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 CHAMPION = "champion"
 LONGEST_DESCRIPTION = 5000  # characters, MLflow's own limit
+PROMOTIONS = "\n\n## Promotion\n\n"  # heading in a version's description
+CUT = "\n\n(The whole card is the model's `card.md`.)\n"
 
 
 @dataclass(frozen=True)
@@ -202,20 +204,20 @@ class Registry:
             path = Path(scratch) / CARD
             path.write_text(card, encoding="utf-8")
             self._client.log_model_artifact(model_id, str(path))
-        if len(card) > LONGEST_DESCRIPTION:
-            whole = "\n\n(The whole card is the model's `card.md`.)\n"
-            card = card[: LONGEST_DESCRIPTION - len(whole)].rpartition("\n")[0] + whole
         # The place itself: for `models:/ID` the registry would ask whichever store is MLflow's global one.
         place = self._client.get_logged_model(model_id).artifact_location
         entity = self._client.create_model_version(
-            model, place, run_id, tags=dict(tags), description=card, model_id=model_id, await_creation_for=0
+            model, place, run_id, tags=dict(tags), description=_fitted(card), model_id=model_id, await_creation_for=0
         )
         return _version(entity, {})
 
-    def tag(self, model: str, number: int, tags: Mapping[str, str]) -> None:
-        """Add tags to a version."""
-        for key, value in tags.items():
-            self._client.set_model_version_tag(model, str(number), key, value)
+    def decide(self, model: str, number: int, outcome: str, history: str) -> None:
+        """Tag a version with the outcome of a promotion, and add a line about it to the end of its description."""
+        described = self._client.get_model_version(model, str(number)).description or ""
+        card, _, lines = described.partition(PROMOTIONS)
+        lines += f"- {history}\n"
+        self._client.update_model_version(model, str(number), _fitted(card, PROMOTIONS + lines))
+        self._client.set_model_version_tag(model, str(number), "prenda.decision", outcome)
 
     def set_champion(self, model: str, number: int) -> None:
         """Move the alias `champion` to a version, in one step."""
@@ -251,6 +253,18 @@ def _verified(files: Path, what: str, place: str) -> bundle.Bundle:
         raise BundleError(
             f"{what} cannot be used ({reason}): restore the files in {without_passwords(place)}, or train it again."
         ) from error
+
+
+def _fitted(card: str, promotions: str = "") -> str:
+    """Return a description within MLflow's limit: the card is cut first, then the earliest promotions."""
+    while len(promotions) > LONGEST_DESCRIPTION // 2 and promotions.count("\n- ") > 1:
+        first = promotions.index("\n- ", len(PROMOTIONS)) + 1
+        promotions = PROMOTIONS + promotions[first:]
+    promotions = promotions[: LONGEST_DESCRIPTION // 2]
+    room = LONGEST_DESCRIPTION - len(promotions)
+    if len(card) > room:
+        card = card.removesuffix(CUT)[: room - len(CUT)].rpartition("\n")[0] + CUT
+    return card + promotions
 
 
 def _version(entity: ModelVersion, aliases: Mapping[str, str]) -> Version:

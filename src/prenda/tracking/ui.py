@@ -11,12 +11,13 @@ import time
 
 from prenda.errors import UserError
 from prenda.system.signals import Stopped, stop_on_signal
+from prenda.tracking import score_view
 from prenda.tracking.records import COMPARISONS
 from prenda.tracking.store import connect, local_store
 
 
 def serve(host: str, port: int) -> int:
-    """Serve the UI until Ctrl-C; print the address of the runs table once it answers.
+    """Serve the UI until Ctrl-C; print the address of the table of runs with their scores once it answers.
 
     Raises:
         UserError: If the port is taken or cannot be used.
@@ -25,8 +26,10 @@ def serve(host: str, port: int) -> int:
     store = local_store()
     client = connect(store)  # creates the store if there is none yet
     experiments = [found for found in client.search_experiments() if found.name not in ("Default", COMPARISONS)]
-    page = f"experiments/{experiments[0].experiment_id}/runs" if experiments else "experiments"
-    address = f"http://{host}:{port}/#/{page}?workflowType=machine_learning"
+    address = f"http://{host}:{port}/#/experiments"
+    if experiments:
+        first = experiments[0].experiment_id
+        address += f"/{first}/runs?workflowType=machine_learning&{score_view.share(client, first)}"
     command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", store, "--workers", "1"]
     command += ["--host", host, "--port", str(port), "--uvicorn-opts", "--log-level warning"]
     # The job runner serves features for language models, in a process and 2 GiB of its own.

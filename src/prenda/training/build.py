@@ -61,11 +61,14 @@ def resolve_device(trainer: TrainerConfig) -> tuple[str, int]:
 
 def prepare_process(config: TrainConfig, processes: int) -> None:
     """Set seeds and threads of this process, and silence known warnings of libraries."""
-    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
+    for library in ("pytorch_lightning", "lightning_fabric"):
+        logging.getLogger(library).setLevel(logging.WARNING)
     # By design: the images are in memory, and worker processes would only copy them.
     warnings.filterwarnings("ignore", message=".*does not have many workers.*")
     # Lightning calls a function that torch has deprecated; only Lightning can fix this.
     warnings.filterwarnings("ignore", message=".*treespec, LeafSpec.*")
+    # By design: every process has computed the same metrics over all processes.
+    warnings.filterwarnings("ignore", message=r".*It is recommended to use `self.log\(.*sync_dist=True\)`")
     # By design: a frozen body stays in evaluation mode.
     warnings.filterwarnings("ignore", message=".*in eval mode at the start of training.*")
     # On a Slurm cluster too, prenda starts the processes itself.

@@ -156,6 +156,11 @@ class Classifier(LightningModule):
         if gradient_clip_val is not None:
             self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
 
+    def mean_training_loss(self) -> float:
+        """Return the mean loss of this epoch so far, over the images of this process; one batch must be trained."""
+        losses, sizes = self._outputs["train"].losses()
+        return float((losses * sizes).sum() / sizes.sum())
+
     def make_optimizer(self) -> Optimizer:
         """Return a new optimiser of the backbone's parameters.
 

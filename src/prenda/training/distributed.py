@@ -68,6 +68,7 @@ def fit_in_processes(
         min_nodes=1,
         max_nodes=1,
         nproc_per_node=processes,
+        run_id="prenda",  # any name: the endpoint below is this run's own
         rdzv_backend="c10d",
         rdzv_endpoint="127.0.0.1:0",
         local_addr="127.0.0.1",

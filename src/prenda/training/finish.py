@@ -15,6 +15,7 @@ from prenda.errors import BundleError
 from prenda.report.run.report import RunResults, describe, write_confusions, write_full, write_tables
 from prenda.report.tables import write_json
 from prenda.scoring.calibration import fit_temperature
+from prenda.scoring.metrics import SUMMARY
 from prenda.scoring.scores import Scores
 from prenda.system.memory import release_memory
 from prenda.tracking.runs import Run
@@ -22,6 +23,16 @@ from prenda.training import checkpoints
 from prenda.training.classifier import Classifier
 from prenda.training.evaluation import evaluate, latency
 from prenda.training.starting_point import LAST
+
+# Final scores that MLflow gets as metrics. It draws a chart of one point for each, so the others, such as those of each
+# class, stay in scores.json.
+RECORDED = (
+    *(f"test/{metric.name}" for metric in SUMMARY),
+    "best/val/accuracy",
+    "parameters",
+    "train/seconds",
+    "latency/seconds",
+)
 
 
 @dataclass(frozen=True)
@@ -64,14 +75,15 @@ def finish(config: TrainConfig, classifier: Classifier, data: ImageDataModule, r
         "latency/seconds": latency(classifier, data.image_shape),
     }
     write_json(metrics, run.folder / "scores.json")
-    run.log_metrics(metrics, step=best_epoch)
+    run.log_metrics({name: metrics[name] for name in RECORDED}, step=best_epoch)
+    run.log_tags({"best.epoch": str(best_epoch)})
     write_tables(run.folder, finished)
     if level is ReportLevel.light:
         write_confusions(run.folder, finished, percent=False)
     if level is ReportLevel.full:
         write_full(run.folder, finished)
     run.log_description(describe(finished, config.tracking.command))
-    run.log_metrics({"report/seconds": time.perf_counter() - started}, step=best_epoch)
+    run.log_tags({"report.seconds": f"{time.perf_counter() - started:.1f}"})
     if level is not ReportLevel.none:
         _bundle(run, classifier, data, metrics, finished)
     return TrainResult(scores["val"].metrics["accuracy"], scores, best_epoch, seconds, run.folder, checkpoint, run.id)
@@ -117,5 +129,5 @@ def _bundle(
         print(f"prenda train: no bundle: {error}", file=sys.stderr)
         run.log_tags({"bundle": f"none: {error}"})
         return
-    run.log_metrics({"onnx/largest_difference": difference}, step=int(metrics["best/epoch"]))
+    run.log_tags({"onnx.largest_difference": f"{difference:.2g}"})
     run.log_bundle(folder)

@@ -9,6 +9,7 @@ from pytorch_lightning.callbacks import Callback, EMAWeightAveraging, Timer
 
 from prenda.config.schema import TrainConfig
 from prenda.data.datamodule import ImageDataModule
+from prenda.report.log import RunLog
 from prenda.tracking.loggers import lightning_loggers
 from prenda.training import checkpoints
 from prenda.training.build import build_callbacks, build_trainer
@@ -46,7 +47,7 @@ def fit(
     path = None if resumed is None else resumed.path
     del resumed  # weights and optimizer states, which Lightning reads again
     kept = checkpoints.best_and_last(folder / checkpoints.BEST.parent)
-    callbacks = [TrainingProgress(), Timer(), *more, *build_callbacks(config), *kept]
+    callbacks = [TrainingProgress(RunLog(folder)), Timer(), *more, *build_callbacks(config), *kept]
     if config.report.every_n_epochs:
         pictures = folder / "confusion" / "epochs"
         callbacks.append(ConfusionOverEpochs(config.report.every_n_epochs, data.class_names, pictures))

@@ -10,13 +10,14 @@ from pathlib import Path
 from pytorch_lightning.callbacks import Callback
 from rich.console import Console
 
-from prenda.config.convert import as_plain, as_yaml
+from prenda.config.convert import as_yaml
 from prenda.config.identity import check_folder, check_version, describe_run, run_name
 from prenda.config.schema import TrainConfig
 from prenda.config.validation import check, check_batch_size
 from prenda.data.datamodule import ImageDataModule, Split
 from prenda.errors import UserError
 from prenda.report import terminal
+from prenda.report.log import LoggedConsole, RunLog
 from prenda.system.atomic_write import write_atomically
 from prenda.system.signals import stop_on_signal
 from prenda.tracking.run_folder import CONFIG, writing
@@ -70,14 +71,15 @@ def _train(config: TrainConfig, folder: Path, callbacks: Sequence[Callback]) -> 
     classifier = build_classifier(config, data)
     initial = load_initial(config, classifier, data, folder)
     build_callbacks(config)  # raises its errors here, before anything is recorded
-    console = Console()
-    terminal.show_config(console, as_plain(config), f"prenda train: {run_name(config)}")
+    log = RunLog(folder)
+    console = LoggedConsole(log)
+    terminal.show_config(console, config, f"prenda train: {run_name(config)}")
     terminal.show_network(console, classifier, data.image_shape)
     _check_checkpoint(folder, classifier, data)
     with writing(folder):
         write_atomically(folder / CONFIG, as_yaml(config))
         record_photos(console, data, folder)
-        with stop_on_signal(), recorded(config.tracking, describe_run(config), folder) as run:
+        with stop_on_signal(), recorded(config.tracking, describe_run(config), folder) as run, log.noting_problems():
             run.log_tags({"device": device} | ({"initial_weights": initial} if initial else {}))
             run.log_data(_data_used(data))
             _fit(config, classifier, data, run, callbacks, processes)

@@ -138,10 +138,16 @@ def _write_mistakes(folder: Path, run: RunResults) -> None:
     save(figures.pairs_figure(pairs, "Most confused, test images"), folder / "pairs.png")
     worst = worst_mistakes(test, run.class_names, MISTAKES)
     tables.write_rows(worst, folder / "worst")
-    captions = [f"{row['true']}\nas {row['predicted']}, {float(row['confidence']):.1%}" for row in worst]
+    captions = [_caption(str(row["true"]), str(row["predicted"]), float(row["confidence"])) for row in worst]
     images = run.test_images[[int(row["image"]) for row in worst]]
     title = "Worst mistakes, test images: true class, predicted class, confidence"
     save(figures.gallery_figure(images, captions, title), folder / "worst.png")
+
+
+def _caption(true: str, predicted: str, confidence: float) -> str:
+    """Return the lines above a mistake; the confidence has a line of its own where the name leaves no room."""
+    separator = ", " if len(predicted) + len("as , 99.9%") <= figures.MOST_OF_CAPTION else "\n"
+    return f"{true}\nas {predicted}{separator}{confidence:.1%}"
 
 
 def worst_mistakes(scores: Scores, class_names: Sequence[str], most: int) -> list[Row]:
@@ -197,7 +203,7 @@ def _sections(folder: Path, run: RunResults) -> list[Section]:
         table, picture = class_table(run.scores[split].classes), folder / "confusion" / f"{split}.png"
         sections.append(Section(f"{name}, by class", tables=[table], pictures=[picture]))
     rows = [(key, str(value)) for key, value in run.settings.items()]
-    return [*sections, Section("Settings", tables=[Table(("setting", "value"), rows)])]
+    return [*sections, Section("Settings", tables=[Table(("setting", "value"), rows, text=True)])]
 
 
 def _by_split(run: RunResults) -> dict[str, dict[str, float]]:

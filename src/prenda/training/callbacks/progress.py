@@ -6,28 +6,29 @@ import time
 from typing import Any
 
 import pytorch_lightning as pl
-import torch
 from pytorch_lightning.callbacks import ProgressBar
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
+from prenda.report.log import RunLog
+from prenda.training.classifier import Classifier
+
 
 class TrainingProgress(ProgressBar):
-    """One live line for the whole run: epoch, batch, loss, validation accuracy, time left.
+    """One live line for the whole run: epoch, batch, mean loss of the epoch, last validation scores, time left.
 
-    Without a terminal, it prints one line an epoch instead.
+    Without a terminal, it prints one line an epoch instead. The log of the run has these lines in both cases.
     """
 
     INTERVAL = 0.5  # seconds between two updates, which take milliseconds and on a GPU wait for the loss
 
-    def __init__(self, console: Console | None = None) -> None:
+    def __init__(self, log: RunLog | None = None, console: Console | None = None) -> None:
         super().__init__()
-        self._console = console or Console()
+        self._log, self._console = log, console or Console()
         self._bar: Progress | None = None
         self._task = TaskID(0)
         self._enabled = True
         self._updated_at = self._epoch_started = 0.0
-        self._loss, self._validation = torch.tensor(torch.nan), "–"
 
     def disable(self) -> None:
         """Show nothing; Lightning calls this in every process but the first."""
@@ -45,7 +46,7 @@ class TrainingProgress(ProgressBar):
             BarColumn(),
             TextColumn("batch {task.fields[batch]}/{task.fields[batches]}"),
             TextColumn("loss {task.fields[loss]}"),
-            TextColumn("val/accuracy {task.fields[validation]}"),
+            TextColumn("{task.fields[validation]}"),
             TimeRemainingColumn(),
             TextColumn("left"),
             console=self._console,
@@ -57,7 +58,7 @@ class TrainingProgress(ProgressBar):
             total=epochs * batches,
             completed=trainer.current_epoch * batches,
             loss="–",
-            validation=self._validation,
+            validation="",
             epoch=trainer.current_epoch + 1,
             epochs=epochs,
             batch=0,
@@ -72,34 +73,39 @@ class TrainingProgress(ProgressBar):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Update the line, at most every INTERVAL seconds."""
-        now, self._loss = time.monotonic(), outputs["loss"]
+        now = time.monotonic()
         if self._bar is None or (
             now - self._updated_at < self.INTERVAL and batch_idx + 1 < trainer.num_training_batches
         ):
             return
         self._updated_at = now
+        assert isinstance(pl_module, Classifier)
         batches = int(trainer.num_training_batches)
         self._bar.update(
             self._task,
             completed=trainer.current_epoch * batches + batch_idx + 1,
             epoch=trainer.current_epoch + 1,
             batch=batch_idx + 1,
-            loss=f"{self._loss:.3f}",
+            loss=f"{pl_module.mean_training_loss():.3f}",
             refresh=True,
         )
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Show the validation accuracy, on the live line or as a line of its own."""
-        self._validation = f"{trainer.callback_metrics['val/accuracy']:.4f}"
-        if self._bar is not None:
-            self._bar.update(self._task, validation=self._validation, refresh=True)
-        elif self._enabled:
-            seconds = time.perf_counter() - self._epoch_started
-            self._console.print(
-                f"Epoch {trainer.current_epoch + 1}/{trainer.max_epochs}  loss {self._loss:.3f}  "
-                f"val/accuracy {self._validation}  {seconds:.1f} s",
-                highlight=False,
-            )
+        """Show the scores of the epoch, on the live line or as a line of its own."""
+        if not self._enabled:
+            return
+        metrics = trainer.callback_metrics
+        validation = f"val/loss {metrics['val/loss']:.3f}  val/accuracy {metrics['val/accuracy']:.4f}"
+        line = (
+            f"Epoch {trainer.current_epoch + 1}/{trainer.max_epochs}  loss {metrics['train/loss']:.3f}  {validation}  "
+            f"{time.perf_counter() - self._epoch_started:.1f} s"
+        )
+        if self._log is not None:
+            self._log.write(line)
+        if self._bar is None:
+            self._console.print(line, highlight=False)
+        else:
+            self._bar.update(self._task, validation=validation, refresh=True)
 
     def on_train_end(self, *_: Any) -> None:
         self._close()

@@ -1,0 +1,47 @@
+"""Check of the options of `prenda train`, before Hydra would print its own usage and exit."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+from collections.abc import Sequence
+
+from hydra import compose, initialize_config_dir
+from hydra._internal.utils import get_args_parser  # Hydra has no public list of its options
+
+from prenda.config.convert import flatten, register
+from prenda.config.hydra_errors import SEE, plain_values, similar
+from prenda.config.paths import CONFIG_DIR
+from prenda.errors import ConfigError
+
+
+def check_options(words: Sequence[str]) -> None:
+    """Refuse words with dashes that are no options of Hydra.
+
+    Raises:
+        ConfigError: If there is such a word, or an option without its value; the text names the setting that was meant.
+    """
+    parser = get_args_parser()
+    parser.exit_on_error = False
+    try:
+        _, unknown = parser.parse_known_args(list(words))
+    except argparse.ArgumentError as error:
+        raise ConfigError(f"{error.argument_name}: {error.message}. {SEE}") from error
+    option = next((word for word in unknown if word.startswith("-")), None)
+    if option is None:
+        return
+    name, equals, value = option.lstrip("-").partition("=")
+    settings = [f"{setting}={value if equals else '…'}" for setting in _settings_like(name)]
+    options = [known for action in parser._actions for known in action.option_strings]
+    meant = settings or difflib.get_close_matches(option.partition("=")[0], options, 1, cutoff=0.8)
+    hint = f" Did you mean {' or '.join(meant)}?" if meant else ""
+    raise ConfigError(f"{option} is no option: a setting is written without dashes, as SETTING=VALUE.{hint} {SEE}")
+
+
+def _settings_like(name: str) -> list[str]:
+    """Return settings of the default configuration that have this name, or a similar one."""
+    register()
+    with initialize_config_dir(str(CONFIG_DIR)):
+        config = plain_values(compose("train"))
+    groups = [key for key in config if key != "choices"]
+    return similar(name.replace("-", "_"), groups, flatten(config))
