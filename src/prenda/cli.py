@@ -12,7 +12,7 @@ import traceback
 from collections.abc import Callable, Sequence
 
 from prenda import __version__
-from prenda.commands import compare, data, evaluate, export, models, predict, promote, resume, runs, train, ui
+from prenda.commands import compare, data, evaluate, export, models, predict, promote, resume, runs, sync, train, ui
 from prenda.errors import RUN_FOLDER, UserError
 from prenda.system.redaction import without_passwords
 
@@ -30,7 +30,7 @@ REMEDIES = {  # for errors of the operating system, which are no bugs of prenda
     errno.EROFS: NO_PERMISSION,
     errno.EADDRINUSE: "give another port, or end the program that uses it",
 }
-COMMANDS = (train, resume, runs, evaluate, compare, promote, export, models, predict, data, ui)
+COMMANDS = (train, resume, runs, sync, evaluate, compare, promote, export, models, predict, data, ui)
 EPILOG = """
 prenda train takes Hydra overrides and has its own help: prenda train --help
 

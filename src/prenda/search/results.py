@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import warnings
 from dataclasses import fields
 from pathlib import Path
@@ -42,7 +41,7 @@ def open_record(plan: Plan, folder: Path) -> Run:
 
 
 def finish(sweep: Sweep, stopped: bool) -> None:
-    """Write and print the results. If the tracking store does not answer, only the MLflow record is incomplete."""
+    """Write, record and print the results."""
     folder = sweep.folder / SUMMARY
     swept = gather(sweep.plan, sweep.study, sweep.folder)
     write_sweep(folder, swept)
@@ -53,13 +52,10 @@ def finish(sweep: Sweep, stopped: bool) -> None:
         write_experiment(sweep, trial, folder / "experiment" / f"{name}.yaml")
     description = markdown(swept)
     tags = {f"best/{name}": str(value) for name, value in display_values(best[0].params).items()} if best else {}
-    try:
-        sweep.record.log_description(description)
-        if tags:
-            sweep.record.log_tags(tags)
-        close_sweep(sweep.record, "KILLED" if stopped else "FAILED" if sweep.gave_up else "FINISHED")
-    except Exception as error:  # each kind of store has its own
-        print(f"prenda: the sweep's MLflow record is incomplete: {error}", file=sys.stderr)
+    sweep.record.log_description(description)
+    if tags:
+        sweep.record.log_tags(tags)
+    close_sweep(sweep.record, "KILLED" if stopped else "FAILED" if sweep.gave_up else "FINISHED", sweep.folder)
     _show(sweep, swept, best, folder)
 
 

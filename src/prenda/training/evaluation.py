@@ -23,7 +23,7 @@ from prenda.errors import CheckpointError, UserError
 from prenda.report import terminal
 from prenda.scoring.scores import Scores, score
 from prenda.tracking.lookup import file_of, resolve
-from prenda.tracking.store import local_store
+from prenda.tracking.store import store_address
 from prenda.training import checkpoints
 from prenda.training.build import build_classifier, build_data, build_trainer, prepare_process
 from prenda.training.classifier import Classifier
@@ -76,10 +76,14 @@ class LoadedRun:
 
 
 def evaluate_again(
-    source: str, data_dir: str | None = None, accelerator: str | None = None, any_data: bool = False
+    source: str,
+    data_dir: str | None = None,
+    accelerator: str | None = None,
+    any_data: bool = False,
+    uri: str | None = None,
 ) -> dict[str, Scores]:
     """Score a finished run again from its checkpoint, and print the scores; see `load_run` for arguments and errors."""
-    with load_run(source, data_dir, accelerator, any_data) as run:
+    with load_run(source, data_dir, accelerator, any_data, uri) as run:
         scores = evaluate(run.config.trainer, run.classifier, run.data, run.checkpoint)
         title = f"{run_name(run.config)}, scored again from {source}"
     terminal.show_result(Console(), title, {split: score.metrics for split, score in scores.items()}, {})
@@ -88,7 +92,11 @@ def evaluate_again(
 
 @contextmanager
 def load_run(
-    source: str, data_dir: str | None = None, accelerator: str | None = None, any_data: bool = False
+    source: str,
+    data_dir: str | None = None,
+    accelerator: str | None = None,
+    any_data: bool = False,
+    uri: str | None = None,
 ) -> Iterator[LoadedRun]:
     """Load a finished run.
 
@@ -98,13 +106,15 @@ def load_run(
         accelerator: The device. One that differs from the recorded device computes in float32; None takes the
             recorded one.
         any_data: Accept images that differ from those of the run, instead of raising an error.
+        uri: Address of the MLflow store or server; None takes MLFLOW_TRACKING_URI, else this project's own store.
 
     Raises:
         UserError: If there is no such run or checkpoint, or the data set's content differs from the recorded one.
     """
     with tempfile.TemporaryDirectory() as scratch:
-        found = resolve(local_store(), source)
-        path = found.checkpoint or file_of(local_store(), found, "checkpoints/best.ckpt", Path(scratch))
+        store = store_address(uri)
+        found = resolve(store, source)
+        path = found.checkpoint or file_of(store, found, "checkpoints/best.ckpt", Path(scratch))
         notes = _notes(path)
         recorded = restore(notes["config"], str(path))
         trainer = _for_scoring(recorded.trainer, accelerator)

@@ -70,13 +70,13 @@ def train(config: TrainConfig, folder: Path, callbacks: Sequence[Callback] = ())
         pruned = folder / PRUNED
         if not pruned.is_file():
             if torchrun is not None:
-                fit(config, classifier, data, folder, run.id, callbacks, torchrun.processes, torchrun.nodes)
+                fit(config, classifier, data, folder, callbacks, torchrun.processes, torchrun.nodes)
                 torchrun.leave()
             elif processes == 1:
                 classifier.features = kept_features(config, classifier, data, folder)
-                fit(config, classifier, data, folder, run.id, callbacks)
+                fit(config, classifier, data, folder, callbacks)
             else:
-                fit_in_processes(config, folder, run.id, callbacks, processes)
+                fit_in_processes(config, folder, callbacks, processes)
         if pruned.is_file():
             raise Pruned(pruned.read_text(encoding="utf-8"))
         result = finish(config, classifier, data, run)
@@ -101,7 +101,7 @@ def join(config: TrainConfig, folder: Path) -> None:
     classifier = build_classifier(config, data)
     load_initial(config, classifier, data, folder)
     with stop_on_signal():
-        fit(config, classifier, data, folder, None, (), torchrun.processes, torchrun.nodes)
+        fit(config, classifier, data, folder, (), torchrun.processes, torchrun.nodes)
 
 
 def _check_images(folder: Path, data: ImageDataModule) -> None:
