@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from prenda.tracking.run_folder import STATUS
 from prenda.tracking.journal import Destination
+from prenda.tracking.run_folder import STATUS
 from prenda.tracking.runs import Run
 from prenda.tracking.store import connect, experiment_id
 

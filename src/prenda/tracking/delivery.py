@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -153,7 +152,8 @@ class Delivery:
         self._is_server = is_server(self.target.uri)
         self._changed = threading.Condition()
         self._wake, self._urgent, self._end = threading.Event(), threading.Event(), threading.Event()
-        self._failed_since = 0.0  # start of the last attempt that failed
+        self._finishing = False  # whether `finish` was called
+        self._gave_up = False  # whether an attempt has failed since
         self._thread = threading.Thread(target=self._run, name="delivery", daemon=True)
 
     @property
@@ -193,11 +193,11 @@ class Delivery:
 
         A store that fails, or that does not answer in time, is not waited for: its records stay in the journal.
         """
-        asked = time.monotonic()
-        absent = self.error is not None
+        absent = self.error is not None or self.run_id is None
+        self._finishing = True
         self._urgent.set()
         self._wake.set()
-        self._wait(lambda: not self.target.waiting() or self._failed_since >= asked, END_OF_ABSENT if absent else END)
+        self._wait(lambda: not self.target.waiting() or self._gave_up, END_OF_ABSENT if absent else END)
         self.stop()
         return self.missing()
 
@@ -238,13 +238,14 @@ class Delivery:
         pause = 0.0
         while not self._end.is_set():
             self._wake.clear()
-            since = time.monotonic()
             try:
                 self.target.deliver()
                 self.error, pause = None, 0.0
             except Exception as error:  # each kind of store has its own
-                self.error, self._failed_since = error, since
+                self.error, self._gave_up = error, self._finishing
                 pause = min(max(1.0, 2 * pause), LONGEST_PAUSE)
             with self._changed:
                 self._changed.notify_all()
+            if self._gave_up:
+                return
             (self._urgent if pause else self._wake).wait(pause or POLL)

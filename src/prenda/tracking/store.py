@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -49,8 +50,11 @@ def is_server(uri: str) -> bool:
 
 
 def reason_of(error: BaseException) -> str:
-    """Return the first line of an error's text, without passwords."""
-    return without_passwords((str(error) or type(error).__name__).splitlines()[0])
+    """Return why a store fails, in one line without passwords: the innermost reason of a failed request."""
+    cause = error.__cause__ if isinstance(error, TrackingError) else None
+    text = (str(cause or error) or type(error).__name__).splitlines()[0]
+    inner = re.search(r"Caused by \w+\(['\"]?(?:HTTPS?Connection(?:Pool)?\(.*?\): )?(.*?)['\"]?\)+$", text)
+    return without_passwords(text if inner is None else inner[1])
 
 
 def connect(uri: str) -> MlflowClient:
