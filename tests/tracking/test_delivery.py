@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -215,6 +216,31 @@ def test_a_sweep_goes_on_without_its_server_and_is_delivered_with_its_trials(tmp
     sweep = run_folder.run_id(tmp_path / "home/outputs/sweeps/absent/summary")
     trials = client.search_runs([experiment], f"tags.`mlflow.parentRunId` = '{sweep}'")
     assert [trial.info.status for trial in trials] == ["FINISHED", "FINISHED"]
+
+
+def test_every_command_works_against_a_server(tmp_path, server, monkeypatch, capsys):
+    config = configured(*SERVER, f"tracking.uri={server}", "tracking.experiment=commands", "report=light")
+    runs = [train(replace(config, seed=seed), tmp_path / f"{seed}").run_id for seed in (0, 1)]
+    for seed in (0, 1):
+        (tmp_path / f"{seed}").rename(tmp_path / f"moved {seed}")  # all files come from the server
+    one, two = (str(run)[:8] for run in runs)
+    capsys.readouterr()
+    for command in (
+        ("runs", "--experiment", "commands"),
+        ("evaluate", one),
+        ("compare", one, two),
+        ("promote", one),
+        ("models",),
+        ("export", two, "--to", str(tmp_path / "exported")),
+    ):
+        assert main([*command, "--tracking-uri", server]) == 0, command
+    assert one in capsys.readouterr().out
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", server)
+    assert main(["runs", "--experiment", "commands"]) == 0
+    assert two in capsys.readouterr().out
+    assert main(["resume", one]) == 2
+    assert "is not on this machine" in capsys.readouterr().err
+    assert not (tmp_path / "home/mlruns").exists()
 
 
 def test_offline_runs_are_listed_and_can_be_delivered(tmp_path, capsys):

@@ -64,22 +64,24 @@ class Target:
         if not self.waiting():
             return
         with FileLock(self.journal.folder / ".journal.lock"):
-            records, position = self.journal.records(), self.journal.position(self.uri)
             try:
-                if position.run_id is None:
-                    position = self._mark(Position(self._create(records[0]), 1))
-                for record in records[position.count :]:
-                    assert position.run_id is not None
-                    self._send(position.run_id, record, records)
-                    position = self._mark(Position(position.run_id, position.count + 1))
-                    self._in_doubt = False
+                self._deliver(self.journal.records())
             except BaseException:
                 self._in_doubt = True
                 raise
 
-    def _mark(self, position: Position) -> Position:
-        self.journal.mark(self.uri, position)
-        return position
+    def _deliver(self, records: list[Record]) -> None:
+        started_over = False
+        while (position := self.journal.position(self.uri)).count < len(records):
+            run_id = position.run_id
+            if run_id is None:
+                position = Position(self._create(records[0]), 1)
+            elif self._send(run_id, records[position.count], records, may_be_gone=not started_over):
+                position = Position(run_id, position.count + 1)
+            else:  # deleted, or the store is another one: the journal holds all for a new run
+                position, started_over = Position(), True
+            self.journal.mark(self.uri, position)
+            self._in_doubt = started_over and position.run_id is None
 
     def _create(self, record: Record) -> str:
         """Create the run, or find it if an earlier attempt did; return its id."""
@@ -96,7 +98,8 @@ class Target:
         write_atomically(self.journal.folder / RUN_ID, run_id)
         return run_id
 
-    def _send(self, run_id: str, record: Record, records: list[Record]) -> None:
+    def _send(self, run_id: str, record: Record, records: list[Record], may_be_gone: bool) -> bool:
+        """Send a record; return False if the store has no such run any more."""
         from mlflow.exceptions import MlflowException
 
         try:
@@ -104,10 +107,10 @@ class Target:
         except MlflowException as error:
             if error.error_code not in REJECTED:
                 raise
-            if self._is_gone(run_id):  # deleted, or the store is another one: the journal holds all for a new run
-                self._mark(Position())
-                raise
+            if may_be_gone and self._is_gone(run_id):
+                return False
             self.rejected.append(f"{record['kind']}: {reason_of(error)}")
+        return True
 
     def _is_gone(self, run_id: str) -> bool:
         from mlflow.exceptions import MlflowException, RestException
