@@ -35,7 +35,8 @@ def _own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each test writes below its own folder, with one thread so that parallel tests leave each other alone."""
     monkeypatch.setenv("PRENDA_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    monkeypatch.delenv("PRENDA_TRUSTED_TARGETS", raising=False)
+    for name in ("PRENDA_TRUSTED_TARGETS", "MLFLOW_TRACKING_URI"):
+        monkeypatch.delenv(name, raising=False)
     torch.set_num_threads(1)
 
 

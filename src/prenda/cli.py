@@ -12,7 +12,7 @@ import traceback
 from collections.abc import Callable, Sequence
 
 from prenda import __version__
-from prenda.commands import compare, data, evaluate, export, models, predict, promote, resume, runs, train, ui
+from prenda.commands import compare, data, evaluate, export, models, predict, promote, resume, runs, sync, train, ui
 from prenda.commands.parser import CommandParser
 from prenda.errors import RUN_FOLDER, UserError
 from prenda.system.redaction import without_passwords
@@ -31,7 +31,7 @@ REMEDIES = {  # for errors of the operating system, which are no bugs of prenda
     errno.EROFS: NO_PERMISSION,
     errno.EADDRINUSE: "give another port, or end the program that uses it",
 }
-COMMANDS = (train, resume, runs, evaluate, compare, promote, export, models, predict, data, ui)
+COMMANDS = (train, resume, runs, sync, evaluate, compare, promote, export, models, predict, data, ui)
 EPILOG = """
 prenda train takes Hydra overrides and has its own help: prenda train --help
 
@@ -42,6 +42,7 @@ examples:
   prenda train -m search=architecture workers=2  # a search, two trials at a time
   prenda resume RUN                              # resume an interrupted run
   prenda runs --sort test                        # list finished runs, the best first, with their ids
+  prenda sync                                    # deliver records that the tracking server could not take
   prenda evaluate RUN                            # score a recorded run again
   prenda compare RUN RUN                         # compare runs and test the differences for significance
   prenda promote RUN                             # register its model; make it champion if significantly better

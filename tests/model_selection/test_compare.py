@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
+from mlflow import MlflowClient
 from scipy import stats
 
 from prenda.cli import main
@@ -27,7 +28,8 @@ from prenda.scoring.significance import (
     welch,
 )
 from prenda.tracking import comparisons
-from prenda.tracking.runs import DataUsed, MlflowRun
+from prenda.tracking.journal import Destination
+from prenda.tracking.runs import DataUsed, Run
 from prenda.tracking.store import connect, experiment_id
 from prenda.training.train import train
 from tests.conftest import TINY, configured
@@ -74,11 +76,13 @@ def recorded_run(home: Path, name: str, probabilities: np.ndarray | None, *overr
     store = client(home)
     folder = home / "outputs" / name
     kept(folder, probabilities, *overrides)
-    run = MlflowRun(folder, store, experiment_id(store, "prenda", str(home / "mlruns/artifacts")), name, {})
-    run.log_parameters({"backbone": "dense" if "backbone=dense" in overrides else "cnn"})
+    experiment_id(store, "prenda", str(home / "mlruns/artifacts"))
+    run = Run(folder, Destination(f"sqlite:///{home}/mlruns/mlflow.db", "prenda"))
+    run.start(name, {}, {"backbone": "dense" if "backbone=dense" in overrides else "cnn"})
+    assert run.deliver() is None
     run.log_data(DataUsed("generated", content_hash, "", {}, {}))
-    run.log_files()
     run.end("FINISHED")
+    assert run.close() is None
     return run.id
 
 
@@ -380,12 +384,17 @@ def test_a_comparison_is_recorded_as_a_run_of_its_own(home, capsys):
 
 
 @pytest.mark.usefixtures("_in_home")
-def test_a_comparison_that_cannot_be_kept_is_recorded_as_failed(home, monkeypatch):
-    monkeypatch.setattr(MlflowRun, "log_files", lambda self: (_ for _ in ()).throw(OSError("no room")))
-    assert main(["compare", "one", "two"]) == 1
+def test_a_comparison_that_the_store_cannot_keep_is_delivered_by_sync(home, monkeypatch, capsys):
+    with monkeypatch.context() as patch:
+        patch.setattr(MlflowClient, "log_artifact", lambda *_: (_ for _ in ()).throw(OSError("no room")))
+        assert main(["compare", "one", "two"]) == 0
+    assert re.search(
+        r"2 records are not delivered to sqlite:\S+ yet \(no room\): `prenda sync ", capsys.readouterr().err
+    )
+    assert main(["sync"]) == 0
     store = client(home)
     experiment = store.get_experiment_by_name("comparisons")
-    assert store.search_runs([experiment.experiment_id], max_results=1)[0].info.status == "FAILED"
+    assert store.search_runs([experiment.experiment_id], max_results=1)[0].info.status == "FINISHED"
 
 
 @pytest.mark.usefixtures("_in_home")

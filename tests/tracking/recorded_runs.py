@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from prenda.tracking.journal import Destination
 from prenda.tracking.run_folder import STATUS
-from prenda.tracking.runs import MlflowRun
+from prenda.tracking.runs import Run
 from prenda.tracking.store import connect, experiment_id
 
 CHECKPOINT, BUNDLE = 3000, 500  # bytes
@@ -34,9 +35,10 @@ class Home:
         self.count += 1
         folder = self.home / "outputs" / "runs" / f"{self.count}"
         tags = {"backbone": "dense", "data": data, "folder": str(folder), **tags}
-        run = MlflowRun(folder, self.client, self.experiment, name, tags)
+        run = Run(folder, Destination(self.uri, "prenda"))
+        run.start(name, tags, {"backbone": "dense", "data": data})
+        assert run.deliver() is None
         assert run.id is not None
-        run.log_parameters({"backbone": "dense", "data": data})
         scores = {} if val is None else {"best/val/accuracy": val, "test/accuracy": val - 0.01, "train/seconds": 12.5}
         run.log_metrics(scores | (metrics or {}), step=1)
         (folder / "config.yaml").write_text("seed: 1\n")
@@ -46,12 +48,14 @@ class Home:
         (folder / "bundle/model.json").write_bytes(b"b" * BUNDLE)
         (folder / "predictions").mkdir()
         (folder / "predictions/test.npz").write_bytes(b"p" * 100)
-        run.log_files()
         if status == "RUNNING":
+            run.log_files()
+            assert run.close() is None
             return run.id
         if status == "PRUNED":
             run.log_tags({"pruned": "it was slow"})
         run.end(status)
+        assert run.close() is None
         (folder / STATUS).write_text(status)
         return run.id
 

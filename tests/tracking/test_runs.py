@@ -9,17 +9,18 @@ import sys
 from pathlib import Path
 
 import pytest
+from mlflow import MlflowClient
 
 from prenda.config.identity import describe_run
 from prenda.config.schema import TrainConfig
 from prenda.data.datasets.fashion_mnist import GARMENTS
-from prenda.errors import TrackingError
 from prenda.report.tables import read_history
 from prenda.system.signals import Stopped, stop_on_signal
-from prenda.tracking import runs
-from prenda.tracking.loggers import lightning_loggers
+from prenda.tracking import delivery, run_folder, runs
+from prenda.tracking.loggers import FileLogger
 from prenda.tracking.runs import recorded
 from prenda.tracking.store import connect
+from prenda.tracking.sync import sync
 from prenda.training.finish import RECORDED
 from prenda.training.train import TrainResult, train
 from tests.conftest import TINY, configured
@@ -201,16 +202,21 @@ def test_status_is_finished_failed_or_killed(home, result, tmp_path):
 
 
 @pytest.mark.usefixtures("_in_home", "result")
-def test_an_error_is_told_even_if_the_record_cannot_be_closed_whole(home, tmp_path, monkeypatch):
-    def no_room(self) -> None:
+def test_a_store_without_room_neither_hides_an_error_nor_loses_the_record(home, tmp_path, monkeypatch, capsys):
+    def no_room(*_) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(runs.MlflowRun, "log_files", no_room)
-    ended = opened_record(configured(*MLFLOW), tmp_path / "run")
-    run = ended.__enter__()
-    with pytest.raises(RuntimeError, match="out of memory") as error:
-        ended.gen.throw(RuntimeError("out of memory"))
-    assert "The MLflow record is incomplete: [Errno 28] No space left on device" in error.value.__notes__
+    with monkeypatch.context() as patch:
+        patch.setattr(MlflowClient, "log_artifact", no_room)
+        ended = opened_record(configured(*MLFLOW), tmp_path / "run")
+        run = ended.__enter__()
+        with pytest.raises(RuntimeError, match="out of memory"):
+            ended.gen.throw(RuntimeError("out of memory"))
+    told = capsys.readouterr().err
+    assert re.search(r"2 records are not delivered to sqlite:\S+ yet \(.*No space left on device\): `prenda sync", told)
+    assert run_folder.status(tmp_path / "run") == "FAILED"
+    assert status(home, run.id) == "RUNNING"
+    assert [synced.sent for synced in sync([tmp_path / "run"])] == [2]
     assert status(home, run.id) == "FAILED"
 
 
@@ -238,15 +244,15 @@ def test_a_signal_is_recorded_as_killed(tmp_path, signum, processes):
 
 
 def test_a_signal_while_the_record_is_opened_leaves_it_whole_and_killed(tmp_path, monkeypatch):
-    write = runs.write_atomically
+    connected = delivery.connect
 
-    def stopped(path: Path, content: str) -> None:
+    def stopped(uri: str):
         os.kill(os.getpid(), signal.SIGTERM)
-        write(path, content)
+        return connected(uri)
 
     config = configured(*MLFLOW)
     with monkeypatch.context() as patch:
-        patch.setattr(runs, "write_atomically", stopped)
+        patch.setattr(delivery, "connect", stopped)
         with pytest.raises(Stopped), stop_on_signal(), opened_record(config, tmp_path / "run"):
             raise AssertionError("not reached")
     (run,) = connect(config.tracking.uri).search_runs(["1"])
@@ -255,22 +261,11 @@ def test_a_signal_while_the_record_is_opened_leaves_it_whole_and_killed(tmp_path
     assert run.data.params["seed"] == "0"
 
 
-def test_a_server_that_does_not_answer_is_told(tmp_path):
-    config = configured(*MLFLOW, "tracking=server", "tracking.uri=http://127.0.0.1:9")
-    with (
-        pytest.raises(
-            TrackingError, match=r"tracking.uri is 'http://127.0.0.1:9', which cannot be used .*tracking=offline"
-        ),
-        opened_record(config, tmp_path / "run"),
-    ):
-        pass
-
-
 def test_a_continued_run_takes_metrics_that_its_file_has_no_column_for(tmp_path):
     """A run of an earlier version goes on with the metrics that have been added since."""
     (tmp_path / "metrics").mkdir()
     (tmp_path / "metrics/metrics.csv").write_text("step,val/accuracy\n1,0.5\n")
-    (logger,) = lightning_loggers(tmp_path, None, None)
+    logger = FileLogger(tmp_path / "metrics/metrics.csv")
     logger.log_metrics({"val/accuracy": 0.75, "val/brier": 0.25}, step=2)
     logger.save()
     history = read_history(tmp_path / "metrics/metrics.csv")

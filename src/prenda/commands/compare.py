@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from prenda.commands.shared import RUN, Subparsers
+from prenda.commands.shared import RUN, Subparsers, add_store_argument
 from prenda.system.startup import heavy_imports
 
 
@@ -26,6 +26,7 @@ def add_parser(subparsers: Subparsers) -> None:
         help="folder of the data set, for the pictures of test images (default: the recorded one)",
     )
     parser.add_argument("--no-record", action="store_true", help="write files only; record nothing in MLflow")
+    add_store_argument(parser)
     parser.set_defaults(run_command=run)
 
 
@@ -40,5 +41,6 @@ def run(arguments: argparse.Namespace) -> int:
         where=arguments.where,
         data_dir=arguments.data_dir,
         recorded=not arguments.no_record,
+        uri=arguments.tracking_uri,
     )
     return 0

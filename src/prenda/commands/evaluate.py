@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from prenda.commands.shared import RUN, Subparsers, data_folder_from
+from prenda.commands.shared import RUN, Subparsers, add_store_argument, data_folder_from
 from prenda.system.startup import heavy_imports
 
 
@@ -25,6 +25,7 @@ def add_parser(subparsers: Subparsers) -> None:
     parser.add_argument(
         "--any-data", action="store_true", help="accept a data set whose content differs from the recorded one"
     )
+    add_store_argument(parser)
     parser.set_defaults(run_command=run)
 
 
@@ -34,5 +35,7 @@ def run(arguments: argparse.Namespace) -> int:
         from prenda.training.evaluation import evaluate_again
 
     with data_folder_from("--data-dir"):
-        evaluate_again(arguments.run, arguments.data_dir, arguments.accelerator, arguments.any_data)
+        evaluate_again(
+            arguments.run, arguments.data_dir, arguments.accelerator, arguments.any_data, uri=arguments.tracking_uri
+        )
     return 0

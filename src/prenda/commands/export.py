@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from prenda.commands.shared import RUN, Subparsers, data_folder_from
+from prenda.commands.shared import RUN, Subparsers, add_store_argument, data_folder_from
 from prenda.system.startup import heavy_imports
 
 
@@ -23,6 +23,7 @@ def add_parser(subparsers: Subparsers) -> None:
     parser.add_argument("--overwrite", action="store_true", help="replace an older export in that folder")
     parser.add_argument("--data-dir", metavar="FOLDER", help="folder of the data set (default: the recorded one)")
     parser.add_argument("--no-check", action="store_true", help="do not compare predictions; no images are needed then")
+    add_store_argument(parser)
     parser.set_defaults(run_command=run)
 
 
@@ -38,6 +39,7 @@ def run(arguments: argparse.Namespace) -> int:
             data_dir=arguments.data_dir,
             overwrite=arguments.overwrite,
             checked=not arguments.no_check,
+            uri=arguments.tracking_uri,
         )
     print(exported)
     return 0

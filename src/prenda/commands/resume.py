@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from prenda.commands.shared import RUN, Subparsers, stoppable
+from prenda.commands.shared import RUN, Subparsers, add_store_argument, stoppable
 from prenda.system.startup import heavy_imports
 
 
@@ -17,6 +17,7 @@ def add_parser(subparsers: Subparsers) -> None:
         "The result is bit-identical to an uninterrupted run.",
     )
     parser.add_argument("run", metavar="RUN", help=RUN)
+    add_store_argument(parser)
     parser.set_defaults(run_command=run)
 
 
@@ -25,4 +26,4 @@ def run(arguments: argparse.Namespace) -> int:
     with heavy_imports():
         from prenda.training.resume import resume
 
-    return stoppable(lambda: resume(arguments.run))
+    return stoppable(lambda: resume(arguments.run, arguments.tracking_uri))

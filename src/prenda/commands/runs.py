@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from prenda.commands.shared import Subparsers
+from prenda.commands.shared import Subparsers, add_store_argument
 from prenda.errors import UserError
 
 MOST = 50  # runs that are listed unless --limit says otherwise
@@ -32,6 +32,7 @@ def add_parser(subparsers: Subparsers) -> None:
     parser.add_argument("--experiment", metavar="NAME", help="only the runs of this MLflow experiment")
     parser.add_argument("--limit", type=int, default=MOST, metavar="N", help="list N runs (default: %(default)s)")
     parser.add_argument("--all", action="store_true", help="add runs that did not finish, and sweeps, with a status")
+    add_store_argument(parser)
     _add_pruning(parser)
     parser.set_defaults(run_command=run)
 
@@ -63,10 +64,10 @@ def run(arguments: argparse.Namespace) -> int:
             raise UserError(f"{option} is given without --prune: add --prune to free disk space, or leave it out.")
     from prenda.report.runs import show_runs
     from prenda.tracking.listing import list_runs
-    from prenda.tracking.store import local_store
+    from prenda.tracking.store import store_address
 
     listing = list_runs(
-        local_store(),
+        store_address(arguments.tracking_uri),
         experiment=arguments.experiment,
         where=arguments.where,
         everything=arguments.all,
@@ -85,10 +86,11 @@ def _prune(arguments: argparse.Namespace) -> int:
     from prenda.report.runs import show_plan
     from prenda.tracking.disk import text
     from prenda.tracking.pruning import free, make_plan
-    from prenda.tracking.store import local_store
+    from prenda.tracking.store import store_address
 
     keep = BEST if arguments.keep is None else arguments.keep
-    plan = make_plan(local_store(), keep, arguments.experiment, arguments.where)
+    store = store_address(arguments.tracking_uri)
+    plan = make_plan(store, keep, arguments.experiment, arguments.where)
     show_plan(plan)
     if not plan.holdings:
         print("Nothing to free.")
@@ -96,7 +98,7 @@ def _prune(arguments: argparse.Namespace) -> int:
     if not arguments.yes and not _agreed(text(plan.total), len(plan.holdings)):
         print("Nothing was freed.")
         return 1
-    print(f"Freed {text(free(local_store(), plan))}.")
+    print(f"Freed {text(free(store, plan))}.")
     return 0
 
 

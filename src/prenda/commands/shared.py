@@ -25,8 +25,15 @@ def add_model_arguments(parser: argparse.ArgumentParser, default: str) -> None:
         default: Says in words which model is taken without `--model`.
     """
     parser.add_argument("--model", metavar="NAME", help=f"name of the registered model (default: {default})")
+    add_store_argument(parser)
+
+
+def add_store_argument(
+    parser: argparse.ArgumentParser, default: str = "$MLFLOW_TRACKING_URI, else this project's own store"
+) -> None:
+    """Add `--tracking-uri`, the store or server that a command reads."""
     parser.add_argument(
-        "--tracking-uri", metavar="URI", help="address of an MLflow store or server (default: this project's own store)"
+        "--tracking-uri", metavar="URI", help=f"address of an MLflow store or server (default: {default})"
     )
 
 

@@ -31,6 +31,7 @@ from prenda.search.launchers.local import LocalLauncher
 from prenda.search.launchers.ray import RayLauncher
 from prenda.search.launchers.slurm import SlurmLauncher
 from prenda.search.sweeper import PrendaSweeper
+from prenda.system.redaction import without_passwords
 from prenda.system.startup import heavy_imports
 
 register()
@@ -108,7 +109,7 @@ def _named(
     chosen = replace(config, choices=choices)
     tracking = replace(
         config.tracking,
-        command=shlex.join(["prenda", "train", *command]),
+        command=without_passwords(shlex.join(["prenda", "train", *command])),
         run_name=config.tracking.run_name or make_run_name(chosen, overrides),
     )
     return replace(chosen, tracking=tracking)

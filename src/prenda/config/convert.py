@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from enum import Enum
 from typing import Any
 
@@ -12,6 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from prenda.config.paths import home
 from prenda.config.schema import TrainConfig, composition_schema
+from prenda.system.redaction import set_apart
 from prenda.system.sqlite_address import sqlite_address
 
 
@@ -30,6 +31,8 @@ def register() -> None:
 def typed(config: DictConfig | Mapping[str, Any]) -> TrainConfig:
     """Return a composed or recorded configuration as typed, frozen dataclasses, resolved.
 
+    The passwords of its addresses are set apart: no configuration holds one.
+
     Raises:
         OmegaConfBaseException: If a setting is unknown, missing or of another type.
     """
@@ -39,7 +42,16 @@ def typed(config: DictConfig | Mapping[str, Any]) -> TrainConfig:
     merged = OmegaConf.merge(composition_schema(), plain)
     result = OmegaConf.to_object(merged)
     assert isinstance(result, TrainConfig)
-    return result
+    return _without_passwords(result)
+
+
+def _without_passwords(config: TrainConfig) -> TrainConfig:
+    uri, storage = config.tracking.uri, config.search.storage
+    return replace(
+        config,
+        tracking=replace(config.tracking, uri=uri and set_apart(uri)),
+        search=replace(config.search, storage=storage and set_apart(storage)),
+    )
 
 
 def as_yaml(config: TrainConfig) -> str:

@@ -194,11 +194,12 @@ class TrackingConfig:
     kind: TrackingKind = TrackingKind.mlflow
     uri: str | None = None
     artifacts: str | None = None  # null: where the server says
+    required: bool = False  # refuse to start while the server does not answer
     experiment: str = "prenda"
     run_name: str | None = None  # null: backbone, data, the overrides that matter, seed
     command: str = "prenda train"  # as it was typed; filled in when a run starts
     system_metrics: bool = True
-    parent: str | None = None  # MLflow run of the sweep that this one belongs to; filled in by it
+    parent: str | None = None  # folder of the record of the sweep that this run belongs to; filled in by it
 
 
 @dataclass(frozen=True)

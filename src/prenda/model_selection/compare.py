@@ -31,7 +31,7 @@ from prenda.scoring.metrics import HEADLINE
 from prenda.scoring.scores import Scores, score
 from prenda.scoring.significance import cochran_q, holm, mcnemar, mean_interval, welch
 from prenda.tracking.comparisons import ComparableRun, gather, record
-from prenda.tracking.store import local_store
+from prenda.tracking.store import store_address
 
 
 @dataclass(frozen=True)
@@ -70,15 +70,17 @@ def compare(
     where: str | None = None,
     data_dir: str | None = None,
     recorded: bool = True,
+    uri: str | None = None,
 ) -> Path:
     """Compare runs on their test images; print, write and record the result.
 
     Args:
-        names: Ids or names of runs in this project's store, or folders of runs. The first run is the reference.
+        names: Ids or names of recorded runs, or folders of runs. The first run is the reference.
         experiment: Add the finished runs of this experiment.
         where: Add the finished runs that match this MLflow filter, within the experiment if one is given.
         data_dir: Current folder of the data set, for pictures; None uses the folder that the first run recorded.
         recorded: Whether to record the comparison as a run in MLflow.
+        uri: Address of the MLflow store or server; None takes MLFLOW_TRACKING_URI, else this project's own store.
 
     Returns:
         The folder of the comparison.
@@ -87,9 +89,9 @@ def compare(
         UserError: If a run cannot be found or has no predictions, if there are fewer than two runs, or if they were
             tested on different images.
     """
-    uri = local_store()
+    store = store_address(uri)
     with tempfile.TemporaryDirectory() as scratch:
-        tested = [_read(found) for found in gather(uri, names, experiment, where, Path(scratch))]
+        tested = [_read(found) for found in gather(store, names, experiment, where, Path(scratch))]
     _check_same_images(tested)
     comparison = compare_on_same_images(tested)
     images, missing = _images(tested[0], data_dir)
@@ -105,8 +107,8 @@ def compare(
     if recorded:
         compared, description = [run.place for run in tested], comparison_page.describe(comparison)
         artifacts = home() / "mlruns" / "artifacts"
-        run_id = record(uri, artifacts, folder, comparison.name, compared, description, comparison.metrics())
-        out.print(f"MLflow run  {run_id} in {uri}", soft_wrap=True, highlight=False)
+        run_id = record(store, artifacts, folder, comparison.name, compared, description, comparison.metrics())
+        out.print(f"MLflow run  {run_id} in {store}", soft_wrap=True, highlight=False)
     return folder
 
 

@@ -12,7 +12,7 @@ from prenda.errors import UserError
 from prenda.scoring.metrics import HEADLINE, Metric
 from prenda.system.redaction import without_passwords
 from prenda.tracking.registry import Registry, Version
-from prenda.tracking.store import local_store
+from prenda.tracking.store import store_address
 
 
 def show_models(model: str | None = None, uri: str | None = None) -> None:
@@ -20,11 +20,11 @@ def show_models(model: str | None = None, uri: str | None = None) -> None:
 
     Args:
         model: Name of the registered model; None prints all.
-        uri: Address of the MLflow store or server; None is this project's own store.
+        uri: Address of the MLflow store or server; None takes MLFLOW_TRACKING_URI, else this project's own store.
     """
     if model is not None:
         check_name(model)
-    registry = Registry(uri or local_store())
+    registry = Registry(store_address(uri))
     found = {name: registry.versions(name) for name in (registry.models() if model is None else [model])}
     out = Console()
     if not out.is_terminal:

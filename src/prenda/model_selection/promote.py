@@ -24,7 +24,7 @@ from prenda.scoring.significance import SIGNIFICANCE, McNemar, difference_interv
 from prenda.system.signals import stop_deferred
 from prenda.tracking.lookup import download
 from prenda.tracking.registry import CHAMPION, RecordedModel, Registry, Version
-from prenda.tracking.store import local_store
+from prenda.tracking.store import store_address
 
 NEEDED = 5  # images that one of both must have right alone for p < 0.05: 0.5 ** 5 = 0.031
 
@@ -60,7 +60,7 @@ def promote(run: str, model: str | None = None, force: str | None = None, uri: s
         run: Id or name of the run.
         model: Name of the registered model; None takes that of the run's task.
         force: Reason to move the alias whatever the test says; None leaves the decision to the test.
-        uri: Address of the MLflow store or server; None is this project's own store.
+        uri: Address of the MLflow store or server; None takes MLFLOW_TRACKING_URI, else this project's own store.
 
     Returns:
         The decision and its reason, as a sentence.
@@ -72,7 +72,7 @@ def promote(run: str, model: str | None = None, force: str | None = None, uri: s
         check_name(model)
     if force is not None and not force.strip():
         raise UserError(f"--force is {force!r}: give the reason, which is recorded with the version.")
-    registry = Registry(uri or local_store())
+    registry = Registry(store_address(uri))
     with tempfile.TemporaryDirectory() as scratch, registry.promotion_lock():
         _complete(registry, run, Path(scratch))
         entrant = _tested(registry.model_of_run(run, Path(scratch) / "entrant"))
@@ -106,10 +106,8 @@ def _complete(registry: Registry, run: str, scratch: Path) -> None:
     run_id, scores = found
     if "temperature" not in scores:
         raise UserError(f"{run!r} was recorded before runs had bundles: train it again.")
-    local = registry.uri == local_store()
-    source = run_id if local else str(download(registry.uri, run_id, "checkpoints/best.ckpt", scratch))
     tested = download(registry.uri, run_id, "predictions/test.npz", scratch)
-    write_again(source, scores, tested, scratch / "bundle", run_id)
+    write_again(run_id, scores, tested, scratch / "bundle", run_id, uri=registry.uri)
     registry.add_bundle(run_id, scratch / "bundle")
 
 

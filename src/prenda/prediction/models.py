@@ -80,6 +80,6 @@ def _named(model: str, scratch: Path) -> Path:
 
 def _recorded(run: str, scratch: Path) -> Path:
     from prenda.tracking.lookup import bundle_of
-    from prenda.tracking.store import local_store
+    from prenda.tracking.store import store_address
 
-    return bundle_of(local_store(), run, scratch)
+    return bundle_of(store_address(), run, scratch)

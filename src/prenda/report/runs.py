@@ -39,7 +39,7 @@ def separated(runs: Sequence[ListedRun], status: bool) -> list[str]:
     lines = ["\t".join([*COLUMNS, *(["status"] if status else [])])]
     for run in runs:
         scores = ["" if value is None else f"{value:.6g}" for value in (run.val, run.test, run.seconds)]
-        texts = [" ".join(value.split()) for value in (run.name, short_id(run.id), run.backbone, run.data)]
+        texts = [" ".join(value.split()) for value in (run.name, _paste(run), run.backbone, run.data)]
         cells = [*texts, *scores, f"{run.start:%Y-%m-%dT%H:%M:%S}", str(run.size), *([_state(run)] if status else [])]
         lines.append("\t".join(cells))
     return lines
@@ -73,10 +73,16 @@ def _table(runs: Sequence[ListedRun], status: bool) -> Table:
     for run in runs:
         scores = ["–" if value is None else accuracy.text(value) for value in (run.val, run.test)]
         seconds = "–" if run.seconds is None else f"{run.seconds:,.0f}"
-        facts = [short_id(run.id), *([_state(run)] if status else []), run.backbone, run.data]
+        facts = [short_id(run.id) or "–", *([_state(run)] if status else []), run.backbone, run.data]
         when = f"{run.start:%Y-%m-%d %H:%M}"
-        table.add_row(escape(run.name), *map(escape, facts), *scores, seconds, when, text(run.size))
+        name = run.name if run.folder is None else f"{run.name}\nin {run.folder}"
+        table.add_row(escape(name), *map(escape, facts), *scores, seconds, when, text(run.size))
     return table
+
+
+def _paste(run: ListedRun) -> str:
+    """Return what names the run in a command: its short id, or its folder if that alone holds its record."""
+    return short_id(run.id) if run.folder is None else str(run.folder)
 
 
 def _state(run: ListedRun) -> str:

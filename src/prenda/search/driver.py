@@ -14,7 +14,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 
 from prenda.config.convert import as_plain, typed
 from prenda.config.identity import describe_run, fingerprint, make_run_name
-from prenda.config.schema import TrainConfig
+from prenda.config.schema import TrackingKind, TrainConfig
 from prenda.errors import UserError
 from prenda.search.job import LOG, Job, TrialAddress
 from prenda.search.launchers.base import Ended, TrialLauncher
@@ -197,7 +197,8 @@ class Sweep:
         common, own = trial_overrides(self.plan, config, chosen)
         tracking = replace(
             config.tracking,
-            parent=self.record.id,
+            parent=None if config.tracking.kind is TrackingKind.offline else str(self.record.folder),
+            required=False,
             command=shlex.join(["prenda", "train", *self.plan.config_folder, *common, *own]),
             run_name=f"{trial.number:03d}-{make_run_name(config, own)}",
         )
@@ -211,7 +212,7 @@ class Sweep:
             )
         metric = self.plan.search.objectives[0]
         plain = as_plain(config)
-        del plain["search"], plain["workers"]  # a trial's configuration is a run's, without the database password
+        del plain["search"], plain["workers"]
         return Job(trial.number, self.folder / trial_folder, plain, metric, address)
 
     def _conclude(self, end: Ended, progress: SweepProgress) -> None:
@@ -232,7 +233,7 @@ class Sweep:
         config = typed(job.config)
         try:
             record_failure(config.tracking, describe_run(config), job.folder, RuntimeError(note))
-        except Exception as error:  # each kind of store has its own
+        except OSError as error:
             progress.say(f"trial {job.number}: its failure could not be recorded ({error})")
 
     def _tell(self, trial: Trial, outcome: Outcome, seconds: float | None, progress: SweepProgress) -> None:
@@ -257,7 +258,7 @@ class Sweep:
         elapsed = f"  {duration(seconds)}" if seconds is not None else ""
         progress.say(f"trial {trial.number:<3} {outcome.state:<8}  {values or '–':<8}{elapsed}  {chosen}{note}")
         if outcome.state == "finished":
-            self._log_best(progress)
+            self._log_best()
 
     def _skip(
         self, trial: Trial, same: FrozenTrial | None, progress: SweepProgress, outcome: Outcome | None = None
@@ -274,13 +275,9 @@ class Sweep:
             self._count(self.study.tell(trial, state=TrialState.PRUNED))
         progress.say(f"trial {trial.number:<3} skipped   the same settings as trial {same.number}")
 
-    def _log_best(self, progress: SweepProgress) -> None:
+    def _log_best(self) -> None:
         name, best = self.plan.search.objectives[0], best_trials(self.study)
-        metrics = {f"best/{name}": best[0].values[0]}
-        try:
-            self.record.log_metrics(metrics, step=self.ended)
-        except Exception as error:  # each kind of store has its own; the trials' records are not affected
-            progress.say(f"the best score so far could not be recorded ({error})")
+        self.record.log_metrics({f"best/{name}": best[0].values[0]}, step=self.ended)
 
     def _show(self, progress: SweepProgress) -> None:
         best = best_trials(self.study) if progress.is_live else []

@@ -132,7 +132,7 @@ def make_plan(config: DictConfig, loader: ConfigLoader, arguments: Sequence[str]
         name=name or _name(config, list(overrides.values())),
         command=_command(config),
         config_folder=config_folder(config.hydra.runtime.config_sources),
-        overrides=[override for override in fixed if override in typed_overrides],
+        overrides=[without_passwords(override) for override in fixed if override in typed_overrides],
         search=base.search,
         tracking=base.tracking,
         space=space,
@@ -225,7 +225,7 @@ def _name(config: DictConfig, overrides: Sequence[Override]) -> str:
         for one in overrides
         if one.key_or_group not in FREE and one.key_or_group.replace("/", ".").partition(".")[0] not in FREE_GROUPS
     )
-    digest = sha256("\n".join(typed).encode()).hexdigest()[:8]
+    digest = sha256(without_passwords("\n".join(typed)).encode()).hexdigest()[:8]
     choices = config.hydra.runtime.choices
     readable = choices.get("experiment") or choices.get("search") or "sweep"
     return f"{readable}-{digest}"

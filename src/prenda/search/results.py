@@ -41,7 +41,7 @@ def open_record(plan: Plan, folder: Path) -> Run:
 
 
 def finish(sweep: Sweep, stopped: bool) -> None:
-    """Write and print the results. If the tracking store does not answer, only the MLflow record is incomplete."""
+    """Write, record and print the results."""
     folder = sweep.folder / SUMMARY
     swept = gather(sweep.plan, sweep.study, sweep.folder)
     write_sweep(folder, swept)
@@ -55,13 +55,10 @@ def finish(sweep: Sweep, stopped: bool) -> None:
             print(f"prenda: trial {trial.number} could not be written as an experiment: {error}", file=sys.stderr)
     description = markdown(swept)
     tags = {f"best/{name}": str(value) for name, value in display_values(best[0]).items()} if best else {}
-    try:
-        sweep.record.log_description(description)
-        if tags:
-            sweep.record.log_tags(tags)
-        close_sweep(sweep.record, "KILLED" if stopped else "FAILED" if sweep.gave_up else "FINISHED")
-    except Exception as error:  # each kind of store has its own
-        print(f"prenda: the sweep's MLflow record is incomplete: {error}", file=sys.stderr)
+    sweep.record.log_description(description)
+    if tags:
+        sweep.record.log_tags(tags)
+    close_sweep(sweep.record, "KILLED" if stopped else "FAILED" if sweep.gave_up else "FINISHED", sweep.folder)
     _show(sweep, swept, best, folder)
 
 

@@ -23,7 +23,7 @@ from prenda.config.schema import SearchConfig
 from prenda.errors import ConfigError
 from prenda.search.outcome import AT_THE_END, OBJECTIVES
 from prenda.system.atomic_write import write_atomically
-from prenda.system.redaction import without_passwords
+from prenda.system.redaction import complete, without_passwords
 from prenda.system.sqlite_address import sqlite_address
 
 WAIT = 60  # seconds for a lock of a database that is a file
@@ -65,7 +65,7 @@ def open_storage(url: str) -> RDBStorage:
     """
     arguments: dict[str, Any] = {"connect_args": {"timeout": WAIT}} if url.startswith("sqlite") else {}
     try:
-        return RDBStorage(url, engine_kwargs=arguments | {"pool_pre_ping": True})
+        return RDBStorage(complete(url), engine_kwargs=arguments | {"pool_pre_ping": True})
     except Exception as error:  # each database has its own
         reason = (str(error.__cause__ or error) or type(error).__name__).splitlines()[0]
         raise ConfigError(

@@ -111,7 +111,7 @@ def _run(sweep: Sweep, launcher: TrialLauncher) -> Stopped | None:
     except Stopped as stop:
         return stop
     except BaseException:
-        close_sweep(sweep.record, "FAILED")
+        close_sweep(sweep.record, "FAILED", sweep.folder)
         raise
     finally:
         launcher.close()

@@ -21,7 +21,7 @@ from prenda.search.pruning import Pruning
 from prenda.system.atomic_write import write_atomically
 from prenda.system.signals import Stopped
 from prenda.tracking.run_folder import STATUS, status, writing
-from prenda.tracking.runs import Pruned, record_failure
+from prenda.tracking.runs import Pruned, record_failure, traceback_of
 from prenda.training.build import build_callbacks, build_classifier, build_data, resolve_device
 from prenda.training.train import train
 
@@ -57,7 +57,7 @@ def _note(config: TrainConfig, folder: Path, error: Exception) -> None:
             write_atomically(folder / STATUS, "FAILED")
     path = folder / "error.txt"
     if not path.is_file():
-        path.write_text("".join(traceback.format_exception(error)), encoding="utf-8")
+        path.write_text(traceback_of(error), encoding="utf-8")
 
 
 def rehearse(configs: Sequence[dict[str, Any]]) -> list[Problem | None]:

@@ -4,6 +4,10 @@ This is the only package that imports MLflow, and it does so only where it is ne
 
 Modules:
     store: Connection to a local store or a server.
+    journal: Journal of a run: what its record is to hold.
+    delivery: Delivery of a journal to a store.
+    send: Requests to MLflow for one record of a journal.
+    sync: Delivery of journals whose runs have ended.
     runs: Record of a run.
     sweeps: Record of a sweep: the parent run of its trials.
     comparisons: Recorded runs for a comparison, and its own record.
@@ -16,5 +20,6 @@ Modules:
     registry: Logged models and versions of registered models.
     model_files: Files that make a bundle a model of MLflow.
     loggers: Lightning loggers.
+    system_metrics: The machine's load as metrics of a run.
     ui: MLflow's UI on this project's store.
 """

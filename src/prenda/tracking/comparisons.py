@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from prenda.errors import UserError
+from prenda.tracking.journal import Destination
 from prenda.tracking.listing import matching
 from prenda.tracking.lookup import FoundRun, connect_existing, file_of, of_record, resolve
 from prenda.tracking.records import COMPARISONS, content_hash
-from prenda.tracking.runs import MlflowRun
-from prenda.tracking.store import connect, experiment_id
+from prenda.tracking.runs import Run
+from prenda.tracking.store import local_store
 
 CONFIG, PREDICTIONS = "config.yaml", "predictions/test.npz"
 MOST_RUNS = 50  # which make 1,225 pairs
@@ -79,16 +81,18 @@ def record(
     Raises:
         TrackingError: If the store cannot be used.
     """
-    client = connect(uri)
+    run = Run(folder, Destination(uri, COMPARISONS, str(artifacts) if uri == local_store() else None))
     tags = {"prenda.kind": "comparison", "prenda.compared": ",".join(compared), "mlflow.note.content": description}
-    run = MlflowRun(folder, client, experiment_id(client, COMPARISONS, str(artifacts)), name, tags)
-    try:
-        run.log_metrics(metrics, step=0)
-        run.log_files()
-    except BaseException as error:
-        run.end("FAILED" if isinstance(error, Exception) else "KILLED")
-        raise
+    run.start(name, tags | {"folder": str(folder)}, {})
+    error = run.deliver()
+    if error is not None:
+        run.discard()
+        raise error
+    run.log_metrics(metrics, step=0)
     run.end("FINISHED")
+    undelivered = run.close()
+    if undelivered is not None:
+        print(f"prenda: {undelivered}", file=sys.stderr)
     assert run.id is not None
     return run.id
 

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
 
 from prenda.errors import TrackingError, UserError
 from prenda.scoring.metrics import METRIC_BY_NAME
-from prenda.tracking.disk import bytes_of
-from prenda.tracking.lookup import connect_existing
+from prenda.tracking.disk import bytes_of, size_of
+from prenda.tracking.journal import Journal
+from prenda.tracking.lookup import connect_existing, is_there
 from prenda.tracking.records import COMPARISONS, TEST, VAL, kind_of, search, started, status_of
+from prenda.tracking.sync import undelivered
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
 
+_Measured: TypeAlias = "tuple[ListedRun, Mapping[str, float]]"  # with its last metrics
 SHORTHAND = {"val": VAL, "test": TEST, "seconds": "train/seconds"}
 TEXTS = ("name", "backbone", "data", "status")
 SECONDS = SHORTHAND["seconds"]
@@ -28,6 +32,7 @@ class ListedRun:
     """A recorded run, as `prenda runs` shows it.
 
     Attributes:
+        id: Its id in MLflow; empty for a run that is recorded in its folder alone.
         status: MLflow's status, or PRUNED if a sweep gave the run up.
         kind: `run` or `sweep`.
         val: Validation accuracy of the selected epoch; None if it was not scored.
@@ -47,6 +52,7 @@ class ListedRun:
     seconds: float | None
     start: datetime
     size: int
+    folder: Path | None = None  # where `id` is empty
 
 
 @dataclass(frozen=True)
@@ -85,10 +91,49 @@ def list_runs(
     """
     if limit is not None and limit < 1:
         raise UserError(f"--limit is {limit}: give at least 1.")
-    client = connect_existing(uri)
-    records = selected(client, experiment, where, everything)
-    ordered = _sorted(records, sort, reverse)
-    return Listing(tuple(map(_listed, ordered[:limit])), len(ordered) - len(ordered[:limit]))
+    own = [] if where is not None else _of_folders(uri, experiment, everything)
+    records = [] if own and not is_there(uri) else selected(connect_existing(uri), experiment, where, everything)
+    runs = [*((_listed(record), record.data.metrics) for record in records), *own]
+    ordered = _sorted(sorted(runs, key=lambda run: run[0].start), sort, reverse)
+    return Listing(tuple(run for run, _ in ordered[:limit]), len(ordered) - len(ordered[:limit]))
+
+
+def _of_folders(uri: str, experiment: str | None, everything: bool) -> list[_Measured]:
+    """Return the runs that are recorded in their folders alone: offline, or because the server is absent."""
+    found = []
+    for journal in undelivered():
+        destination = journal.destination()
+        listed, metrics = _of_journal(journal)
+        finished = listed.status == "FINISHED" and listed.kind == "run"
+        here = destination.uri in (None, uri) and experiment in (None, destination.experiment)
+        if here and (finished or (everything and listed.kind != "comparison")):
+            found.append((listed, metrics))
+    return found
+
+
+def _of_journal(journal: Journal) -> _Measured:
+    records = journal.records()
+    metrics: dict[str, float] = {}
+    tags: dict[str, str] = {}
+    for record in records:
+        metrics |= record.get("metrics", {})
+        tags |= record.get("tags", {})
+    last = records[-1]
+    listed = ListedRun(
+        id="",
+        name=str(records[0]["name"]),
+        status=str(last["status"]) if last["kind"] == "end" else "RUNNING",
+        kind=tags.get("prenda.kind", "run"),
+        backbone=tags.get("backbone", "–"),
+        data=tags.get("data", "–"),
+        val=metrics.get(VAL),
+        test=metrics.get(TEST),
+        seconds=metrics.get(SECONDS),
+        start=datetime.fromtimestamp(records[0]["time"] / 1000),
+        size=size_of(journal.folder),
+        folder=journal.folder,
+    )
+    return listed, metrics
 
 
 def selected(client: MlflowClient, experiment: str | None, where: str | None, everything: bool) -> list[Run]:
@@ -153,23 +198,24 @@ def _listed(record: Run) -> ListedRun:
     )
 
 
-def _sorted(records: Sequence[Run], sort: str, reverse: bool) -> list[Run]:
+def _sorted(runs: Sequence[_Measured], sort: str, reverse: bool) -> list[_Measured]:
+    """Sort runs that come with the oldest first."""
     if sort == "start":
-        return list(records) if reverse else list(records)[::-1]
+        return list(runs) if reverse else list(runs)[::-1]
     if sort == "size":
-        return sorted(records, key=bytes_of, reverse=not reverse)
+        return sorted(runs, key=lambda run: run[0].size, reverse=not reverse)
     if sort in TEXTS:
-        return sorted(records, key=lambda record: str(getattr(_listed(record), sort)), reverse=reverse)
+        return sorted(runs, key=lambda run: str(getattr(run[0], sort)), reverse=reverse)
     metric = SHORTHAND.get(sort, sort)
-    known = {name for record in records for name in record.data.metrics}
-    if metric not in known and records:
+    known = {name for _, metrics in runs for name in metrics}
+    if metric not in known and runs:
         columns = ", ".join(["start", *TEXTS, *SHORTHAND, "size"])
         raise UserError(
             f"--sort is {sort!r}, which no listed run has: choose {columns}, or a metric such as test/f1 or test/loss."
         )
-    having = [record for record in records if not math.isnan(record.data.metrics.get(metric, math.nan))]
-    without = [record for record in records if math.isnan(record.data.metrics.get(metric, math.nan))]
-    ordered = sorted(having, key=lambda record: record.data.metrics[metric], reverse=_larger_first(metric) != reverse)
+    having = [run for run in runs if not math.isnan(run[1].get(metric, math.nan))]
+    without = [run for run in runs if math.isnan(run[1].get(metric, math.nan))]
+    ordered = sorted(having, key=lambda run: run[1][metric], reverse=_larger_first(metric) != reverse)
     return ordered + without
 
 

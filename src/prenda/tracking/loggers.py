@@ -4,33 +4,55 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
-from pytorch_lightning.loggers import Logger, MLFlowLogger
+from pytorch_lightning.loggers import Logger
 from pytorch_lightning.utilities import rank_zero_only
 
 from prenda.system.atomic_write import write_atomically
-from prenda.system.signals import stop_deferred
+from prenda.tracking.journal import Journal
+
+FOREIGN = re.compile("[^a-zA-Z0-9_/. -]+")  # characters that MLflow accepts in no name of a metric
 
 
-class RunLogger(MLFlowLogger):
-    """Lightning's logger on a run that we opened: `recorded` ends it, which knows more than Lightning does."""
+class RunLogger(Logger):
+    """Metrics and pictures of each epoch in the run's journal, whose delivery is the business of the run's record.
 
+    An epoch that is repeated after an interruption adds nothing to what the journal holds of it.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__()
+        self._journal = Journal(folder)
+        kept = [record for record in self._journal.records() if record["kind"] == "metrics"]
+        self._known = {(name, record["step"]) for record in kept for name in record["metrics"]}
+
+    @property
+    def name(self) -> str:
+        return "mlflow"
+
+    @property
+    def version(self) -> str:
+        return ""
+
+    @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
-        with stop_deferred():
-            super().log_metrics(metrics, step)
+        named = {FOREIGN.sub("", name): float(value) for name, value in metrics.items()}
+        new = {name: value for name, value in named.items() if (name, step or 0) not in self._known}
+        if new:
+            self._journal.append("metrics", step=step or 0, metrics=new)
 
+    @rank_zero_only
     def log_picture(self, name: str, path: Path, step: int) -> None:
-        """Add a picture to a series that MLflow's UI steps through."""
-        assert self.run_id is not None
-        with stop_deferred():
-            self.experiment.log_image(self.run_id, Image.open(path), key=name, step=step)
+        """Add a picture of the run's folder to a series that MLflow's UI steps through."""
+        relative = path.relative_to(self._journal.folder).as_posix()
+        self._journal.append("picture", name=name, path=relative, step=step)
 
-    def finalize(self, status: str = "success") -> None:
-        """Leaves the run open: after training comes scoring."""
+    def log_hyperparams(self, params: Any, *args: Any, **kwargs: Any) -> None:
+        """Do nothing: the run's record holds the configuration."""
 
 
 class FileLogger(Logger):
@@ -79,9 +101,6 @@ def _place(row: Mapping[str, Any]) -> tuple[str, frozenset[str]]:
     return str(row["step"]), frozenset(name for name, value in row.items() if value not in ("", None))
 
 
-def lightning_loggers(folder: Path, uri: str | None, run_id: str | None) -> list[Logger]:
-    """Where Lightning sends its figures: `metrics/metrics.csv` in the run's folder, and the run in MLflow."""
-    loggers: list[Logger] = [FileLogger(folder / "metrics" / "metrics.csv")]
-    if run_id is not None:
-        loggers.append(RunLogger(tracking_uri=uri, run_id=run_id))
-    return loggers
+def lightning_loggers(folder: Path) -> list[Logger]:
+    """Where Lightning sends its figures: `metrics/metrics.csv` in the run's folder, and the run's journal."""
+    return [FileLogger(folder / "metrics" / "metrics.csv"), RunLogger(folder)]

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from prenda.bundle.format import DESCRIPTION
 from prenda.errors import TrackingError
+from prenda.system.redaction import complete, without_passwords
 from prenda.system.sqlite_address import sqlite_path
 from prenda.tracking import run_folder
 from prenda.tracking.records import FREED, Want, is_trial, local_folder, local_path, named, short_id, status_of
@@ -114,8 +115,8 @@ def _recorded_id(client: MlflowClient, run: str) -> str | None:
         raise TrackingError(f"{run!r} is {OUTSIDE}")
     if found.id is None:
         raise TrackingError(
-            f"{run!r} was recorded offline, and this command needs a run in {client.tracking_uri}: train with "
-            "tracking=mlflow, or name another run; `prenda runs` lists them."
+            f"{run!r} was recorded offline, and this command needs a run in {without_passwords(client.tracking_uri)}: "
+            f"deliver it with `prenda sync {found.folder}`, or name another run; `prenda runs` lists them."
         )
     return found.id
 
@@ -257,7 +258,7 @@ def _recorded_bundle(uri: str, record: Run, into: Path) -> Path | None:
         local = local_path(place)
         if local is not None:
             return local if (local / DESCRIPTION).is_file() else None
-        return Path(download_artifacts(artifact_uri=place, dst_path=str(into), tracking_uri=uri))
+        return Path(download_artifacts(artifact_uri=place, dst_path=str(into), tracking_uri=complete(uri)))
     except (MlflowException, OSError) as error:
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise TrackingError(

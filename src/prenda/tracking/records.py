@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal
 from urllib.parse import unquote, urlparse
 
 from prenda.errors import AmbiguousRunError, TrackingError
+from prenda.system.redaction import without_passwords
 from prenda.tracking import run_folder
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ def named(client: MlflowClient, run: str, want: Want = "finished") -> Run:
     candidates = wanted or trainings
     if len(candidates) == 1:
         return candidates[0]
+    store = without_passwords(client.tracking_uri)
     if candidates:
         raise AmbiguousRunError(_several(run, candidates))
     if found:
@@ -55,16 +57,16 @@ def named(client: MlflowClient, run: str, want: Want = "finished") -> Run:
         raise TrackingError(f"{run!r} is a {kind}, and a run is needed: `prenda runs` lists the runs with their ids.")
     if _is_deleted(client, run):
         raise TrackingError(
-            f"{run!r} was deleted in {client.tracking_uri}: restore it in the MLflow UI (`prenda ui`), or name "
+            f"{run!r} was deleted in {store}: restore it in the MLflow UI (`prenda ui`), or name "
             "another run; `prenda runs` lists them."
         )
     if Path(run).is_dir():
         raise TrackingError(
-            f"{run!r} has no run's config.yaml in it, and no run in {client.tracking_uri} bears this name: give the "
+            f"{run!r} has no run's config.yaml in it, and no run in {store} bears this name: give the "
             "folder of a run (outputs/runs/DATE/TIME), its id or its name; `prenda runs` lists them."
         )
     raise TrackingError(
-        f"{run!r} is neither a file nor a run in {client.tracking_uri}: `prenda runs` shows ids and names of the runs."
+        f"{run!r} is neither a file nor a run in {store}: `prenda runs` shows ids and names of the runs."
     )
 
 

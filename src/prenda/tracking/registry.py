@@ -18,7 +18,7 @@ from prenda.bundle import format as bundle
 from prenda.bundle.format import CARD
 from prenda.bundle.tasks import FIRST_MODEL
 from prenda.errors import BundleError, TrackingError
-from prenda.system.redaction import without_passwords
+from prenda.system.redaction import complete, without_passwords
 from prenda.system.sqlite_address import sqlite_path
 from prenda.tracking.lookup import connect_existing, fetch, find
 from prenda.tracking.model_files import describe
@@ -241,7 +241,7 @@ class Registry:
         from mlflow.artifacts import download_artifacts
 
         into.mkdir(parents=True, exist_ok=True)
-        return Path(download_artifacts(artifact_uri=place, dst_path=str(into), tracking_uri=self.uri))
+        return Path(download_artifacts(artifact_uri=place, dst_path=str(into), tracking_uri=complete(self.uri)))
 
 
 def _verified(files: Path, what: str, place: str) -> bundle.Bundle:

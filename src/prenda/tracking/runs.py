@@ -1,41 +1,35 @@
-"""What a run leaves behind: its own folder, and MLflow where `tracking` says so.
+"""Record of a run: the journal in its own folder, delivered to MLflow where `tracking` says so.
 
 `tracking=offline` runs without MLflow.
 """
 
 from __future__ import annotations
 
-import json
+import shlex
 import subprocess
 import sys
-import time
 import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib.metadata import distributions, version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from prenda.config.identity import RunDescription
 from prenda.config.paths import REPOSITORY
 from prenda.config.schema import TrackingConfig, TrackingKind
-from prenda.errors import RUN_FOLDER, RUN_TO_RESUME, UserError
+from prenda.errors import RUN_FOLDER, RUN_TO_RESUME, TrackingError, UserError
 from prenda.system.atomic_write import write_atomically
-from prenda.system.redaction import without_passwords
-from prenda.system.signals import stop_deferred
-from prenda.tracking import disk
+from prenda.tracking import disk, run_folder
+from prenda.tracking.delivery import Delivery
+from prenda.tracking.journal import Destination, Journal
 from prenda.tracking.records import short_id
-from prenda.tracking.registry import log_bundle
-from prenda.tracking.run_folder import RUN_ID, STATUS, writing
-from prenda.tracking.store import connect, experiment_id, local_store
-
-if TYPE_CHECKING:
-    from mlflow import MlflowClient
+from prenda.tracking.run_folder import STATUS, writing
+from prenda.tracking.store import StoreRefusedError, is_server, store_address
 
 VERSIONED = ("prenda", "torch", "torchvision", "pytorch-lightning", "torchmetrics", "hydra-core", "mlflow", "numpy")
 PRUNED = "pruned.txt"  # in the folder of a run that a sweep gave up: why
-LONGEST_PARAMETER = 6000  # characters, MLflow's own limit
 
 
 # The rule wants …Error. Nothing has gone wrong here: it carries a decision up the stack, as Optuna's TrialPruned does.
@@ -55,26 +49,70 @@ class DataUsed:
 
 
 class Run:
-    """A run's record in its own folder. `MlflowRun` records it in MLflow too.
+    """A run's record: the journal in its folder and, where the run has a destination, its delivery to MLflow.
 
     Attributes:
-        id: MLflow's run id; None offline.
         folder: Where everything that the run makes is kept.
     """
 
-    id: str | None = None
+    def __init__(self, folder: Path, destination: Destination) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.folder, self._destination = folder, destination
+        self._journal = Journal(folder)
+        self._is_new = self._journal.is_new
+        self._delivery = None if destination.uri is None else Delivery(self._journal, destination)
+        self._monitor: Any = None
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    @property
+    def id(self) -> str | None:
+        """MLflow's run id; None offline, and until a server has answered."""
+        return None if self._delivery is None else self._delivery.run_id
+
+    def start(
+        self, name: str, tags: Mapping[str, str], parameters: Mapping[str, Any], *, parent: str | None = None
+    ) -> None:
+        """Begin the record, or continue that of the folder, without waiting for a store.
+
+        Args:
+            name: Name of the run.
+            tags: Labels to filter runs by.
+            parameters: Flattened configuration.
+            parent: Folder of the sweep's record, or the id of its run; None for a run of its own.
+        """
+        earlier = run_folder.run_id(self.folder) if self._is_new else None
+        if earlier is not None and self._delivery is not None:  # a run of a version without journals
+            self._delivery.adopt(earlier)
+        self._add("run", name=name, tags=dict(tags), parent=parent, destination=asdict(self._destination))
+        if self._is_new and earlier is None:
+            self._add("parameters", parameters={key: str(value) for key, value in parameters.items()})
+
+    def deliver(self) -> TrackingError | None:
+        """Start the delivery; return why the store has no run after a short while, or None if it has one.
+
+        Raises:
+            TrackingError: If MLflow is not installed.
+        """
+        return None if self._delivery is None else self._delivery.start()
+
+    def start_system_metrics(self) -> None:
+        """Start a thread that records the machine's load, memory and network."""
+        from prenda.tracking.system_metrics import Monitor
+
+        self._monitor = Monitor(self.log_metrics)
+        self._monitor.start()
 
     def log_metrics(self, metrics: Mapping[str, float], step: int) -> None:
-        """Add figures at an epoch; offline they stand in `scores.json` alone."""
+        """Add figures at an epoch."""
+        self._add("metrics", step=step, metrics={name: float(value) for name, value in metrics.items()})
 
     def log_data(self, data: DataUsed) -> None:
         """Record which images the run used."""
+        split = {key: str(value) for key, value in data.split.items()}
+        self._add("data", **{**asdict(data), "split": split, "sizes": dict(data.sizes)})
 
     def log_tags(self, tags: Mapping[str, str]) -> None:
         """Add labels to filter runs by."""
+        self._add("tags", tags=dict(tags))
 
     def log_description(self, markdown: str) -> None:
         """Says in Markdown what the run gave."""
@@ -82,124 +120,41 @@ class Run:
 
     def log_bundle(self, folder: Path) -> None:
         """Record the folder's bundle as a model of the run."""
+        self._add("bundle", path=folder.relative_to(self.folder).as_posix())
 
     def log_files(self) -> None:
         """Copy what the run's folder holds into the record."""
+        self._add("files")
 
     def end(self, status: str) -> None:
-        """Close the record as FINISHED, FAILED, KILLED or PRUNED."""
+        """Record what the run's folder holds, and its end as FINISHED, FAILED, KILLED or PRUNED."""
+        if self._monitor is not None:
+            self._monitor.finish()
+        self.log_files()
+        self._add("end", status=status)
+
+    def close(self) -> str | None:
+        """End the delivery; return a sentence about what it could not deliver, or None."""
+        missing = None if self._delivery is None else self._delivery.finish()
+        return None if missing is None else f"{missing}: `prenda sync {shlex.quote(str(self.folder))}` delivers them."
+
+    def discard(self) -> None:
+        """End a record whose store refused it: a new journal is removed, an older one ends as it was."""
+        if self._delivery is not None:
+            self._delivery.stop()
+        if self._is_new:
+            self._journal.path.unlink()
+        else:
+            self._add("end", status="KILLED")
 
     def disk_text(self) -> str:
         """Return what the run takes on disk, for people."""
-        return disk.share_text(self.folder, None)
+        return disk.share_text(self.folder, None if self._delivery is None else self._delivery.local_record())
 
-
-class MlflowRun(Run):
-    """A run in an MLflow store or server; a new one, or the one that the folder belongs to already."""
-
-    def __init__(self, folder: Path, client: MlflowClient, experiment_id: str, name: str, tags: dict[str, str]) -> None:
-        super().__init__(folder)
-        self._client = client
-        known = _known_run(client, folder)
-        self.continued = known is not None
-        if known is not None:
-            self.id = self._id = known
-            client.update_run(self._id, status="RUNNING")
-            self.log_tags(tags)
-        else:
-            self.id = self._id = client.create_run(experiment_id, run_name=name, tags=tags).info.run_id
-            folder.mkdir(parents=True, exist_ok=True)
-            write_atomically(folder / RUN_ID, self._id)
-        self._models: set[Path] = set()
-        self._monitor: Any = None
-
-    def start_system_metrics(self) -> None:
-        """Start a thread that records the machine's load, memory and network."""
-        from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
-
-        self._monitor = SystemMetricsMonitor(self._id, tracking_uri=self._client.tracking_uri)
-        self._monitor.start()
-
-    @stop_deferred()
-    def log_parameters(self, parameters: Mapping[str, Any]) -> None:
-        """Record the flattened configuration, in batches of MLflow's largest size."""
-        from mlflow.entities import Param
-
-        params = [Param(key, str(value)[:LONGEST_PARAMETER]) for key, value in parameters.items()]
-        for start in range(0, len(params), 100):
-            self._client.log_batch(self._id, params=params[start : start + 100])
-
-    @stop_deferred()
-    def log_metrics(self, metrics: Mapping[str, float], step: int) -> None:
-        from mlflow.entities import Metric
-
-        now = int(time.time() * 1000)
-        self._client.log_batch(self._id, metrics=[Metric(name, value, now, step) for name, value in metrics.items()])
-
-    @stop_deferred()
-    def log_data(self, data: DataUsed) -> None:
-        from mlflow.entities import Dataset, DatasetInput, InputTag
-
-        dataset = Dataset(
-            name=data.name,
-            digest=data.content_hash[:32],  # MLflow keeps at most 36 characters
-            source_type="local",
-            source=json.dumps({"uri": data.folder}),
-            profile=json.dumps({"sha256": data.content_hash, **data.sizes}),
-        )
-        tags = {"mlflow.data.context": "train, val, test", **{key: str(value) for key, value in data.split.items()}}
-        self._client.log_inputs(
-            self._id, [DatasetInput(dataset, [InputTag(key, value) for key, value in tags.items()])]
-        )
-
-    @stop_deferred()
-    def log_tags(self, tags: Mapping[str, str]) -> None:
-        from mlflow.entities import RunTag
-
-        self._client.log_batch(self._id, tags=[RunTag(key, value) for key, value in tags.items()])
-
-    @stop_deferred()
-    def log_bundle(self, folder: Path) -> None:
-        log_bundle(self._client, self._id, folder)
-        self._models.add(folder)
-
-    def log_files(self) -> None:
-        for path in sorted(self.folder.rglob("*")):
-            inside = path.relative_to(self.folder)
-            elsewhere = any(path.is_relative_to(folder) for folder in self._models)  # kept as a model, once
-            if path.is_file() and not (inside.parts[0].startswith(".") or path.suffix == ".part" or elsewhere):
-                into = inside.parent.as_posix()
-                with stop_deferred():
-                    self._client.log_artifact(self._id, str(path), None if into == "." else into)
-
-    def end(self, status: str) -> None:
-        if self._monitor is not None:
-            self._monitor.finish()
-        self._client.set_terminated(self._id, "KILLED" if status == "PRUNED" else status)
-
-    def disk_text(self) -> str:
-        return disk.share_text(self.folder, self._client.get_run(self._id))
-
-
-def _known_run(client: MlflowClient, folder: Path) -> str | None:
-    """Return the run that the folder belongs to; None if it has none, or the store does not hold it any more."""
-    from mlflow.exceptions import MlflowException
-
-    path = folder / RUN_ID
-    if not path.is_file():
-        return None
-    run_id = path.read_text(encoding="utf-8")
-    try:
-        if client.get_run(run_id).info.lifecycle_stage == "active":
-            return run_id
-        reason = "was deleted in"
-    except MlflowException as error:
-        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
-            raise
-        reason = "is not in"
-    store = without_passwords(client.tracking_uri)
-    print(f"prenda: MLflow run {run_id} {reason} {store}: a new run records what follows.", file=sys.stderr)
-    return None
+    def _add(self, kind: str, **content: Any) -> None:
+        self._journal.append(kind, **content)
+        if self._delivery is not None:
+            self._delivery.wake()
 
 
 @contextmanager
@@ -207,10 +162,12 @@ def recorded(tracking: TrackingConfig, about: RunDescription, folder: Path) -> I
     """Open the record of a run, and close it with its status whatever happens in between.
 
     FINISHED, FAILED on an error (its traceback is kept as `error.txt`), KILLED on Ctrl-C or SIGTERM, PRUNED. A folder
-    that belongs to a run in MLflow resumes that run.
+    that belongs to a run in MLflow resumes that run. No failure of the store or server ends the run: its records wait
+    in the folder's journal.
 
     Raises:
-        TrackingError: If the store or server cannot be used.
+        TrackingError: If a store on this machine cannot be used, a server refuses the user or the experiment, or it
+            does not answer and `tracking.required` is true. A trial of a sweep is never refused.
     """
     folder.mkdir(parents=True, exist_ok=True)
     for old in ("error.txt", STATUS):
@@ -226,19 +183,15 @@ def recorded(tracking: TrackingConfig, about: RunDescription, folder: Path) -> I
     except BaseException as error:
         killed = not isinstance(error, Exception)
         with suppress(OSError):  # a full disk
-            (folder / "error.txt").write_text("".join(traceback.format_exception(error)), encoding="utf-8")
+            (folder / "error.txt").write_text(traceback_of(error), encoding="utf-8")
         if not killed and not isinstance(error, UserError):
             error.add_note(f"{RUN_FOLDER}{folder}")
         if killed:
             error.add_note(f"{RUN_TO_RESUME}{_resumable(tracking, run)}")
-        status = "KILLED" if killed else "FAILED"
         try:
-            try:
-                _close(run, status)
-            except Exception:  # a signal may have come in the midst of a transaction: the next one is whole
-                _close(run, status)
-        except Exception as second:  # no room, no server: the first error is the one to tell
-            error.add_note(f"The MLflow record is incomplete: {second}")
+            _close(run, "KILLED" if killed else "FAILED")
+        except OSError as second:  # no room: the first error is the one to tell
+            error.add_note(f"The record is incomplete: {second}")
         raise
     else:
         _close(run, "FINISHED")
@@ -246,20 +199,28 @@ def recorded(tracking: TrackingConfig, about: RunDescription, folder: Path) -> I
 
 def record_failure(tracking: TrackingConfig, about: RunDescription, folder: Path, error: Exception) -> None:
     """Record a run that failed before, or without, a record of its own: its process was lost, or never got so far."""
-    with writing(folder), suppress(type(error)), recorded(tracking, about, folder):
-        raise error
+    try:
+        with writing(folder), recorded(tracking, about, folder):
+            raise error
+    except Exception as raised:
+        if raised is not error:
+            raise
+
+
+def traceback_of(error: BaseException) -> str:
+    """Return the traceback of an error; its last line is the error itself, without the notes that say what to do."""
+    formatted = traceback.TracebackException.from_exception(error)
+    formatted.__notes__ = None
+    return "".join(formatted.format())
 
 
 def _resumable(tracking: TrackingConfig, run: Run) -> str:
-    """Return what `prenda resume` takes: the run's short id in this project's store, else its folder."""
-    return short_id(run.id) if run.id is not None and tracking.uri == local_store() else str(run.folder)
+    """Return what `prenda resume` takes: the run's short id in the store that commands read, else its folder."""
+    return short_id(run.id) if run.id is not None and tracking.uri == store_address() else str(run.folder)
 
 
 def _open(tracking: TrackingConfig, about: RunDescription, folder: Path) -> Run:
-    if tracking.kind is TrackingKind.offline:
-        return Run(folder)
-    assert tracking.uri is not None, "validation refuses kind=mlflow without an address"
-    client = connect(tracking.uri)
+    """Begin the record, and its delivery where there is one."""
     tags = {
         **about.tags,
         "folder": str(folder),
@@ -267,35 +228,58 @@ def _open(tracking: TrackingConfig, about: RunDescription, folder: Path) -> Run:
         "mlflow.source.type": "LOCAL",
         **_git_tags(),
         **{f"version.{name}": version(name) for name in VERSIONED},
-        **({"mlflow.parentRunId": tracking.parent} if tracking.parent else {}),
     }
-    experiment = experiment_id(client, tracking.experiment, tracking.artifacts)
-    run: MlflowRun | None = None
+    run = Run(folder, destination_of(tracking))
+    run.start(about.name, tags, about.parameters, parent=tracking.parent)
     try:
-        with (
-            stop_deferred()
-        ):  # a run that its folder does not know would stay open for ever, one without parameters too
-            run = MlflowRun(folder, client, experiment, about.name, tags)
-            if not run.continued:
-                run.log_parameters(about.parameters)
-        if tracking.system_metrics:
+        begin_delivery(run, tracking)
+        if tracking.system_metrics and tracking.kind is TrackingKind.mlflow:
             run.start_system_metrics()
+    except TrackingError:
+        raise
     except BaseException as error:
-        if run is not None:
-            _close(run, "FAILED" if isinstance(error, Exception) else "KILLED")
+        _close(run, "FAILED" if isinstance(error, Exception) else "KILLED")
         raise
     return run
 
 
+def destination_of(tracking: TrackingConfig) -> Destination:
+    """Return where a run of these settings is recorded."""
+    if tracking.kind is TrackingKind.offline:
+        return Destination(None, tracking.experiment)
+    assert tracking.uri is not None, "validation refuses kind=mlflow without an address"
+    return Destination(tracking.uri, tracking.experiment, tracking.artifacts)
+
+
+def begin_delivery(run: Run, tracking: TrackingConfig) -> None:
+    """Start the delivery of a run; if its server is absent, say so once, and leave the records in the journal.
+
+    Raises:
+        TrackingError: See `recorded`.
+    """
+    error = run.deliver()
+    if error is None:
+        return
+    assert tracking.uri is not None
+    is_absent = is_server(tracking.uri) and not isinstance(error, StoreRefusedError)
+    if tracking.parent is None and (tracking.required or not is_absent):
+        run.discard()
+        raise error
+    print(
+        f"prenda: {error}\nThe run goes on without it: its records are kept in {run.folder} and delivered once it "
+        "answers, or by `prenda sync`.",
+        file=sys.stderr,
+        flush=True,
+    )
+
+
 def _close(run: Run, status: str) -> None:
-    """Copy the folder and end the record; a failure to copy does not leave it open."""
-    try:
-        run.log_files()
-    except BaseException:
-        run.end("FAILED" if status == "FINISHED" else status)
-        raise
+    """End the record; a store that cannot be reached leaves the run's status as it is."""
     run.end(status)
     write_atomically(run.folder / STATUS, status)
+    undelivered = run.close()
+    if undelivered is not None:
+        print(f"prenda: {undelivered}", file=sys.stderr, flush=True)
 
 
 def _git_tags() -> dict[str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,7 @@ from filelock import FileLock
 
 from prenda.config.paths import home
 from prenda.errors import TrackingError
-from prenda.system.redaction import without_passwords
+from prenda.system.redaction import complete, set_apart, without_passwords
 from prenda.system.sqlite_address import sqlite_address, sqlite_path
 from prenda.system.startup import collector_paused
 
@@ -19,9 +20,42 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 
+SERVERS = ("http", "https", "postgresql", "mysql", "mssql")  # schemes of stores that another program serves
+CANNOT_BE_USED = (
+    "tracking.uri is {!r}, which cannot be used ({}): start the server or fix the store, name another with "
+    "tracking.uri=…, or use tracking=offline."
+)
+NO_ENTRY = ("UNAUTHENTICATED", "PERMISSION_DENIED", "CUSTOMER_UNAUTHORIZED")  # MLflow's error codes
+
+
+class StoreRefusedError(TrackingError):
+    """A store that answers, and refuses: waiting for it does not help."""
+
+
 def local_store() -> str:
     """Return the address of this project's own store, whether or not it is there."""
     return sqlite_address(home() / "mlruns" / "mlflow.db")
+
+
+def store_address(given: str | None = None) -> str:
+    """Return the store that a command reads: `--tracking-uri`, else MLFLOW_TRACKING_URI, else this project's own.
+
+    Its password is set apart.
+    """
+    return set_apart(given or os.environ.get("MLFLOW_TRACKING_URI") or local_store())
+
+
+def is_server(uri: str) -> bool:
+    """Return whether another program serves the store, so that it may be absent for a while."""
+    return uri.partition(":")[0].partition("+")[0] in SERVERS
+
+
+def reason_of(error: BaseException) -> str:
+    """Return why a store fails, in one line without passwords: the innermost reason of a failed request."""
+    cause = error.__cause__ if isinstance(error, TrackingError) else None
+    text = (str(cause or error) or type(error).__name__).splitlines()[0]
+    inner = re.search(r"Caused by \w+\(['\"]?(?:HTTPS?Connection(?:Pool)?\(.*?\): )?(.*?)['\"]?\)+$", text)
+    return without_passwords(text if inner is None else inner[1])
 
 
 def connect(uri: str) -> MlflowClient:
@@ -36,17 +70,13 @@ def connect(uri: str) -> MlflowClient:
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")  # its default waits for minutes
     for name in ("alembic", "mlflow.store.db.utils", "mlflow.tracking", "mlflow.system_metrics"):
         logging.getLogger(name).setLevel(logging.WARNING)
-    try:
-        with collector_paused():
-            from mlflow import MlflowClient
-    except ModuleNotFoundError as error:
-        raise TrackingError(
-            "tracking.kind is mlflow, but mlflow is not installed: install it or use tracking=offline."
-        ) from error
+    import_mlflow()
+    from mlflow import MlflowClient
+
     try:
         database = sqlite_path(uri)
         if database is None:
-            client = MlflowClient(uri)
+            client = MlflowClient(complete(uri))
             client.search_experiments(max_results=1)
             return client
         database.parent.mkdir(parents=True, exist_ok=True)
@@ -58,10 +88,26 @@ def connect(uri: str) -> MlflowClient:
             client.search_experiments(max_results=1)
         return client
     except Exception as error:  # each kind of store has its own
-        reason = (str(error) or type(error).__name__).splitlines()[0]
+        if getattr(error, "error_code", None) in NO_ENTRY:
+            raise StoreRefusedError(
+                f"tracking.uri is {without_passwords(uri)!r}, which refuses the user ({reason_of(error)}): set "
+                "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD."
+            ) from error
+        raise TrackingError(CANNOT_BE_USED.format(without_passwords(uri), reason_of(error))) from error
+
+
+def import_mlflow() -> None:
+    """Import MLflow.
+
+    Raises:
+        TrackingError: If it is not installed.
+    """
+    try:
+        with collector_paused():
+            from mlflow import MlflowClient  # noqa: F401
+    except ModuleNotFoundError as error:
         raise TrackingError(
-            f"tracking.uri is {without_passwords(uri)!r}, which cannot be used ({reason}): "
-            "start the server or fix the store, name another with tracking.uri=…, or use tracking=offline."
+            "tracking.kind is mlflow, but mlflow is not installed: install it or use tracking=offline."
         ) from error
 
 
@@ -95,7 +141,7 @@ def experiment_id(client: MlflowClient, name: str, artifacts: str | None) -> str
             if found is None:
                 raise
     if found.lifecycle_stage == "deleted":
-        raise TrackingError(
+        raise StoreRefusedError(
             f"tracking.experiment is {name!r}, which was deleted: restore it in the MLflow UI (or by "
             f"`mlflow experiments restore --experiment-id {found.experiment_id}`), or give another name."
         )

@@ -2,39 +2,38 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from prenda.config.schema import TrackingConfig, TrackingKind
-from prenda.system.signals import stop_deferred
-from prenda.tracking.runs import MlflowRun, Run
-from prenda.tracking.store import connect, experiment_id
+from prenda.config.schema import TrackingConfig
+from prenda.tracking.runs import Run, begin_delivery, destination_of
+from prenda.tracking.sync import deliver_waiting
 
 
 def open_sweep(tracking: TrackingConfig, folder: Path, name: str, command: str, parameters: Mapping[str, Any]) -> Run:
     """Return the sweep's record, new or that of its folder; the folder's files are copied when it ends.
 
     Raises:
-        TrackingError: If the store or server cannot be used.
+        TrackingError: As `prenda.tracking.runs.recorded` does.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    if tracking.kind is TrackingKind.offline:
-        return Run(folder)
-    assert tracking.uri is not None, "validation refuses kind=mlflow without an address"
-    client = connect(tracking.uri)
+    run = Run(folder, destination_of(tracking))
     tags = {"prenda.kind": "sweep", "prenda.command": command, "mlflow.source.name": "prenda train -m"}
-    experiment = experiment_id(client, tracking.experiment, tracking.artifacts)
-    with stop_deferred():  # a run that its folder does not know would stay open for ever
-        run = MlflowRun(folder, client, experiment, name, tags)
-        if not run.continued:
-            run.log_parameters(parameters)
+    run.start(name, tags | {"folder": str(folder)}, parameters)
+    begin_delivery(run, tracking)
     return run
 
 
-def close_sweep(run: Run, status: str) -> None:
-    """Copy the sweep's files and end its record."""
-    try:
-        run.log_files()
-    finally:
-        run.end(status)
+def close_sweep(run: Run, status: str, trials: Path) -> None:
+    """End the sweep's record, and deliver what its trials could not while their server was absent.
+
+    Args:
+        run: The sweep's record.
+        status: How it ended.
+        trials: Folder of the trials.
+    """
+    run.end(status)
+    undelivered = run.close() or deliver_waiting(trials)
+    if undelivered is not None:
+        print(f"prenda: {undelivered}", file=sys.stderr)

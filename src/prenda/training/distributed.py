@@ -49,9 +49,7 @@ class Torchrun:
             os.environ.pop(name, None)
 
 
-def fit_in_processes(
-    config: TrainConfig, folder: Path, run_id: str | None, callbacks: Sequence[Callback], processes: int
-) -> None:
+def fit_in_processes(config: TrainConfig, folder: Path, callbacks: Sequence[Callback], processes: int) -> None:
     """Train in several processes of this machine, under torch's elastic launcher, which torchrun uses too.
 
     A process that fails ends the others.
@@ -78,7 +76,7 @@ def fit_in_processes(
     # This logger prints the traceback of a failed process, which the text of its exception holds too.
     logging.getLogger("torch.distributed.elastic.multiprocessing.api").setLevel(logging.CRITICAL)
     try:
-        elastic_launch(launch, _fit_worker)(config, folder, run_id, callbacks, processes)
+        elastic_launch(launch, _fit_worker)(config, folder, callbacks, processes)
     except SignalException as error:
         raise Stopped(error.sigval) from error
     except ChildFailedError as error:
@@ -96,9 +94,7 @@ def _user_error(failed: ChildFailedError) -> UserError | None:
     return UserError(text) if kind in [user_error.__name__ for user_error in kinds] else None
 
 
-def _fit_worker(
-    config: TrainConfig, folder: Path, run_id: str | None, callbacks: Sequence[Callback], processes: int
-) -> None:
+def _fit_worker(config: TrainConfig, folder: Path, callbacks: Sequence[Callback], processes: int) -> None:
     """Train in one of the processes; the first one logs and writes the checkpoints."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group: the launcher ends this process
     threading.Thread(target=_end_with_launcher, daemon=True).start()
@@ -107,7 +103,7 @@ def _fit_worker(
     data.setup()
     classifier = build_classifier(config, data)
     load_initial(config, classifier, data, folder)
-    fit(config, classifier, data, folder, run_id, callbacks, processes)
+    fit(config, classifier, data, folder, callbacks, processes)
 
 
 def _end_with_launcher() -> None:

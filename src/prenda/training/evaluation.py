@@ -24,7 +24,7 @@ from prenda.errors import UserError
 from prenda.report import terminal
 from prenda.scoring.scores import Scores, score
 from prenda.tracking.lookup import file_of, resolve
-from prenda.tracking.store import local_store
+from prenda.tracking.store import store_address
 from prenda.training import checkpoints
 from prenda.training.build import build_classifier, build_data, build_trainer, prepare_process
 from prenda.training.classifier import Classifier
@@ -81,10 +81,14 @@ class LoadedRun:
 
 
 def evaluate_again(
-    source: str, data_dir: str | None = None, accelerator: str | None = None, any_data: bool = False
+    source: str,
+    data_dir: str | None = None,
+    accelerator: str | None = None,
+    any_data: bool = False,
+    uri: str | None = None,
 ) -> dict[str, Scores]:
     """Score a finished run again from its checkpoint, and print the scores; see `load_run` for arguments and errors."""
-    with load_run(source, data_dir, accelerator, any_data) as run:
+    with load_run(source, data_dir, accelerator, any_data, uri) as run:
         scores = evaluate(run.config.trainer, run.classifier, run.data, run.checkpoint)
         title = f"{run_name(run.config)}, scored again from {source}"
     terminal.show_result(Console(), title, {split: score.metrics for split, score in scores.items()}, {})
@@ -93,7 +97,11 @@ def evaluate_again(
 
 @contextmanager
 def load_run(
-    source: str, data_dir: str | None = None, accelerator: str | None = None, any_data: bool = False
+    source: str,
+    data_dir: str | None = None,
+    accelerator: str | None = None,
+    any_data: bool = False,
+    uri: str | None = None,
 ) -> Iterator[LoadedRun]:
     """Load a finished run.
 
@@ -102,13 +110,15 @@ def load_run(
         data_dir: Where the data set is now; None takes the recorded folder.
         accelerator: The device; None takes the recorded one.
         any_data: Accept images that differ from those of the run, instead of raising an error.
+        uri: Address of the MLflow store or server; None takes MLFLOW_TRACKING_URI, else this project's own store.
 
     Raises:
         UserError: If there is no such run or checkpoint, or the data set's content differs from the recorded one.
     """
     with tempfile.TemporaryDirectory() as scratch:
-        found = resolve(local_store(), source)
-        path = found.checkpoint or file_of(local_store(), found, "checkpoints/best.ckpt", Path(scratch))
+        store = store_address(uri)
+        found = resolve(store, source)
+        path = found.checkpoint or file_of(store, found, "checkpoints/best.ckpt", Path(scratch))
         notes = checkpoints.load(path)
         recorded = restore(notes.config, str(path))
         trainer = _for_scoring(recorded.trainer, accelerator)

@@ -21,7 +21,7 @@ from prenda.errors import BundleError, TrackingError, UserError
 from prenda.report.tables import UNREADABLE, RecordedPredictions, read_predictions
 from prenda.tracking.lookup import OUTSIDE, FoundRun, bundle_in, file_of, resolve
 from prenda.tracking.run_folder import CONFIG
-from prenda.tracking.store import local_store
+from prenda.tracking.store import store_address
 from prenda.training import bundling
 from prenda.training.evaluation import evaluate, load_run
 
@@ -56,7 +56,13 @@ class Exported:
 
 
 def export(
-    run: str, to: Path, *, data_dir: str | None = None, overwrite: bool = False, checked: bool = True
+    run: str,
+    to: Path,
+    *,
+    data_dir: str | None = None,
+    overwrite: bool = False,
+    checked: bool = True,
+    uri: str | None = None,
 ) -> Exported:
     """Write a run's bundle to a folder; the folder appears complete or not at all.
 
@@ -68,20 +74,22 @@ def export(
         data_dir: Folder of the data set; None takes the recorded one.
         overwrite: Replace an older export.
         checked: Compare its predictions with the recorded ones.
+        uri: Address of the MLflow store or server; None takes MLFLOW_TRACKING_URI, else this project's own store.
 
     Raises:
         UserError: If there is no such run, it did not finish, its images are not there, or `to` cannot be written to.
         BundleError: If the bundle is damaged or predicts otherwise than the run did.
     """
-    found = resolve(local_store(), run)
+    store = store_address(uri)
+    found = resolve(store, run)
     _check_finished(found)
     _check_target(to, overwrite)
     to.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory() as scratch, _bundle(found, Path(scratch), data_dir) as folder:
+    with tempfile.TemporaryDirectory() as scratch, _bundle(store, found, Path(scratch), data_dir) as folder:
         if folder.resolve() in (to.resolve(), *to.resolve().parents):
             raise UserError(f"--to is {str(to)!r}, in the run's own bundle: give another folder.")
         bundle = bundle_format.read(folder)
-        images, difference = _compared(found, bundle, data_dir, Path(scratch)) if checked else (0, 0.0)
+        images, difference = _compared(store, found, bundle, data_dir, Path(scratch)) if checked else (0, 0.0)
         _copy(folder, to)
     return Exported(to, found.name, images, difference)
 
@@ -123,17 +131,17 @@ def _files_of_export(folder: Path) -> set[str]:
 
 
 @contextmanager
-def _bundle(found: FoundRun, scratch: Path, data_dir: str | None) -> Iterator[Path]:
+def _bundle(store: str, found: FoundRun, scratch: Path, data_dir: str | None) -> Iterator[Path]:
     """Yield the folder of the run's bundle: the recorded one, or one that is made from the checkpoint."""
-    recorded = bundle_in(local_store(), found, scratch)
+    recorded = bundle_in(store, found, scratch)
     if recorded is not None:
         yield recorded
         return
-    scores = json.loads(file_of(local_store(), found, "scores.json", scratch).read_text(encoding="utf-8"))
+    scores = json.loads(file_of(store, found, "scores.json", scratch).read_text(encoding="utf-8"))
     if "temperature" not in scores:
         raise UserError(f"Run {found.name!r} was recorded before runs had bundles: train it again.")
-    tested = file_of(local_store(), found, "predictions/test.npz", scratch)
-    write_again(found.argument, scores, tested, scratch / "made", found.id, data_dir)
+    tested = file_of(store, found, "predictions/test.npz", scratch)
+    write_again(found.argument, scores, tested, scratch / "made", found.id, data_dir, store)
     yield scratch / "made"
 
 
@@ -144,6 +152,7 @@ def write_again(
     folder: Path,
     run_id: str | None,
     data_dir: str | None = None,
+    uri: str | None = None,
 ) -> None:
     """Write the bundle of a run that has none, such as a trial, from its checkpoint.
 
@@ -155,9 +164,10 @@ def write_again(
         folder: Folder of the bundle.
         run_id: Id of the MLflow run; None if there is none.
         data_dir: Folder of the data set; None takes the recorded one.
+        uri: Address of the MLflow store or server; None takes MLFLOW_TRACKING_URI, else this project's own store.
     """
     recorded = recorded_predictions(tested, source)
-    with load_run(source, data_dir) as run:
+    with load_run(source, data_dir, uri=uri) as run:
         again = evaluate(run.config.trainer, run.classifier, run.data, run.checkpoint)
         bundling.write_run(
             folder,
@@ -186,14 +196,14 @@ def recorded_predictions(path: Path, run: str) -> RecordedPredictions:
         ) from error
 
 
-def _compared(found: FoundRun, bundle: Bundle, data_dir: str | None, scratch: Path) -> tuple[int, float]:
+def _compared(store: str, found: FoundRun, bundle: Bundle, data_dir: str | None, scratch: Path) -> tuple[int, float]:
     """Compare the bundle's answers with the recorded ones; return the number of images and the largest difference."""
-    config = load(file_of(local_store(), found, CONFIG, scratch))
+    config = load(file_of(store, found, CONFIG, scratch))
     data = _images(found, bundle, replace(config.data, dir=data_dir or config.data.dir))
     images, largest = 0, 0.0
     splits: tuple[Split, ...] = ("val", "test")
     for split in splits:
-        recorded = recorded_predictions(file_of(local_store(), found, f"predictions/{split}.npz", scratch), found.name)
+        recorded = recorded_predictions(file_of(store, found, f"predictions/{split}.npz", scratch), found.name)
         difference = _difference(bundle, data, split, recorded)
         allowed = difference.allowed if recorded.exact else _old_tolerance(config.trainer.precision)
         if not difference.probabilities <= allowed:

@@ -24,7 +24,6 @@ def fit(
     classifier: Classifier,
     data: ImageDataModule,
     folder: Path,
-    run_id: str | None,
     more: Sequence[Callback],
     processes: int = 1,
     nodes: int = 1,
@@ -36,7 +35,6 @@ def fit(
         classifier: The classifier to train.
         data: The datamodule, already set up.
         folder: Folder of the run.
-        run_id: Id of the MLflow run; None records in the folder alone.
         more: Further callbacks.
         processes: Number of processes on each machine.
         nodes: Number of machines.
@@ -64,7 +62,7 @@ def fit(
         max_epochs=config.trainer.epochs,
         gradient_clip_val=config.trainer.gradient_clip,
         sync_batchnorm=config.trainer.sync_batchnorm,
-        logger=lightning_loggers(folder, config.tracking.uri, run_id),
+        logger=lightning_loggers(folder),
         callbacks=callbacks,
         profiler=None if trace is None else trace.spans,
         plugins=[checkpoints.AtomicCheckpointIO()],

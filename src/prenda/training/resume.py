@@ -8,21 +8,22 @@ from prenda.config import recorded
 from prenda.errors import UserError
 from prenda.tracking.lookup import OUTSIDE, FoundRun, resolve
 from prenda.tracking.run_folder import CONFIG, is_finished
-from prenda.tracking.store import local_store
+from prenda.tracking.store import store_address
 from prenda.training.finish import TrainResult
 from prenda.training.train import train
 
 
-def resume(run: str) -> TrainResult:
+def resume(run: str, uri: str | None = None) -> TrainResult:
     """Resume a run from its last checkpoint, in its own folder and in the same MLflow run.
 
     Args:
         run: Id, name, folder or checkpoint of the run. Of a name that several runs bear, the unfinished one counts.
+        uri: Address of the store or server that knows it; None takes MLFLOW_TRACKING_URI, else this project's own.
 
     Raises:
         UserError: If there is no such run, its folder or configuration cannot be read, or it has finished.
     """
-    found = resolve(local_store(), run, want="unfinished")
+    found = resolve(store_address(uri), run, want="unfinished")
     folder = _folder(found)
     if is_finished(folder):
         raise UserError(

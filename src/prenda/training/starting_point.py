@@ -11,7 +11,7 @@ from prenda.config.schema import TrainConfig
 from prenda.errors import AmbiguousRunError, ConfigError, TrackingError
 from prenda.tracking.lookup import bundle_in, resolve
 from prenda.tracking.run_folder import is_finished
-from prenda.tracking.store import local_store
+from prenda.tracking.store import store_address
 
 LAST = Path("checkpoints/last.ckpt")
 
@@ -64,7 +64,7 @@ def _bundle_folder(source: str, outputs: Path) -> Path:
             f"(with {DESCRIPTION}). A run with report=none has none."
         )
     try:
-        found = resolve(local_store(), source)
+        found = resolve(store_address(), source)
     except AmbiguousRunError as error:
         raise ConfigError(f"init_from is {source!r}, where one run is needed: {error}") from error
     except TrackingError as error:
@@ -76,7 +76,7 @@ def _bundle_folder(source: str, outputs: Path) -> Path:
                 "the runs that init_from=shop finds."
             ) from error
         return newest
-    recorded_bundle = bundle_in(local_store(), found, outputs)
+    recorded_bundle = bundle_in(store_address(), found, outputs)
     if recorded_bundle is None:
         raise ConfigError(
             f"init_from is {source!r}, a run without bundle: name one that finished with report=full or report=light; "

@@ -104,13 +104,13 @@ def _fit(
     pruned, torchrun = run.folder / PRUNED, Torchrun.found()
     if not pruned.is_file():
         if torchrun is not None:
-            fit(config, classifier, data, run.folder, run.id, callbacks, torchrun.processes, torchrun.nodes)
+            fit(config, classifier, data, run.folder, callbacks, torchrun.processes, torchrun.nodes)
             torchrun.leave()
         elif processes == 1:
             classifier.features = kept_features(config, classifier, data, run.folder)
-            fit(config, classifier, data, run.folder, run.id, callbacks)
+            fit(config, classifier, data, run.folder, callbacks)
         else:
-            fit_in_processes(config, run.folder, run.id, callbacks, processes)
+            fit_in_processes(config, run.folder, callbacks, processes)
     if pruned.is_file():
         raise Pruned(pruned.read_text(encoding="utf-8"))
 
@@ -133,7 +133,7 @@ def join(config: TrainConfig, folder: Path) -> None:
     classifier = build_classifier(config, data)
     load_initial(config, classifier, data, folder)
     with stop_on_signal():
-        fit(config, classifier, data, folder, None, (), torchrun.processes, torchrun.nodes)
+        fit(config, classifier, data, folder, (), torchrun.processes, torchrun.nodes)
 
 
 def _check_checkpoint(folder: Path, classifier: Classifier, data: ImageDataModule) -> None:

@@ -1,0 +1,33 @@
+"""The machine's load as metrics of a run, measured by MLflow and written to the run's journal."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
+
+
+class Monitor(SystemMetricsMonitor):
+    """Thread that measures; MLflow's own asks the store before each sample, and ends when it does not answer."""
+
+    def __init__(self, log: Callable[[Mapping[str, float], int], None]) -> None:
+        super().__init__(run_id=None)  # type: ignore[no-untyped-call]
+        self._log = log
+
+    def monitor(self) -> None:
+        """Measure until `finish` is called."""
+        while not self._shutdown_event.is_set():
+            for _ in range(self.samples_before_logging):
+                self.collect_metrics()  # type: ignore[no-untyped-call]
+                if self._shutdown_event.wait(self.sampling_interval):
+                    return
+            measured = self.aggregate_metrics()  # type: ignore[no-untyped-call]
+            self.publish_metrics(measured)
+
+    def publish_metrics(self, metrics: Mapping[str, float]) -> None:
+        """Write the figures to the journal, under the names that MLflow gives them."""
+        prefix = self._metrics_prefix + (f"{self.node_id}/" if self.node_id else "")
+        self._log({prefix + name: value for name, value in metrics.items()}, self._logging_step)
+        self._logging_step += 1
+        for monitor in self.monitors:
+            monitor.clear_metrics()
