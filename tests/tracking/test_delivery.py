@@ -172,7 +172,7 @@ def test_a_run_whose_creation_was_lost_is_found_again(tmp_path, front):
     assert [record.info.status for record in found] == ["FINISHED"]
 
 
-def test_a_run_whose_record_was_deleted_is_recorded_anew(tmp_path, server):
+def test_a_run_whose_record_was_deleted_is_recorded_anew(tmp_path, server, capsys):
     run = started(tmp_path, server)
     run.log_metrics({"val/loss": 1.0}, 1)
     run.end("KILLED")
@@ -185,6 +185,8 @@ def test_a_run_whose_record_was_deleted_is_recorded_anew(tmp_path, server):
     wait_until(lambda: again.close() is None)
     assert run_folder.run_id(tmp_path) != first
     assert steps(server, tmp_path) == [1, 2]
+    expected = f"{server} does not hold MLflow run {first} any more: a new run takes its place."
+    assert expected in capsys.readouterr().err
 
 
 def test_an_epoch_that_is_repeated_after_an_interruption_is_recorded_once(tmp_path):

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import functools
 import multiprocessing
 import re
 import signal
@@ -13,7 +12,6 @@ import pytest
 from prenda.config.paths import REPOSITORY
 from prenda.errors import TrackingError
 from prenda.tracking.lookup import is_there
-from prenda.tracking.runs import MlflowRun
 from prenda.tracking.store import connect, experiment_id, local_store
 from tests.conftest import configured
 
@@ -89,18 +87,3 @@ def test_a_store_lies_in_its_folder_whatever_that_is_called(tmp_path, monkeypatc
     assert is_there(local_store())
     assert [path.name for path in tmp_path.iterdir() if path.is_dir()] == [name]
     assert configured("tracking=mlflow", "backbone=dense").tracking.uri == local_store()
-
-
-def test_a_run_that_its_store_does_not_hold_any_more_is_recorded_anew(tmp_path, capsys):
-    """It was deleted there, or the folder's run resumes with another store."""
-    stores = [connect(f"sqlite:///{tmp_path}/{name}/mlflow.db") for name in ("first", "second")]
-    first, second = (functools.partial(MlflowRun, tmp_path / "run", store, "0", "name", {}) for store in stores)
-    begun = first()
-    assert first().id == begun.id
-    stores[0].delete_run(begun.id)
-    again = first()
-    assert (again.continued, again.id == begun.id) == (False, False)
-    assert f"MLflow run {begun.id} was deleted in {stores[0].tracking_uri}: a new run" in capsys.readouterr().err
-    elsewhere = second()
-    assert f"MLflow run {again.id} is not in {stores[1].tracking_uri}: a new run" in capsys.readouterr().err
-    assert second().id == elsewhere.id != again.id

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -79,6 +80,11 @@ class Target:
             elif self._send(run_id, records[position.count], records, may_be_gone=not started_over):
                 position = Position(run_id, position.count + 1)
             else:  # deleted, or the store is another one: the journal holds all for a new run
+                store = without_passwords(self.uri)
+                print(
+                    f"prenda: {store} does not hold MLflow run {run_id} any more: a new run takes its place.",
+                    file=sys.stderr,
+                )
                 position, started_over = Position(), True
             self.journal.mark(self.uri, position)
             self._in_doubt = started_over and position.run_id is None

@@ -117,7 +117,7 @@ def local_folder(run: Run) -> Path | None:
 
 
 def content_hash(run: Run) -> str | None:
-    """SHA-256 of the run's data set, as `MlflowRun.log_data` recorded it; None where nothing did."""
+    """SHA-256 of the run's data set, as `Run.log_data` recorded it; None where nothing did."""
     used = [] if run.inputs is None else run.inputs.dataset_inputs
     profiles = [json.loads(data.dataset.profile or "{}") for data in used]
     return next((str(profile["sha256"]) for profile in profiles if "sha256" in profile), None)
