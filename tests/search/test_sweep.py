@@ -332,7 +332,7 @@ def test_a_deleted_record_is_recorded_again(sweeps: Sweeps):
 
 
 def test_a_sweep_goes_on_in_another_store(sweeps: Sweeps, tmp_path: Path):
-    sweeps.run("seed=0", "search.name=mine", *MLFLOW)
+    sweeps.run("seed=0,1", "search.name=mine", "search.n_trials=1", *MLFLOW)
     other = f"sqlite:///{tmp_path}/other/mlflow.db"
     printed = sweeps.run("seed=0,1", "search.name=mine", *MLFLOW, f"tracking.uri={other}")
     assert f"is not in {other}: a new run records what follows." in printed
