@@ -10,7 +10,7 @@ from tests.conftest import configured
 @pytest.mark.parametrize(
     ("override", "told"),
     [
-        ("seed=-1", "seed is -1: it must be a number, at least 0"),
+        ("seed=-1", "seed is -1: it must be a number, at least 0 and at most 4294967295"),
         ("label_smoothing=1", "label_smoothing is 1.0: it must be a number, at least 0 and less than 1"),
         ("shifted_scoring=-1", "shifted_scoring is -1: it must be a number, at least 0"),
         ("ema=1", "ema is 1.0: it must be a number, more than 0 and less than 1"),

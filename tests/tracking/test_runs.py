@@ -159,6 +159,7 @@ def test_artifacts_hold_settings_matrices_and_each_checkpoint_once(home, result)
     assert {file for file in files() if not file.startswith("images/")} == {
         "config.yaml",
         "environment.txt",
+        "log.txt",
         "scores.json",
         "report.html",
         "metrics/metrics.csv",
