@@ -31,3 +31,10 @@ class Monitor(SystemMetricsMonitor):
         self._logging_step += 1
         for monitor in self.monitors:
             monitor.clear_metrics()
+
+    def finish(self) -> None:
+        """End the thread. MLflow's own flushes a logger of the run, which has none here."""
+        self._shutdown_event.set()
+        if self._process is not None:
+            self._process.join()
+            self._process = None

@@ -1,0 +1,28 @@
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Mapping
+
+from prenda.tracking.system_metrics import Monitor
+
+
+def test_the_load_of_the_machine_is_measured_until_the_end(caplog):
+    measured: list[tuple[Mapping[str, float], int]] = []
+    once = threading.Event()
+
+    def log(metrics: Mapping[str, float], step: int) -> None:
+        measured.append((metrics, step))
+        once.set()
+
+    monitor = Monitor(log)
+    monitor.sampling_interval = 0.01
+    with caplog.at_level(logging.ERROR):
+        monitor.start()
+        assert once.wait(30)
+        monitor.finish()
+    assert not caplog.records
+    metrics, step = measured[0]
+    assert step == 0
+    assert metrics["system/cpu_utilization_percentage"] >= 0
+    assert not any(thread.name.startswith("SystemMetrics") for thread in threading.enumerate())
