@@ -21,7 +21,20 @@ from prenda.data.datasets import names
 from prenda.errors import DataError
 from tests.conftest import TINY
 
-OFFERED = ["train", "resume", "runs", "evaluate", "compare", "promote", "export", "models", "predict", "data", "ui"]
+OFFERED = [
+    "train",
+    "resume",
+    "runs",
+    "sync",
+    "evaluate",
+    "compare",
+    "promote",
+    "export",
+    "models",
+    "predict",
+    "data",
+    "ui",
+]
 HEAVY = {"torch", "numpy", "mlflow", "pytorch_lightning", "matplotlib", "scipy", "onnxruntime", "optuna", "hydra"}
 
 
