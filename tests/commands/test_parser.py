@@ -39,7 +39,7 @@ def test_a_word_that_looks_like_none_gets_no_suggestion(capsys):
     [
         (["data"], "", ["fetch", "show", "check"]),
         (["evaluate"], "", []),  # the shell offers files
-        (["evaluate"], "--", ["--help", "--data-dir", "--accelerator", "--any-data"]),
+        (["evaluate"], "--", ["--help", "--data-dir", "--accelerator", "--any-data", "--tracking-uri"]),
         (["evaluate", "RUN", "--accelerator"], "", ["auto", "cpu", "gpu", "mps"]),
         (["evaluate", "--any-data"], "", []),
         (["data", "fetch"], "--d", ["--help", "--dir"]),

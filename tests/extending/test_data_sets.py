@@ -22,7 +22,8 @@ COMMANDS = commands_of(PAGE)
 RUN = "cnn_batch_norm-accessories-epochs=3-seed0"
 CLASSES = ["Hat", "Scarf", "Glove"]
 # What makes a training shorter, and changes neither its result nor its name.
-SHORTER = ["trainer=cpu", "trainer.threads=1", "report=light", "tracking.system_metrics=false"]
+SHORTER = ["trainer.accelerator=cpu", "trainer.threads=1", "report=light", "tracking.system_metrics=false"]
+NAMED = f"tracking.run_name='{RUN}'"  # the name that the page shows; a device is named too
 
 
 def write_images(path: Path, seed: int) -> None:
@@ -67,7 +68,7 @@ def checkout(tmp_path_factory) -> Checkout:
     copy_with(PAGE, made.folder)
     write_images(made.folder / "data/accessories.npz", seed=0)
     for command in COMMANDS:
-        done = made.run(command, *(SHORTER if command.startswith("prenda train") else []))
+        done = made.run(command, *([*SHORTER, NAMED] if command.startswith("prenda train") else []))
         assert done.returncode == 0, (command, done.stdout, done.stderr)
         made.printed[command.split()[1]] = done.stdout
     return made

@@ -71,9 +71,9 @@ def prenda(copy: Path, *arguments: str) -> str:
 
 
 def expected(folder: Path, split: str) -> float:
-    """The mean reciprocal rank from a run's kept probabilities, by sorting them."""
+    """The mean reciprocal rank from a run's kept logits, by sorting them."""
     with np.load(folder / f"predictions/{split}.npz") as kept:
-        order = np.argsort(-kept["probabilities"], axis=1)
+        order = np.argsort(-kept["logits"], axis=1)
         places = (order == kept["labels"][:, None]).argmax(1) + 1
     return float((1 / places).mean())
 

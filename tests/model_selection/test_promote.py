@@ -75,6 +75,9 @@ class Store:
         lines = described.partition("\n\n## Promotion\n\n")[2].splitlines()
         return [line.partition(" UTC: ")[2] for line in lines]
 
+    def description(self, model: str, number: int) -> str:
+        return str(self.client.get_model_version(model, str(number)).description)
+
     def tags(self, model: str, number: int) -> dict[str, str]:
         return self.client.get_model_version(model, str(number)).tags
 
@@ -199,7 +202,7 @@ def test_chance_in_training_is_excluded_by_several_seeds(store, model, promote):
         f"mean accuracy of its configuration is +6.00 ± {100 * expected.half_width:.2f} points from that of the "
         f"champion's (Welch's t-test, one-sided, p = {expected.p_value:.2g})." in told
     )
-    assert "Chance in training is excluded" in store.tags(model, 2)["prenda.reason"]
+    assert "Chance in training is excluded" in store.description(model, 2)
 
 
 def test_chance_in_training_is_not_excluded_where_seeds_vary_more(store, model, promote):
@@ -359,20 +362,20 @@ def test_a_damaged_champion_is_named_by_its_run_also_in_tags(store, model, promo
     code, printed = promote(second, model)
     assert (code, f"No comparison with version 1, the champion: {named}" in printed) == (2, True)
     assert promote(second, model, "--force", "it is damaged")[0] == 0
-    assert named in store.tags(model, 2)["prenda.reason"]
-    assert "/tmp/tmp" not in store.tags(model, 2)["prenda.reason"]
+    assert named in store.description(model, 2)
+    assert "/tmp/tmp" not in store.description(model, 2)
 
 
 def test_a_stop_before_the_alias_moves_waits_for_it(store, model, promote, monkeypatch):
     """Else a version would say "first" or "better" without being the champion."""
     run = store.run("stopped", 400)
-    tag = Registry.tag
+    decide = Registry.decide
 
-    def tag_and_stop(self: Registry, *arguments: Any) -> None:
-        tag(self, *arguments)
+    def decide_and_stop(self: Registry, *arguments: Any) -> None:
+        decide(self, *arguments)
         os.kill(os.getpid(), signal.SIGTERM)
 
-    monkeypatch.setattr(Registry, "tag", tag_and_stop)
+    monkeypatch.setattr(Registry, "decide", decide_and_stop)
     code, printed = promote(run, model)
     assert code == 143
     assert "prenda: stopped by SIGTERM; give the same command again." in printed

@@ -34,4 +34,6 @@ def test_long_cells_wrap_on_a_phone_and_numbers_do_not(tmp_path):
     write_page(tmp_path / "page.html", "a run", "", [Section("Settings", "", [table])])
     page = (tmp_path / "page.html").read_text()
     assert '<td>data.dir</td><td class="long">/home/ana/photos/of/shirts</td><td>+12.34</td>' in page
-    assert re.search(r"@media \(max-width: 40rem\) \{[^@]*\.long \{ white-space: normal; overflow-wrap: anywhere", page)
+    assert re.search(
+        r"@media \(max-width: 40rem\) \{[^@]*\.long,[^{]*\{ white-space: normal; overflow-wrap: anywhere", page
+    )

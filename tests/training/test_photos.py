@@ -140,7 +140,7 @@ def test_a_run_is_evaluated_on_its_photos_and_refuses_others(shop, tmp_path, cap
     assert f"{result.scores['test'].metrics['accuracy']:.2%}" in capsys.readouterr().out
     write_photo(folder / "hat/000.jpg", seed=99)
     assert main(["evaluate", str(result.checkpoint)]) == 2
-    assert f"data.dir is {folder}, where folder has the content" in capsys.readouterr().err
+    assert f"--data-dir is {folder}, where folder has the content" in capsys.readouterr().err
     assert main(["evaluate", str(result.checkpoint), "--any-data"]) == 0
 
 

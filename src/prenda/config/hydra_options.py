@@ -7,7 +7,6 @@ import difflib
 from collections.abc import Sequence
 
 from hydra import compose, initialize_config_dir
-from hydra._internal.utils import get_args_parser  # Hydra has no public list of its options
 
 from prenda.config.convert import flatten, register
 from prenda.config.hydra_errors import SEE, plain_values, similar
@@ -21,8 +20,7 @@ def check_options(words: Sequence[str]) -> None:
     Raises:
         ConfigError: If there is such a word, or an option without its value; the text names the setting that was meant.
     """
-    parser = get_args_parser()
-    parser.exit_on_error = False
+    parser = _hydra_parser()
     try:
         _, unknown = parser.parse_known_args(list(words))
     except argparse.ArgumentError as error:
@@ -45,3 +43,25 @@ def _settings_like(name: str) -> list[str]:
         config = plain_values(compose("train"))
     groups = [key for key in config if key != "choices"]
     return similar(name.replace("-", "_"), groups, flatten(config))
+
+
+def _hydra_parser() -> argparse.ArgumentParser:
+    """Return a parser with the options of Hydra 1.4, of which Hydra has no public list."""
+    parser = argparse.ArgumentParser(add_help=False, exit_on_error=False)
+    parser.add_argument("overrides", nargs="*")
+    for names in (
+        ["--help", "-h"],
+        ["--hydra-help"],
+        ["--version"],
+        ["--resolve"],
+        ["--run", "-r"],
+        ["--multirun", "-m"],
+    ):
+        parser.add_argument(*names, action="store_true")
+    parser.add_argument("--shell-completion", "-sc", action="store_true")
+    parser.add_argument("--cfg", "-c", choices=["job", "hydra", "all"])
+    for names in (["--package", "-p"], ["--config-path", "-cp"], ["--config-name", "-cn"], ["--config-dir", "-cd"]):
+        parser.add_argument(*names)
+    parser.add_argument("--experimental-rerun")
+    parser.add_argument("--info", "-i", nargs="?", const="all")
+    return parser

@@ -182,7 +182,7 @@ class Delivery:
         """
         import_mlflow()
         if self._is_server:  # a failed request is repeated here, after asking what arrived
-            os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+            os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] = "0"
             os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", REQUEST_TIMEOUT)
         self._thread.start()
         self._wait(lambda: self.error is not None or self._position().count > 0, START)

@@ -51,7 +51,7 @@ def sync(folders: Sequence[Path], offline: bool = False, uri: str | None = None)
     Raises:
         UserError: If a folder holds no run with a journal.
     """
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")  # a failed request is in doubt: the store is asked
+    os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] = "0"  # a failed request is in doubt: the store is asked
     journals = [Journal(folder) for folder in _folders(folders)]
     journals = [journal for journal in journals if journal.records()]
     for journal in sorted(journals, key=lambda journal: journal.records()[0].get("parent") is not None):
