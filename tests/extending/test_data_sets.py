@@ -92,7 +92,7 @@ def test_the_run_is_scored_on_its_classes(checkout):
     assert [rows[name]["support"] for name in CLASSES] == [20, 20, 20]
     kept = np.load(written.parents[1] / "predictions/test.npz")
     assert kept["class_names"].tolist() == CLASSES
-    assert (kept["probabilities"].argmax(1) == kept["labels"]).mean() > 0.9
+    assert (kept["logits"].argmax(1) == kept["labels"]).mean() > 0.9
 
 
 def test_the_model_card_has_its_text(checkout):
@@ -112,7 +112,7 @@ def test_images_that_changed_are_refused_unless_asked(checkout):
         write_images(images, seed=1)
         done = checkout.run(evaluate)
         assert done.returncode == 2
-        assert f"data.dir is {checkout.folder / 'data'}, where accessories has the content" in done.stderr
+        assert f"--data-dir is {checkout.folder / 'data'}, where accessories has the content" in done.stderr
         assert f"but {RUN} was trained on" in done.stderr
         assert checkout.run(evaluate, "--any-data").returncode == 0
     finally:
@@ -127,5 +127,5 @@ def test_the_same_images_in_another_folder_are_taken(checkout, tmp_path):
 def test_a_file_that_is_not_there_is_named(checkout, tmp_path):
     done = checkout.run(f"prenda data show accessories --dir {tmp_path}")
     assert done.returncode == 2
-    assert f"data.dir is {tmp_path}, where accessories.npz cannot be read" in done.stderr
-    assert "put the file there, or give data.dir=… the folder that holds it." in done.stderr
+    assert f"--dir is {tmp_path}, where accessories.npz cannot be read" in done.stderr
+    assert "put the file there, or give --dir the folder that holds it." in done.stderr

@@ -334,7 +334,7 @@ def test_a_deleted_record_is_recorded_again(sweeps: Sweeps):
 def test_a_sweep_goes_on_in_another_store(sweeps: Sweeps, tmp_path: Path):
     sweeps.run("seed=0,1", "search.name=mine", "search.n_trials=1", *MLFLOW)
     other = f"sqlite:///{tmp_path}/other/mlflow.db"
-    printed = sweeps.run("seed=0,1", "search.name=mine", *MLFLOW, f"tracking.uri={other}")
+    sweeps.run("seed=0,1", "search.name=mine", *MLFLOW, f"tracking.uri={other}")
     assert sweeps.states() == ["finished"] * 2
     recorded = connect(other).search_runs(["1"])
     assert {run.info.status for run in recorded} == {"FINISHED"}
