@@ -464,10 +464,10 @@ def test_two_drivers_of_one_sweep_are_one_too_many(sweeps: Sweeps):
     """Also before the first one has written anything, which is when its folder looks unused."""
     with sweeps.start("seed=0", LONG) as process:
         try:
-            wait_for(lambda: list(sweeps.home.rglob(".driver.json")), process)
-            told = f"Another process ({process.pid} on {socket.gethostname()}) runs the sweep in {sweeps.folder}"
+            wait_for(lambda: list(sweeps.home.rglob(".driver")), process)
+            told = f"{sweeps.folder} is in use: process {process.pid} on {socket.gethostname()} runs this sweep."
             assert told in sweeps.run("seed=0", LONG, code=2)
-            assert (sweeps.folder / ".driver").is_file()
+            assert (sweeps.folder / ".lock").is_file()
             process.communicate(timeout=200)
         finally:
             process.kill()

@@ -4,6 +4,7 @@ Modules:
     atomic_write: Atomic writes of files.
     signals: Ctrl-C and SIGTERM as an exception.
     startup: Imports of heavy libraries with the garbage collector paused.
+    process_lock: Lock that one process at a time holds.
     memory: Release of unused memory.
     sqlite_address: Addresses of SQLite databases.
     redaction: Removal of passwords from texts.

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import shlex
-import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import yaml
-from filelock import FileLock, Timeout
 
 from prenda.errors import UserError
-from prenda.system.atomic_write import write_atomically
+from prenda.system.process_lock import process_lock
 
 RUN_ID, STATUS = ".run_id", ".status"  # the MLflow run that the folder belongs to, and how it ended
 FREED = ".freed"  # when `prenda runs --prune` freed its checkpoints
@@ -36,25 +33,17 @@ def writing(folder: Path, *, wait: bool = False) -> Iterator[None]:
     """
     folder = folder.absolute()
     folder.mkdir(parents=True, exist_ok=True)
-    lock, writer = FileLock(folder / LOCK, is_singleton=True), folder / WRITER
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
+
+    def busy(writer: str) -> None:
         if not wait:
             raise UserError(
-                f"{folder} is in use: {_text(writer) or 'another process'} trains or scores this run. Wait until it "
-                f"has ended, or stop it; then `prenda resume {shlex.quote(str(folder))}` resumes the run."
-            ) from None
-        print(f"Waiting for {_text(writer) or 'another process'}, which writes to {folder}.", flush=True)
-        lock.acquire()
-    try:
-        if lock.lock_counter == 1:
-            write_atomically(writer, f"process {os.getpid()} on {socket.gethostname()}")
+                f"{folder} is in use: {writer} trains or scores this run. Wait until it has ended, or stop it; then "
+                f"`prenda resume {shlex.quote(str(folder))}` resumes the run."
+            )
+        print(f"Waiting for {writer}, which writes to {folder}.", flush=True)
+
+    with process_lock(folder / LOCK, folder / WRITER, busy):
         yield
-    finally:
-        if lock.lock_counter == 1:
-            writer.unlink(missing_ok=True)
-        lock.release()
 
 
 def status(folder: Path) -> str | None:
