@@ -42,7 +42,7 @@ examples:
   prenda train -m search=architecture workers=2  # a search, two trials at a time
   prenda resume RUN                              # resume an interrupted run
   prenda runs --sort test                        # list finished runs, the best first, with their ids
-  prenda sync                                    # deliver records that the tracking server could not take
+  prenda sync                                    # deliver records that the tracking server has not received
   prenda evaluate RUN                            # score a recorded run again
   prenda compare RUN RUN                         # compare runs and test the differences for significance
   prenda promote RUN                             # register its model; make it champion if significantly better

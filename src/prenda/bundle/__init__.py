@@ -3,7 +3,7 @@
 Modules:
     format: Reading and verifying a bundle; needs the standard library alone.
     export: Writing a bundle from a trained network.
-    check: Check of a bundle's ONNX file against scored logits.
+    check: Comparison of a bundle's ONNX file with scored logits.
     plain_pixels: Network from pixels to probabilities, as it is exported.
     checked_pixels: ONNX file that refuses what are no pixels, for MLflow.
     readme: README.md of a bundle.

@@ -1,4 +1,4 @@
-"""Check of a bundle's ONNX file against logits that were scored before."""
+"""Comparison of a bundle's ONNX file with scored logits."""
 
 from __future__ import annotations
 
@@ -14,19 +14,20 @@ from scipy.special import softmax
 from torch import Tensor
 
 TOLERANCE = 1e-4  # largest difference of logits and of probabilities; float32 leaves about 1e-5
-LARGE = 100.0  # beyond this, the allowed difference grows with the logits, as float32's rounding does
+LARGE = 100.0  # above this, the allowed difference grows with the logits, as rounding in float32 does
 PIXELS_AT_ONCE = 100 * 28 * 28  # pixels a channel in a forward pass: more would take memory for activations
 Scored = Iterable[tuple[Tensor, NDArray[np.float32]]]
 
 
 @dataclass(frozen=True)
 class Difference:
-    """Largest differences between the answers of an ONNX file and scored logits, over `images` images.
+    """Largest differences between the answers of an ONNX file and scored logits.
 
     Attributes:
-        logits: Of logits.
-        probabilities: Of probabilities at the bundle's temperature.
-        largest: Largest scored logit, by its absolute value; infinite or NaN if one of them is.
+        images: Number of images.
+        logits: Largest difference of logits.
+        probabilities: Largest difference of probabilities at the bundle's temperature.
+        largest: Largest absolute value of a scored logit; infinite or NaN if a logit is.
     """
 
     images: int = 0
@@ -41,12 +42,12 @@ class Difference:
 
 
 def compare_answers(network: Path, temperature: float, scored: Scored) -> Difference:
-    """Return how far the answers of an ONNX file are from scored logits.
+    """Return the largest differences between the answers of an ONNX file and scored logits.
 
     Args:
         network: An ONNX file of a bundle, of any format.
         temperature: Temperature of the bundle's probabilities.
-        scored: Batches of what the file takes, (B, C, H, W), and their scored logits, (B, classes).
+        scored: Batches of the file's input, (B, C, H, W), and their scored logits, (B, classes).
     """
     session = onnxruntime.InferenceSession(network, providers=["CPUExecutionProvider"])
     takes = session.get_inputs()[0].name  # `pixels` as they are; `images`, in format 1, normalised
@@ -65,7 +66,7 @@ def compare_answers(network: Path, temperature: float, scored: Scored) -> Differ
 
 
 def split_batch(pixels: Tensor) -> tuple[Tensor, ...]:
-    """Return a batch of pictures, (N, C, H, W), in parts that fit in memory with their activations."""
+    """Split a batch of pictures, (N, C, H, W), into parts that fit in memory with their activations."""
     return torch.split(pixels, max(1, PIXELS_AT_ONCE // (pixels.shape[2] * pixels.shape[3])))
 
 

@@ -3,6 +3,7 @@
 Modules:
     train: `prenda train`: one training, or a sweep.
     train_application: Hydra application behind `prenda train`.
+    train_help: Help of `prenda train`.
     resume: `prenda resume`: resume an interrupted run.
     evaluate: `prenda evaluate`: score a finished run again.
     compare: `prenda compare`: compare recorded runs.
@@ -11,6 +12,7 @@ Modules:
     runs: `prenda runs`: list recorded runs, or free the disk space of old ones.
     models: `prenda models`: list the versions of a registered model.
     predict: `prenda predict`: say which garment photos show.
+    sync: `prenda sync`: deliver records that the tracking server has not received.
     data: `prenda data`: fetch a data set, or draw samples of it.
     ui: `prenda ui`: serve MLflow's UI.
     parser: Parser of the command line, with suggestions and completion.

@@ -1,4 +1,4 @@
-"""Argument parser of `prenda`: it suggests the nearest command or option, and answers tab completion."""
+"""Argument parser of `prenda`, with suggestions for mistyped words and with tab completion."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ UNKNOWN = "unrecognized arguments: "
 
 
 class CommandParser(argparse.ArgumentParser):
-    """Parser whose errors suggest what was meant. The parsers of its commands are of the same class."""
+    """Parser whose errors suggest the nearest known word. The parsers of its commands are of the same class."""
 
     def parse(self, words: Sequence[str]) -> argparse.Namespace:
-        """Parse all words; an unknown one is refused with the usage of the command that it was given to."""
+        """Parse all words; refuse an unknown one with the usage of its command."""
         parsed, unknown = self.parse_known_args(words)
         if unknown:
             self._command_of(words).error(UNKNOWN + " ".join(unknown))
@@ -28,11 +28,11 @@ class CommandParser(argparse.ArgumentParser):
         super().error(message + self._suggestion(message))
 
     def completions(self, words: Sequence[str], unfinished: str) -> list[str]:
-        """Return what may stand in the place of an unfinished word; nothing where the shell completes file names.
+        """Return the candidates for an unfinished word; none if the shell completes file names.
 
         Args:
             words: Words after `prenda` and before the unfinished one.
-            unfinished: Beginning of a word, or nothing.
+            unfinished: Beginning of a word, or an empty text.
         """
         command = self._command_of(words)
         if command._commands():
@@ -74,6 +74,6 @@ class CommandParser(argparse.ArgumentParser):
 
 
 def suggestion(given: str, known: Sequence[str]) -> str:
-    """Return the known word that looks like the given one, as a question; empty if none does."""
+    """Return a question with the known word that is most like the given one; empty if none is like it."""
     close = difflib.get_close_matches(given, known, 1)
     return f". Did you mean {close[0]}?" if close else ""

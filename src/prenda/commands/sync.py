@@ -1,4 +1,4 @@
-"""`prenda sync`: deliver records that a tracking server could not take when they were made."""
+"""`prenda sync`: deliver records that a tracking server has not received."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def add_parser(subparsers: Subparsers) -> None:
     """Add the command to the parser of `prenda`."""
     parser = subparsers.add_parser(
         "sync",
-        help="deliver records that the tracking server could not take",
+        help="deliver records that the tracking server has not received",
         description="Deliver the records that a tracking server has not received, because it was absent or failed. "
         "Each record arrives once, in order. Runs that were recorded offline are delivered if their folder is named, "
         "or with --offline.",
@@ -25,8 +25,8 @@ def add_parser(subparsers: Subparsers) -> None:
         type=Path,
         help="folder of a run or of a sweep (default: all of outputs/)",
     )
-    parser.add_argument("--offline", action="store_true", help="deliver all runs that were recorded offline too")
-    add_store_argument(parser, "that of each run; for offline runs this project's own")
+    parser.add_argument("--offline", action="store_true", help="also deliver all runs that were recorded offline")
+    add_store_argument(parser, "that of each run; this project's own store for offline runs")
     parser.set_defaults(run_command=run)
 
 

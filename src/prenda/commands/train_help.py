@@ -1,4 +1,4 @@
-"""Help of `prenda train`: Hydra's text, with the meaning of each file of a group and of each setting."""
+"""Help of `prenda train`: Hydra's text, with an explanation of each file of a group and of each setting."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ WIDEST = 44  # columns of a setting and its value, before their meaning
 
 
 def with_meanings(text: str) -> str:
-    """Return Hydra's help of the application with a line for each file of a group, and meanings behind settings."""
+    """Return Hydra's help text with a line for each file of a group, and a comment behind each setting."""
     lines, part, path = list[str](), "", list[str]()
     for line in text.splitlines():
         part = next((heading for heading in (GROUPS, SETTINGS, "Examples:") if line.startswith(heading)), part)
@@ -40,7 +40,7 @@ def _files(group: str, names: list[str]) -> Iterator[str]:
 
 
 def _first_sentence(path: Path) -> str:
-    """Return the first sentence of a file's comment; empty for a file of another folder, by --config-dir."""
+    """Return the first sentence of a file's comment; empty for a file in a folder of --config-dir."""
     if not path.is_file():
         return ""
     comments = [line.lstrip("# ") for line in path.read_text(encoding="utf-8").splitlines() if line.startswith("#")]

@@ -15,9 +15,9 @@ FILLED_IN = {"tracking.command", "tracking.run_name", "tracking.parent", "init_s
 
 
 def changed(config: TrainConfig) -> dict[str, Any]:
-    """Return the settings that differ from the defaults, nested by group; `choices` holds the files that were chosen.
+    """Return the settings that differ from the defaults, nested by group.
 
-    A group whose file differs from the default one is shown with its file, even if no setting differs.
+    `choices` holds the chosen files that differ from the default ones, even if no setting of them differs.
     """
     usual, given = defaults(), as_plain(config)
     different: dict[str, Any] = {}
@@ -31,7 +31,7 @@ def changed(config: TrainConfig) -> dict[str, Any]:
 
 
 def _different(value: Any, usual: Any, name: str) -> Any:
-    """Return the part of a group that differs, or the value of a setting that does; None if all is as usual."""
+    """Return the differing part of a group, or the value of a differing setting; None if nothing differs."""
     if name in FILLED_IN or value == usual:
         return None
     if (
@@ -47,7 +47,7 @@ def _different(value: Any, usual: Any, name: str) -> Any:
 def defaults() -> dict[str, Any]:
     """Return the configuration of `prenda train` without overrides, in plain types.
 
-    It is read from the files that conf/train.yaml chooses. Hydra composes the same in half a second.
+    It is read from the files that conf/train.yaml chooses, because Hydra needs half a second for the same result.
     """
     root = _read("train")
     entries = [entry for entry in root.pop("defaults") if isinstance(entry, dict)]
@@ -58,7 +58,7 @@ def defaults() -> dict[str, Any]:
 
 
 def _with_bases(group: str, file: str) -> dict[str, Any]:
-    """Return the settings of a group's file on top of those of the files that its defaults list names."""
+    """Return the settings of a group's file, merged over those of the files in its defaults list."""
     content = _read(f"{group}/{file}")
     bases = [base for base in content.pop("defaults", []) if base != "_self_"]
     settings: dict[str, Any] = {}

@@ -1,4 +1,4 @@
-"""Check of the options of `prenda train`, before Hydra would print its own usage and exit."""
+"""Check of the options of `prenda train`, before Hydra prints its own usage and exits."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from prenda.errors import ConfigError
 
 
 def check_options(words: Sequence[str]) -> None:
-    """Refuse words with dashes that are no options of Hydra.
+    """Refuse words that begin with a dash and are no options of Hydra.
 
     Raises:
-        ConfigError: If there is such a word, or an option without its value; the text names the setting that was meant.
+        ConfigError: If there is such a word, or an option without its value. The text suggests a setting or an option.
     """
     parser = _hydra_parser()
     try:
@@ -37,7 +37,7 @@ def check_options(words: Sequence[str]) -> None:
 
 
 def _settings_like(name: str) -> list[str]:
-    """Return settings of the default configuration that have this name, or a similar one."""
+    """Return the settings of the default configuration with this name or a similar one."""
     register()
     with initialize_config_dir(str(CONFIG_DIR)):
         config = plain_values(compose("train"))
@@ -46,7 +46,7 @@ def _settings_like(name: str) -> list[str]:
 
 
 def _hydra_parser() -> argparse.ArgumentParser:
-    """Return a parser with the options of Hydra 1.4, of which Hydra has no public list."""
+    """Return a parser with the options of Hydra 1.4, which has no public list of them."""
     parser = argparse.ArgumentParser(add_help=False, exit_on_error=False)
     parser.add_argument("overrides", nargs="*")
     for names in (

@@ -6,14 +6,14 @@ import hashlib
 
 
 def draw_seed(seed: int, purpose: str, *place: int) -> int:
-    """Return the seed of a generator, a hash of its arguments, so that runs of different seeds share no draws.
+    """Return the seed of a generator: a hash of the arguments, so that runs of different seeds share no draws.
 
-    A sum, such as seed + epoch, would give the second epoch of seed 0 the order of the first epoch of seed 1.
+    A sum such as seed + epoch would give the second epoch of seed 0 the order of the first epoch of seed 1.
 
     Args:
         seed: The run's seed.
         purpose: Use of the draws.
-        place: Epoch, process, or whatever else has draws of its own.
+        place: Epoch, process, or another number with draws of its own.
     """
     text = "/".join(map(str, (purpose, seed, *place)))
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:7], "little")  # torch takes 64 bits with a sign

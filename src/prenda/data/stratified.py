@@ -1,4 +1,4 @@
-"""Stratified order of labelled images, of which every first part has the proportions of the classes."""
+"""Stratified order of labelled images: its first n images have the proportions of the classes, for every n."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ Indices = NDArray[np.int64]
 
 
 def stratified(order: Indices, labels: Indices) -> Indices:
-    """Return a random order rearranged, so that its first n images hold the same part of each class, for every n.
+    """Rearrange a random order so that its first n images hold the same fraction of each class, for every n.
 
-    Numbers of images are rounded as in Webster's method of apportionment. Images of one class keep their random order.
+    Counts are rounded as in Webster's method of apportionment. Images of one class keep their random order.
 
     Shapes:
         order (N,), indices into labels -> (N,); labels (M,), from 0.

@@ -11,5 +11,6 @@ Modules:
     samples: Sample pictures of a data set.
     photo_check: Check of a folder of labelled photos.
     terminal: Terminal output of a run.
+    log: Log of a run.
     runs: List of runs, and the plan of a pruning.
 """

@@ -1,4 +1,4 @@
-"""Log of a run: what it printed, kept in its folder with the time."""
+"""Log of a run: its terminal output with the time, in the run folder."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ WIDTH = 120  # columns of tables
 
 
 class RunLog:
-    """`log.txt` in the folder of a run; a resumed run adds to it.
+    """`log.txt` in the folder of a run; a resumed run appends to it.
 
-    What is written before the folder exists is kept until it does. A trial of a sweep, whose output goes to that file
-    already, writes nothing twice.
+    Lines that are written before the folder exists wait in memory. A trial of a sweep, whose standard output is that
+    file, does not write its lines twice.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -31,7 +31,7 @@ class RunLog:
         self._waiting = ""
 
     def write(self, text: str) -> None:
-        """Add lines, the first one with the time in front."""
+        """Append lines; the first one begins with the time."""
         self._waiting += f"{datetime.now():%Y-%m-%d %H:%M:%S}  {without_passwords(text.strip())}\n"
         if not self._path.parent.is_dir():
             return
@@ -42,7 +42,7 @@ class RunLog:
 
     @contextmanager
     def noting_problems(self) -> Iterator[None]:
-        """Add warnings, and the error or the signal that ends the run."""
+        """Append warnings, and the error or the signal that ends the run."""
         shown = warnings.showwarning
 
         def show(message: Warning | str, category: type[Warning], *args: Any, **kwargs: Any) -> None:
@@ -66,7 +66,7 @@ class RunLog:
 
 
 class LoggedConsole(Console):
-    """Console that writes to the log of a run, too."""
+    """Console that also writes to the log of a run."""
 
     def __init__(self, log: RunLog) -> None:
         super().__init__()

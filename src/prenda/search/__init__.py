@@ -4,10 +4,10 @@ Modules:
     sweeper: Hydra's `-m` for `hydra/sweeper=prenda`.
     sweep: A sweep from its command to its report.
     plan: Space, configurations and name of a sweep.
-    recorded_plan: Plan of a sweep as its folder records it.
+    recorded_plan: Recorded plan of a sweep.
     space: Search space: parameters, values of a trial, combinations of a grid.
     expressions: Expressions of a search space, in Hydra's override grammar.
-    conditions: Conditions of a search space.
+    conditions: Check of the conditions of a search space.
     composition: Configurations as Hydra composes them.
     study: Optuna study of a sweep, in a database.
     driver: Loop that starts trials and records how they ended.
@@ -20,5 +20,5 @@ Modules:
     outcome: How a trial ended, read from its folder.
     progress: Terminal output of a sweep.
     results: MLflow record and report of a sweep.
-    experiment: A trial as an experiment that trains it again.
+    experiment: Experiment files of a trial.
 """

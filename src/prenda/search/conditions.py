@@ -1,4 +1,4 @@
-"""Conditions of a search space (`search.when`): the settings and values that they name must exist."""
+"""Check of the conditions of a search space (`search.when`): their settings and values must exist."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from prenda.search.space import Parameter, text
 def check_conditions(
     search: Mapping[str, Any], parameters: Sequence[Parameter], config: DictConfig, loader: ConfigLoader
 ) -> None:
-    """Refuse a condition on a setting that does not exist, or on a value that it never has.
+    """Refuse a condition on a setting that does not exist, or on a value that the setting never has.
 
     Args:
         search: The group `search`, in plain types.
@@ -29,7 +29,7 @@ def check_conditions(
         loader: Loader of the files in `conf/`.
 
     Raises:
-        ConfigError: With the condition, and the name or value that may be meant.
+        ConfigError: If there is such a condition. The text suggests the nearest name or value.
     """
     settings = flatten(OmegaConf.to_container(without_hydra(config), resolve=False))
     names = {*settings, *(one.setting for one in parameters), *loader.list_groups("")}
@@ -63,7 +63,7 @@ def known_values(
 
 
 def _values(setting: str, search: Mapping[str, Any], parameters: Sequence[Parameter], current: Any) -> list[str]:
-    """Return every value of a setting that is no group; empty where they have no end."""
+    """Return every value of a setting that is no group; empty if they cannot be listed."""
     drawn = [one for one in parameters if one.setting == setting and one.distribution is not None]
     if setting in search["space"]:  # the command line may have narrowed it
         drawn.append(parameter(setting, search["space"][setting], "search.space", grid=True))

@@ -17,7 +17,7 @@ def driver_lock(folder: Path) -> Iterator[None]:
     """Lock the sweep's folder against other drivers; remove the folder at the end if the sweep wrote nothing.
 
     Raises:
-        ConfigError: If another process holds the lock, with its host and number.
+        ConfigError: If another process holds the lock. The text names its number and host.
     """
 
     def busy(holder: str) -> None:
@@ -34,7 +34,7 @@ def driver_lock(folder: Path) -> Iterator[None]:
 
 
 def _remove_if_empty(folder: Path) -> None:
-    """Remove the folder while the lock is held: afterwards it may be another driver's."""
+    """Remove a folder without results. The lock must be held: later, the folder may belong to another driver."""
     with suppress(OSError):
         if {path.name for path in folder.iterdir()} <= {LOCK, DRIVER}:
             for name in (LOCK, DRIVER):

@@ -1,4 +1,4 @@
-"""A trial as an experiment: files for `--config-dir` that train the same network again."""
+"""Experiment files of a trial: a folder for `--config-dir` that trains the same network again."""
 
 from __future__ import annotations
 
@@ -60,13 +60,13 @@ def write_experiment(plan: Plan, trial: FrozenTrial, sweep: Path, folder: Path, 
 
 
 def experiment_command(plan: Plan, folder: Path, name: str) -> str:
-    """Return the command that trains an experiment, to be pasted in any folder."""
+    """Return the command that trains an experiment; it works in any folder."""
     places = [override for override in plan.overrides if override.lstrip("+").startswith(("data.dir=", "paths."))]
     return shlex.join(["prenda", "train", "--config-dir", str(folder), f"experiment={name}", *places])
 
 
 def _configuration(plan: Plan, trial: FrozenTrial, sweep: Path) -> TrainConfig:
-    """Return the settings that the trial's folder holds; if that was removed, compose them again."""
+    """Return the settings from the trial's folder; compose them again if the folder was removed."""
     path = sweep / trial.user_attrs["folder"] / CONFIG
     return load(path) if path.is_file() else identified(plan.configuration(trial.params))
 

@@ -30,13 +30,13 @@ WHOLE_STEPS = (
 def parse(
     written: Mapping[str, Any], conditional: Mapping[str, Mapping[str, Any]], arguments: Sequence[Override], grid: bool
 ) -> list[Parameter]:
-    """Return the parameters that a search's YAML and the command line write; the command line wins.
+    """Return the parameters of a search's YAML and of the command line; the command line takes precedence.
 
     Args:
         written: `search.space`: expressions by setting.
         conditional: `search.when`: conditions such as `backbone=cnn`, each with expressions by setting.
         arguments: Overrides of the command line.
-        grid: Keep what can be listed as a list, so that every value has its place.
+        grid: Whether to turn every expression that can be listed into a list of values.
 
     Raises:
         ConfigError: If an expression or a condition cannot be read, or cannot be drawn from.
@@ -58,7 +58,7 @@ def parse(
 
 
 def _check_compatible(parameters: Iterable[Parameter]) -> None:
-    """Refuse what one study of Optuna cannot hold: other lists of a setting under other conditions."""
+    """Refuse a setting with different lists under different conditions, which one Optuna study cannot hold."""
     first: dict[str, BaseDistribution] = {}
     for one in parameters:
         if one.distribution is None:
@@ -88,7 +88,7 @@ def parse_condition(condition: str) -> tuple[str, tuple[str, ...]]:
 def parameter(
     setting: str, value: Any, place: str, when: tuple[str, tuple[str, ...]] | None = None, grid: bool = False
 ) -> Parameter:
-    """Return the parameter that a search's YAML writes in `place`.
+    """Return the parameter of an expression in a search's YAML; errors name its `place`.
 
     Raises:
         ConfigError: If the expression cannot be read, or cannot be drawn from.
@@ -141,7 +141,7 @@ def _distribution(override: Override, expression: str, grid: bool) -> BaseDistri
 
 
 def _listed(override: Override) -> list[Any]:
-    """Return the values of an expression; those of `shuffle(…)` in an order that is the same at each start."""
+    """Return the values of an expression; the order of `shuffle(…)` is the same at each start."""
     values: list[Any] = list(override.sweep_iterator())
     if getattr(override.value(), "shuffle", False):
         values.sort(key=text)
@@ -162,10 +162,10 @@ def _steps(values: Iterable[Any], log: bool, expression: str) -> BaseDistributio
 
 
 def _distinct(values: Iterable[Any], expression: str) -> list[Value]:
-    """Return the values as Optuna keeps them, each once.
+    """Return the values in the form that Optuna stores, without duplicates.
 
     Raises:
-        ConfigError: If two of them count as equal in Python, and so in Optuna, but differ as settings: `true` and 1.
+        ConfigError: If two of them are equal in Python, and so in Optuna, but differ as settings: `true` and 1.
     """
     labels: list[Value] = []
     for label in map(_label, values):
@@ -180,7 +180,7 @@ def _distinct(values: Iterable[Any], expression: str) -> list[Value]:
 
 
 def _label(value: Any) -> Value:
-    """Return a value as Optuna keeps it: plain ones as they are, a list or dictionary as its text."""
+    """Return a value in the form that Optuna stores: a list or dictionary becomes its text."""
     if isinstance(value, QuotedString):
         return value.text
     return value if value is None or isinstance(value, str | int | float | bool) else text(value)

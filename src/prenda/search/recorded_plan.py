@@ -1,4 +1,4 @@
-"""Plan of a sweep as its folder records it, and how the plan of a later start may differ."""
+"""Recorded plan of a sweep, and its comparison with the plan of a later start."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ KEPT = "sweep.yaml"  # in a sweep's folder: its plan
 
 
 class Start(Enum):
-    """How a plan compares with the one in the sweep's folder."""
+    """Relation of a plan to the one in the sweep's folder."""
 
     new = "new"
     same = "same"
@@ -36,7 +36,7 @@ def compare_plan(plan: Plan, folder: Path, study: Study | None) -> Start:
         study: Study of the earlier start, if there is one.
 
     Raises:
-        ConfigError: If the earlier sweep has another search space or other settings, with the differences.
+        ConfigError: If the earlier sweep has another search space or other settings. The text lists the differences.
     """
     path = folder / KEPT
     if not path.is_file():

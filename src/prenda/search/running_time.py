@@ -1,4 +1,4 @@
-"""Running time of a sweep over all its starts, kept in its study."""
+"""Running time of a sweep over all its starts, recorded in its study."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import time
 
 from optuna.study import Study
 
-INTERVAL = 10.0  # seconds between two records: so much is lost when the driver is killed
+INTERVAL = 10.0  # seconds between two records; a killed driver loses at most this much
 SECONDS = "seconds"  # attribute of the study
 
 
 class RunningTime:
-    """Clock that goes on where the earlier start of the sweep left it."""
+    """Clock that continues from the recorded time of earlier starts."""
 
     def __init__(self, study: Study) -> None:
         self._study = study
@@ -29,6 +29,6 @@ class RunningTime:
         self._study.set_user_attr(SECONDS, self.seconds)
 
     def record_sometimes(self) -> None:
-        """Write it if the last record is older than `INTERVAL`."""
+        """Write the running time if the last record is older than `INTERVAL`."""
         if time.monotonic() - self._recorded >= INTERVAL:
             self.record()

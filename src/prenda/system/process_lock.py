@@ -1,4 +1,4 @@
-"""Lock that one process at a time holds, with a note that says which one."""
+"""Lock that one process at a time holds, with a note that names the process."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from prenda.system.atomic_write import write_atomically
 
 @contextmanager
 def process_lock(lock: Path, note: Path, busy: Callable[[str], None]) -> Iterator[None]:
-    """Hold a lock. The system releases that of a process that dies; the same thread may enter again.
+    """Hold a lock. The system releases the lock of a process that dies. The same thread may enter again.
 
     Args:
         lock: The lock's file.
         note: File that names the process while it holds the lock.
-        busy: Called with "process 12 on host" if another process holds the lock; an error that it raises ends the
-            attempt, else that process is waited for.
+        busy: Function that is called with "process 12 on host" if another process holds the lock. If it raises no
+            error, the lock is waited for.
     """
     held = FileLock(lock, is_singleton=True)
     try:
@@ -40,7 +40,7 @@ def process_lock(lock: Path, note: Path, busy: Callable[[str], None]) -> Iterato
 
 
 def _holder(note: Path) -> str:
-    """Return who holds the lock, as far as it has said so."""
+    """Return the process that holds the lock, as its note names it."""
     with suppress(OSError):
         return note.read_text(encoding="utf-8") or "another process"
     return "another process"

@@ -1,4 +1,7 @@
-"""Addresses of SQLite databases: SQLAlchemy reads `?` in a path as a query and `%41` as `A`, Optuna fills in `{…}`."""
+"""Addresses of SQLite databases, with the special characters of paths quoted.
+
+SQLAlchemy reads `?` in a path as the start of a query and `%41` as `A`. Optuna replaces `{…}`.
+"""
 
 from __future__ import annotations
 
@@ -7,12 +10,12 @@ from pathlib import Path
 from urllib.parse import unquote
 
 PLAIN = "sqlite:///"
-# For quoted paths: MLflow takes the first prefix off and makes the folder of what remains, unquoted.
+# For quoted paths: MLflow would remove the plain prefix and create the folder without unquoting the rest.
 QUOTED = "sqlite+pysqlite:///"
 
 
 def sqlite_address(path: Path | str) -> str:
-    """Return the address of a database file, with the characters quoted that an address gives another meaning."""
+    """Return the address of a database file; characters with a meaning in addresses are quoted."""
     quoted = re.sub(r"[%?#{}]", lambda special: f"%{ord(special[0]):02X}", str(path))
     return (PLAIN if quoted == str(path) else QUOTED) + quoted
 

@@ -4,10 +4,10 @@ This is the only package that imports MLflow, and it does so only where it is ne
 
 Modules:
     store: Connection to a local store or a server.
-    journal: Journal of a run: what its record is to hold.
+    journal: Journal of a run: the content of its record.
     delivery: Delivery of a journal to a store.
     send: Requests to MLflow for one record of a journal.
-    sync: Delivery of journals whose runs have ended.
+    sync: Delivery of missing records after their runs have ended.
     runs: Record of a run.
     sweeps: Record of a sweep: the parent run of its trials.
     comparisons: Recorded runs for a comparison, and its own record.
@@ -21,5 +21,7 @@ Modules:
     model_files: Files that make a bundle a model of MLflow.
     loggers: Lightning loggers.
     system_metrics: The machine's load as metrics of a run.
+    seeds: Recorded runs of one configuration with different seeds.
+    score_view: Shared view of the table of runs in MLflow's UI.
     ui: MLflow's UI on this project's store.
 """

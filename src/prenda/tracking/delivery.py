@@ -1,4 +1,4 @@
-"""Delivery of a run's journal to a store: each record once, in order, however often the store fails in between."""
+"""Delivery of a run's journal to a store: each record once and in order, even if the store fails in between."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Target:
     """The record of one journal in one store.
 
     Attributes:
-        rejected: Records that the store refused for good, with its reasons.
+        rejected: Records that the store rejected, with its reasons.
     """
 
     def __init__(self, journal: Journal, destination: Destination) -> None:
@@ -60,7 +60,7 @@ class Target:
         """Send every record that the store lacks.
 
         Raises:
-            Exception: Whatever the store raises; what arrived before is marked.
+            Exception: Whatever the store raises. Records that arrived before are marked.
         """
         if not self.waiting():
             return
@@ -79,7 +79,7 @@ class Target:
                 position = Position(self._create(records[0]), 1)
             elif self._send(run_id, records[position.count], records, may_be_gone=not started_over):
                 position = Position(run_id, position.count + 1)
-            else:  # deleted, or the store is another one: the journal holds all for a new run
+            else:  # the run was deleted, or the store is another one: the journal holds all records of a new run
                 store = without_passwords(self.uri)
                 print(
                     f"prenda: {store} does not hold MLflow run {run_id} any more: a new run takes its place.",
@@ -171,11 +171,11 @@ class Delivery:
         return self._position().run_id
 
     def adopt(self, run_id: str) -> None:
-        """Continue a run that the store has already."""
+        """Continue a run that the store already has."""
         self.target.journal.mark(self.target.uri, Position(run_id))
 
     def start(self) -> TrackingError | None:
-        """Start, and wait a while for the run; return why the store has none, or None if it has one.
+        """Start, and wait a short while for the run in the store; return the error if there is none, else None.
 
         Raises:
             TrackingError: If MLflow is not installed.
@@ -198,9 +198,9 @@ class Delivery:
         self._wake.set()
 
     def finish(self) -> str | None:
-        """Wait for the delivery of all records, and end the thread; return what is missing and why, or None.
+        """Wait for the delivery of all records and end the thread; return what is missing and why, or None.
 
-        A store that fails, or that does not answer in time, is not waited for: its records stay in the journal.
+        The wait ends if the store fails or does not answer in time. The records stay in the journal.
         """
         absent = self.error is not None or self.run_id is None
         self._finishing = True
@@ -211,13 +211,13 @@ class Delivery:
         return self.missing()
 
     def stop(self) -> None:
-        """End the thread after the request that it is in."""
+        """End the thread after its current request."""
         self._end.set()
         self._urgent.set()
         self._wake.set()
 
     def missing(self) -> str | None:
-        """Return what the store lacks and why, as the start of a sentence; None if it lacks nothing."""
+        """Return which records are missing and why, as the start of a sentence; None if none is missing."""
         waiting, uri = self.target.waiting(), without_passwords(self.target.uri)
         if waiting:
             reason = "it does not answer in time" if self.error is None else reason_of(self.error)
@@ -239,7 +239,7 @@ class Delivery:
         return self.target.journal.position(self.target.uri)
 
     def _wait(self, condition: Callable[[], bool], seconds: float) -> None:
-        """Wait for a condition; without limit where the store is on this machine."""
+        """Wait for a condition; without a limit if the store is on this machine."""
         with self._changed:
             self._changed.wait_for(condition, seconds if self._is_server else None)
 

@@ -1,7 +1,7 @@
-"""Journal of a run: everything that its record in MLflow is to hold, in one append-only file of the run's folder.
+"""Journal of a run: the content of its record in MLflow, in one append-only file of the run's folder.
 
 A line is one record in JSON, or a mark that says how many records a store holds. The file needs no MLflow, so an
-offline run has one too. A process that is killed loses no record that it has written.
+offline run has one too. A killed process loses no record that it has written.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ Record = dict[str, Any]
 
 @dataclass(frozen=True)
 class Position:
-    """What a store holds of a journal.
+    """Part of a journal that a store holds.
 
     Attributes:
-        run_id: Id of the run there; None if the store has no run yet.
+        run_id: Id of the run in the store; None if the store has no run yet.
         count: Number of records that the store holds.
     """
 
@@ -33,12 +33,12 @@ class Position:
 
 @dataclass(frozen=True)
 class Destination:
-    """Where a run is to be recorded.
+    """Store and experiment of a run.
 
     Attributes:
         uri: Address of the store, without password; None keeps the record offline.
         experiment: Name of the experiment.
-        artifacts: Folder of artifacts of a new experiment; None: where the server says.
+        artifacts: Folder of artifacts of a new experiment; None leaves the choice to the server.
     """
 
     uri: str | None
@@ -70,7 +70,7 @@ class Journal:
         self._write({"kind": kind, "time": int(time.time() * 1000), **content})
 
     def mark(self, store: str, position: Position) -> None:
-        """Note what a store holds."""
+        """Write a mark about the records that a store holds."""
         self._write({"delivered": store, "run_id": position.run_id, "count": position.count})
 
     def records(self) -> list[Record]:
@@ -80,7 +80,7 @@ class Journal:
             return list(self._records)
 
     def position(self, store: str) -> Position:
-        """Return what a store holds, as the last mark says."""
+        """Return the position of a store, from its last mark."""
         with self._lock:
             self._read()
             return self._positions.get(store, Position())
@@ -92,7 +92,7 @@ class Journal:
             return len(self._records) - self._positions.get(store, Position()).count
 
     def destination(self) -> Destination:
-        """Return where the run is to be recorded, as its last start says."""
+        """Return the destination of the run, from its last start."""
         starts = [record for record in self.records() if record["kind"] == "run"]
         return Destination(**starts[-1]["destination"])
 
@@ -110,7 +110,7 @@ class Journal:
                 os.close(file)
 
     def _read(self) -> None:
-        """Read the lines that were added since the last call; lines that were cut are left out."""
+        """Read the lines that were added since the last call; skip incomplete lines."""
         if not self.path.is_file():
             return
         with self.path.open("rb") as file:

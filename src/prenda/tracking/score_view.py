@@ -1,4 +1,4 @@
-"""Shared view of an experiment in MLflow's UI: the table of runs with columns of settings and scores, best run first.
+"""Shared view of an experiment in MLflow's UI: a table of runs with settings and scores, the best run first.
 
 MLflow keeps such a view in a tag of the experiment, as zlib-compressed JSON; `&viewStateShareKey=KEY` opens it.
 """
@@ -23,7 +23,7 @@ METRICS = (TEST, *(f"test/{metric.name}" for metric in HEADLINE if f"test/{metri
 
 
 def share(client: MlflowClient, experiment_id: str) -> str:
-    """Keep the view in the experiment, and return the part of the address that opens it."""
+    """Store the view in the experiment, and return the part of the address that opens it."""
     value = "deflate;" + base64.b64encode(zlib.compress(json.dumps(_state()).encode())).decode()
     if client.get_experiment(experiment_id).tags.get(TAG) != value:
         client.set_experiment_tag(experiment_id, TAG, value)

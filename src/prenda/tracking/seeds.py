@@ -16,11 +16,11 @@ CONFIGURATION = "prenda.configuration"  # tag: `prenda.config.identity.configura
 
 @dataclass(frozen=True)
 class Seeds:
-    """Test accuracies of a configuration.
+    """Test accuracies of the seeds of a configuration.
 
     Attributes:
-        configuration: Hash of the configuration; None if its run recorded none.
-        accuracies: Accuracy of each seed, on the same test images.
+        configuration: Hash of the configuration; None if the run did not record it.
+        accuracies: Accuracy by seed, on the same test images.
     """
 
     configuration: str | None

@@ -1,4 +1,4 @@
-"""Requests to MLflow that record one line of a run's journal."""
+"""Requests to MLflow that deliver one record of a run's journal."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ MOST_PARAMETERS, MOST_METRICS = 100, 1000  # of one request, MLflow's own limits
 def send(
     client: MlflowClient, run_id: str, record: Record, records: Sequence[Record], folder: Path, in_doubt: bool
 ) -> None:
-    """Record one line of a run's journal.
+    """Deliver one record of a run's journal.
 
     Args:
         client: Client of the store.
-        run_id: Id of the run there.
-        record: The line.
-        records: All lines of the journal.
+        run_id: Id of the run in the store.
+        record: The record.
+        records: All records of the journal.
         folder: Folder of the run.
-        in_doubt: Whether an earlier attempt may have reached the store; it is then asked what it holds.
+        in_doubt: Whether an earlier attempt may have reached the store, which is then asked first.
     """
     match record["kind"]:
         case "run":  # the folder's run was resumed
@@ -115,14 +115,14 @@ def _picture(client: MlflowClient, run_id: str, record: Record, folder: Path, in
 
 
 def _bundle(client: MlflowClient, run_id: str, bundle: Path, in_doubt: bool) -> None:
-    """Record a bundle as a model of the run, unless it was removed since, or an earlier attempt arrived."""
+    """Record a bundle as a model of the run, unless it was removed or an earlier attempt arrived."""
     outputs = client.get_run(run_id).outputs if in_doubt else None
     if bundle.is_dir() and not (outputs and outputs.model_outputs):
         log_bundle(client, run_id, bundle)
 
 
 def _files(client: MlflowClient, run_id: str, folder: Path, bundles: Sequence[Path]) -> None:
-    """Copy the folder's files, but for hidden ones, unfinished ones, and the bundles, which are models of the run."""
+    """Copy the folder's files, except hidden and unfinished ones and the bundles, which are models of the run."""
     for path in sorted(folder.rglob("*")):
         inside = path.relative_to(folder)
         elsewhere = any(path.is_relative_to(bundle) for bundle in bundles)

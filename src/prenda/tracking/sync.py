@@ -1,4 +1,4 @@
-"""Delivery of journals whose runs have ended: what a store lacks of them."""
+"""Delivery of the records that a store lacks, after their runs have ended."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ RUNS = ("runs/*/*", "sweeps/*/summary", "sweeps/*/trials/*", "compare/*/*")  # f
 
 @dataclass(frozen=True)
 class Synced:
-    """A journal that was delivered, or the part of it that the store took.
+    """Result of delivering one journal.
 
     Attributes:
-        name: Of the run.
-        folder: Of the run.
+        name: Name of the run.
+        folder: Folder of the run.
         uri: Address of the store, without password.
-        run_id: Id of the run there; None if the store has none.
-        sent: Number of records that arrived now.
-        problem: Why records are missing; None if none is.
+        run_id: Id of the run in the store; None if the store has no such run.
+        sent: Number of records that were delivered now.
+        problem: Reason why records are missing; None if none is missing.
     """
 
     name: str
@@ -41,12 +41,12 @@ class Synced:
 
 
 def sync(folders: Sequence[Path], offline: bool = False, uri: str | None = None) -> Iterator[Synced]:
-    """Deliver the records that stores lack, of the runs in some folders, or of all in `outputs/`; sweeps come first.
+    """Deliver missing records of runs; records of sweeps come before those of their trials.
 
     Args:
-        folders: Folders of runs, or folders that hold some; none for all of `outputs/`.
-        offline: Whether to deliver runs that were recorded offline too. Those in named folders always are.
-        uri: The store; None takes that of each run, and this project's own for offline runs.
+        folders: Folders of runs, or folders that hold some; an empty list means all of `outputs/`.
+        offline: Whether to deliver all runs that were recorded offline. Those in named folders are always delivered.
+        uri: Address of the store; None means that of each run, and this project's own store for offline runs.
 
     Raises:
         UserError: If a folder holds no run with a journal.
@@ -61,7 +61,7 @@ def sync(folders: Sequence[Path], offline: bool = False, uri: str | None = None)
 
 
 def deliver_waiting(folder: Path) -> str | None:
-    """Deliver what the trials of a sweep could not; return a sentence about what is missing, or None."""
+    """Deliver the missing records of a sweep's trials; return a sentence about the first failure, or None."""
     for journal in map(Journal, sorted(path.parent for path in folder.glob(f"trials/*/{JOURNAL}"))):
         if not journal.records():
             continue
@@ -75,7 +75,7 @@ def deliver_waiting(folder: Path) -> str | None:
 
 
 def undelivered() -> list[Journal]:
-    """Return the journals in `outputs/` of which no store has a run: offline runs, and those whose server is absent."""
+    """Return the journals in `outputs/` whose run no store holds: offline runs, and runs whose server is absent."""
     found = [Journal(folder) for folder in _folders([]) if run_id(folder) is None]
     return [journal for journal in found if journal.records()]
 
@@ -97,7 +97,7 @@ def _folders(named: Sequence[Path]) -> list[Path]:
 
 
 def _destination(journal: Journal, offline: bool, uri: str | None) -> Destination:
-    """Return where a journal is to go."""
+    """Return the destination of a journal."""
     own = journal.destination()
     store = uri or own.uri or (local_store() if offline else None)
     if store == own.uri or (own.uri is None and not offline):

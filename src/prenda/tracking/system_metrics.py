@@ -8,7 +8,7 @@ from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 
 
 class Monitor(SystemMetricsMonitor):
-    """Thread that measures; MLflow's own asks the store before each sample, and ends when it does not answer."""
+    """Thread that measures the load. MLflow's own asks the store before each sample, and ends if it does not answer."""
 
     def __init__(self, log: Callable[[Mapping[str, float], int], None]) -> None:
         super().__init__(run_id=None)  # type: ignore[no-untyped-call]
@@ -25,7 +25,7 @@ class Monitor(SystemMetricsMonitor):
             self.publish_metrics(measured)
 
     def publish_metrics(self, metrics: Mapping[str, float]) -> None:
-        """Write the figures to the journal, under the names that MLflow gives them."""
+        """Write the measurements to the journal under MLflow's names."""
         prefix = self._metrics_prefix + (f"{self.node_id}/" if self.node_id else "")
         self._log({prefix + name: value for name, value in metrics.items()}, self._logging_step)
         self._logging_step += 1
@@ -33,7 +33,7 @@ class Monitor(SystemMetricsMonitor):
             monitor.clear_metrics()
 
     def finish(self) -> None:
-        """End the thread. MLflow's own flushes a logger of the run, which has none here."""
+        """End the thread. MLflow's own method also flushes a logger, which this run does not have."""
         self._shutdown_event.set()
         if self._process is not None:
             self._process.join()

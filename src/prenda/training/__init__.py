@@ -18,6 +18,7 @@ Modules:
     checkpoint_digest: SHA-256 in the file of a checkpoint.
     finish: End of a run: scores, report and bundle.
     evaluation: Evaluation of trained classifiers.
+    full_precision: Scoring in float32.
     bundling: Bundle of a run.
     novelty: Statistics of a trained network's features, for pictures unlike its images.
     exporting: Export of a recorded run's bundle.

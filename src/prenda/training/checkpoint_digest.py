@@ -1,7 +1,7 @@
-"""SHA-256 of a checkpoint, kept in the file itself as the comment of its zip archive.
+"""SHA-256 of a checkpoint, stored in the file as the comment of its zip archive.
 
-One file holds both, so that an atomic write cannot leave one without the other. Readers of zip archives, torch among
-them, skip the comment.
+One file holds both, so an atomic write cannot leave one without the other. Readers of zip archives, such as torch, skip
+the comment.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ LENGTH = 2  # bytes before the comment of a zip archive that give its length
 
 
 def add_digest(archive: io.BytesIO) -> None:
-    """Add the SHA-256 of a zip archive without comment, as `torch.save` writes it."""
+    """Append the SHA-256 to a zip archive without a comment, as `torch.save` writes it."""
     hashed = archive.seek(-LENGTH, io.SEEK_END)
     comment = MARK + _digest(archive, hashed).encode()
     archive.seek(hashed)
@@ -26,10 +26,10 @@ def add_digest(archive: io.BytesIO) -> None:
 
 
 def damage(path: Path) -> str:
-    """Return what is wrong with the bytes of a checkpoint; empty if nothing is, or if the file is no zip archive.
+    """Return how the bytes of a checkpoint are damaged; empty if they are not, or if the file is no zip archive.
 
     Raises:
-        OSError: If the file is there, but cannot be read.
+        OSError: If the file exists but cannot be read.
     """
     try:
         file = path.open("rb")
@@ -57,7 +57,7 @@ def _digest(file: BinaryIO, size: int) -> str:
 
 
 def _damage_of_archive(file: BinaryIO) -> str:
-    """Return what the checksums of a zip archive say; earlier versions wrote checkpoints without a SHA-256."""
+    """Check a zip archive by its own checksums, because earlier versions wrote no SHA-256."""
     try:
         with zipfile.ZipFile(file) as archive:
             if archive.comment:

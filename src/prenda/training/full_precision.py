@@ -1,4 +1,4 @@
-"""Scoring in float32, also while training computes in fewer bits."""
+"""Scoring in float32, also while training uses a lower precision."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import torch
 
 @contextmanager
 def full_precision(device: torch.device) -> Iterator[None]:
-    """Compute in float32, as the bundle's ONNX file does: without autocast, and without TF32 on GPUs of NVIDIA."""
-    allowed = torch.backends.cudnn.allow_tf32  # of matrix products, torch allows it only on request
+    """Compute in float32, as the bundle's ONNX file does: without autocast, and without TF32 on NVIDIA GPUs."""
+    allowed = torch.backends.cudnn.allow_tf32  # torch allows TF32 in matrix products only on request
     torch.backends.cudnn.allow_tf32 = False
     try:
         with torch.autocast(device.type, enabled=False):

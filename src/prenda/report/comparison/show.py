@@ -25,7 +25,7 @@ from prenda.report.page import Table
 
 
 def show(console: Console, comparison: Comparison) -> None:
-    """Print the runs by their letters, the tables, and the results of the tests."""
+    """Print the runs with their letters, the tables, and the results of the tests."""
     console.print()
     for run in comparison.runs:
         place = run.place if Path(run.place).is_absolute() else run.place[:8]

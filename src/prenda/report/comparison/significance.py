@@ -1,7 +1,7 @@
-"""Significance in a comparison: over test images and over training seeds, as sentences and tables.
+"""Significance in a comparison, as sentences and tables: over test images and over training seeds.
 
-`over test images` is about these trained models: would they differ on other images of this kind? `over training seeds`
-is about their configurations: would they differ if they were trained again with other seeds?
+Over test images: would these trained models differ on other images of this kind?
+Over training seeds: would their configurations differ if they were trained again with other seeds?
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def over_images(comparison: Comparison) -> str:
 
 
 def over_seeds(comparison: Comparison) -> str:
-    """Return the result of the tests over training seeds in sentences, or the reason why there is none."""
+    """Return the result of the tests over training seeds in sentences, or the reason why nothing was tested."""
     tests = comparison.seed_tests
     if len(comparison.groups) == 1:
         return (
@@ -72,7 +72,7 @@ def accuracy_table(comparison: Comparison) -> Table:
 
 
 def pair_table(comparison: Comparison) -> Table:
-    """Return a table of pairs, the smallest p-value first, after Holm's correction."""
+    """Return a table of pairs with Holm-corrected p-values, the smallest first."""
     rows = [
         (
             f"{pair.first.letter}, {pair.second.letter}",
@@ -88,7 +88,7 @@ def pair_table(comparison: Comparison) -> Table:
 
 
 def seeds_note(comparison: Comparison) -> str:
-    """Return a sentence about significant pairs that differ in their seed alone; empty if there are none."""
+    """Return a sentence about significant pairs that differ in their seed only; empty if there are none."""
     if not any(pair.seeds_only and pair.p_value < SIGNIFICANCE for pair in comparison.pairs):
         return ""
     return (
@@ -111,7 +111,7 @@ def group_table(comparison: Comparison) -> Table:
 
 
 def seed_table(comparison: Comparison) -> Table:
-    """Return a table of pairs of configurations, the smallest p-value first, after Holm's correction."""
+    """Return a table of pairs of configurations with Holm-corrected p-values, the smallest first."""
     rows = [
         (
             f"{test.second.letters} − {test.first.letters}",
@@ -125,7 +125,7 @@ def seed_table(comparison: Comparison) -> Table:
 
 
 def has_groups(comparison: Comparison) -> bool:
-    """Return whether any runs differ in their seed alone."""
+    """Return whether any runs differ in their seed only."""
     return any(len(group.runs) > 1 for group in comparison.groups)
 
 
