@@ -54,14 +54,14 @@ def choose(photos: Path, each: int, seed: int, target: Path) -> None:
 def train(data: Path, home: Path, shop: str, overrides: Sequence[str]) -> Draw:
     """Train as a user does, and read the scores of the run."""
     folder = home / "run"
-    settings = [f"data.dir={data}", f"init_from={shop}", f"hydra.run.dir={folder}", "report=none", *overrides]
+    settings = [f"data.dir={data}", f"init_from={shop}", f"hydra.run.dir={folder}", "report=light", *overrides]
     command = [sys.executable, "-m", "prenda", "train", "experiment=shop_own", *settings]
     before = time.perf_counter()
     ended = subprocess.run(command, env=os.environ | {"PRENDA_HOME": str(home)}, text=True, capture_output=True)
     if ended.returncode:
         raise SystemExit(ended.stdout + ended.stderr)
     seconds = time.perf_counter() - before
-    scores = json.loads((folder / "model" / "model.json").read_text("utf-8"))["scores"]
+    scores = json.loads((folder / "bundle" / "model.json").read_text("utf-8"))["scores"]
     return Draw(scores["test/accuracy"], seconds)
 
 
