@@ -11,6 +11,7 @@ class Monitor(SystemMetricsMonitor):
     """Thread that measures the load. MLflow's own asks the store before each sample, and ends if it does not answer."""
 
     def __init__(self, log: Callable[[Mapping[str, float], int], None]) -> None:
+        # MLflow ships types, but these functions have none.
         super().__init__(run_id=None)  # type: ignore[no-untyped-call]
         self._log = log
 
