@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from prenda.tracking.system_metrics import Monitor
 
 
-def test_the_load_of_the_machine_is_measured_until_the_end(caplog):
+def test_the_load_of_the_machine_is_measured_until_the_end(caplog, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     measured: list[tuple[Mapping[str, float], int]] = []
     once = threading.Event()
 
@@ -23,5 +24,6 @@ def test_the_load_of_the_machine_is_measured_until_the_end(caplog):
     assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
     metrics, step = measured[0]
     assert step == 0
+    assert not list(tmp_path.iterdir())  # MLflow would create a database in the current folder
     assert metrics["system/cpu_utilization_percentage"] >= 0
     assert not any(thread.name.startswith("SystemMetrics") for thread in threading.enumerate())

@@ -11,8 +11,9 @@ class Monitor(SystemMetricsMonitor):
     """Thread that measures the load. MLflow's own asks the store before each sample, and ends if it does not answer."""
 
     def __init__(self, log: Callable[[Mapping[str, float], int], None]) -> None:
-        # MLflow ships types, but these functions have none.
-        super().__init__(run_id=None)  # type: ignore[no-untyped-call]
+        # MLflow ships types, but these functions have none. Without an address it would create mlflow.db in the current
+        # folder; this one is never asked.
+        super().__init__(run_id=None, tracking_uri="http://localhost")  # type: ignore[no-untyped-call]
         self._log = log
 
     def monitor(self) -> None:
