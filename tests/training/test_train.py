@@ -67,6 +67,11 @@ def test_seed_0_is_a_seed(tmp_path):
     assert not same(zero, other)
 
 
+def test_of_equal_epochs_the_last_is_kept(tmp_path):
+    settings = ("scheduler=constant", "optimizer.lr=1e-30", "trainer.epochs=3")
+    assert train(configured(*TINY, *DENSE, *settings), tmp_path).best_epoch == 3
+
+
 def test_the_best_epoch_by_validation_is_scored_and_the_last_is_kept_too(tmp_path):
     # A rate that ruins the network after the first steps makes the first epoch the best.
     settings = ("scheduler=constant", "optimizer=sgd", "optimizer.lr=3", "trainer.epochs=4", "data.limit_train=600")

@@ -9,6 +9,7 @@ from numbers import Real
 from pathlib import Path
 from typing import Any
 
+import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.plugins.io import TorchCheckpointIO
@@ -17,13 +18,25 @@ from torch import Tensor, nn
 from prenda.config.recorded import other_version
 from prenda.errors import CheckpointError
 from prenda.system.atomic_write import write_atomically
+from prenda.training import lightning_overrides
 from prenda.training.checkpoint_digest import add_digest, damage
-from prenda.training.lightning_overrides import ModelCheckpoint
 from prenda.training.starting_point import LAST
 
 MONITOR = "val/accuracy"
 BEST = LAST.with_name("best.ckpt")
 FOR_RESUMING = {"optimizer_states": list, "lr_schedulers": list, "loops": dict, "callbacks": dict}
+
+
+class ModelCheckpoint(lightning_overrides.ModelCheckpoint):
+    """Keeps the later one of equal epochs, where Lightning keeps the first. Checkpoints hold this class's name.
+
+    With few validation photos, several epochs are equal, and the later ones are better (docs/experiment-log.md).
+    """
+
+    def check_monitor_top_k(self, trainer: pl.Trainer, current: Tensor | None = None) -> bool:
+        best = self.best_model_score
+        is_equal = current is not None and best is not None and bool(current == best)
+        return is_equal or super().check_monitor_top_k(trainer, current)
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
@@ -100,7 +113,7 @@ class Checkpoint:
 def best_and_last(folder: Path) -> list[Callback]:
     """Return the callbacks that write `best.ckpt` and `last.ckpt`.
 
-    `best.ckpt` is the epoch with the highest validation accuracy, the earlier one of equals. `last.ckpt` is written
+    `best.ckpt` is the epoch with the highest validation accuracy, the later one of equals. `last.ckpt` is written
     after it, in every epoch. One callback with save_last=True would write the last file only when it writes the best.
     """
     best, last = (
