@@ -33,6 +33,7 @@ from prenda.training.fit import fit
 from prenda.training.initial_weights import load_initial
 from prenda.training.photos import record_photos
 from prenda.training.profile import TRACE
+from prenda.training.restored_best import restore_best
 from prenda.training.starting_point import LAST, identified
 
 
@@ -82,6 +83,7 @@ def _train(config: TrainConfig, folder: Path, callbacks: Sequence[Callback]) -> 
         with stop_on_signal(), recorded(config.tracking, describe_run(config), folder) as run, log.noting_problems():
             run.log_tags({"device": device} | ({"initial_weights": initial} if initial else {}))
             run.log_data(_data_used(data))
+            restore_best(run)
             _fit(config, classifier, data, run, callbacks, processes)
             result = finish(config, classifier, data, run)
     _show(console, config, result, run)
