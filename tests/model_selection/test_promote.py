@@ -576,9 +576,10 @@ def test_a_promotion_that_is_killed_after_any_write_leaves_one_champion(shops, m
     shops.promote("champion")
     for place, (owner, name, calls) in enumerate(WRITES):
         run = shops.run(f"better-{place}", 150 + 35 * place, preparation=None)
-        with monkeypatch.context() as patch, pytest.raises(Killed):
+        with monkeypatch.context() as patch:
             kill_after(patch, owner, name, calls)
-            promote_run(f"better-{place}")
+            with pytest.raises(Killed):
+                promote_run(f"better-{place}")
         version = shops.store.registry.versions("prenda")[0]
         assert shops.store.champion("prenda") in (old, run)
         decision = version.tags["prenda.decision"]
@@ -597,8 +598,8 @@ def test_a_promotion_that_is_killed_after_any_write_leaves_one_champion(shops, m
 
 def test_an_unfinished_version_is_listed_with_the_command_that_ends_its_promotion(shops, monkeypatch, capsys):
     run = shops.run("champion", 400)
+    kill_after(monkeypatch, MlflowClient, "create_model_version", 1)
     with pytest.raises(Killed):
-        kill_after(monkeypatch, MlflowClient, "create_model_version", 1)
         promote_run("champion")
     assert main(["models"]) == 0
     assert f"Version 1 is unfinished: repeat `prenda promote {run[:8]}`.\n" in capsys.readouterr().out
@@ -606,8 +607,8 @@ def test_an_unfinished_version_is_listed_with_the_command_that_ends_its_promotio
 
 def test_prediction_goes_on_where_the_store_of_a_killed_promotion_is_gone(shops, monkeypatch, capsys, tmp_path):
     shops.run("champion", 400, preparation=None)
+    kill_after(monkeypatch, MlflowClient, "set_registered_model_alias", 1)
     with pytest.raises(Killed):
-        kill_after(monkeypatch, MlflowClient, "set_registered_model_alias", 1)
         promote_run("champion")
     (tmp_path / "mlruns/mlflow.db").unlink()
     with pytest.raises(UserError, match="holds neither a champion nor a finished run"):
