@@ -27,7 +27,7 @@ from prenda.system.atomic_write import write_atomically
 
 FILES = (DESCRIPTION, NETWORK, WEIGHTS, CARD, README)
 BUNDLES = ".bundles"
-PROMOTING, RECORD = ".promotion.lock", ".promotion.json"
+RECORD = ".promotion.json"  # in it: the promotion that has begun
 PREVIOUS = 1  # earlier bundles of a task that stay, for processes that are reading one of them
 
 
@@ -69,7 +69,8 @@ def keep(bundle: Bundle, variant: str | None = None) -> Path:
         BundleError: If the task's name cannot be the name of a folder, or the bundle is damaged.
     """
     name = _link_name(bundle, variant)
-    _choose(name, _copied(bundle, name))
+    with _lock():
+        _choose(name, _copied(bundle, name))
     return folder() / name
 
 
@@ -87,15 +88,13 @@ def promotion(bundle: Bundle, variant: str | None, uri: str, model: str, version
         version: Version to which the alias moves.
     """
     name = _link_name(bundle, variant)
-    bundles = folder() / BUNDLES
-    bundles.mkdir(parents=True, exist_ok=True)
-    with FileLock(bundles / PROMOTING):
+    with _lock():
         copied = _copied(bundle, name)
-        record = Promotion(name, copied.name, uri, model, version)
-        write_atomically(bundles / RECORD, json.dumps(asdict(record)))
+        begun = Promotion(name, copied.name, uri, model, version)
+        write_atomically(copied.with_name(RECORD), json.dumps(asdict(begun)))
         yield
         _choose(name, copied)
-        (bundles / RECORD).unlink()
+        copied.with_name(RECORD).unlink()
 
 
 def is_promoted() -> bool:
@@ -113,7 +112,7 @@ def settle(is_champion: Callable[[Promotion], bool]) -> None:
         return
     bundles = folder() / BUNDLES
     try:
-        with FileLock(bundles / PROMOTING, timeout=0):
+        with _lock(timeout=0):
             begun = Promotion(**json.loads((bundles / RECORD).read_bytes()))
             if is_champion(begun):
                 _choose(begun.link, bundles / begun.copied)
@@ -132,6 +131,13 @@ def _entries(champions: Path) -> list[Path]:
     return [path for path in champions.iterdir() if path.name[0] != "."] if champions.is_dir() else []
 
 
+def _lock(timeout: float = -1) -> FileLock:
+    """Return the lock of the champions of this machine."""
+    bundles = folder() / BUNDLES
+    bundles.mkdir(parents=True, exist_ok=True)
+    return FileLock(bundles / ".lock", timeout=timeout)
+
+
 def _link_name(bundle: Bundle, variant: str | None) -> str:
     name = bundle.task if variant is None else f"{bundle.task}@{variant}"
     if not bundle.task or name.startswith(".") or Path(name).name != name:
@@ -142,22 +148,21 @@ def _link_name(bundle: Bundle, variant: str | None) -> str:
 
 
 def _copied(bundle: Bundle, name: str) -> Path:
-    """Return the copy of a bundle in `.bundles/`, which is made if it is not there."""
-    champions, bundles = folder(), folder() / BUNDLES
-    bundles.mkdir(parents=True, exist_ok=True)
-    with FileLock(bundles / ".lock"):
-        _delete_remains(champions)
-        copied = bundles / f"{name}-{checksum(bundle.folder / DESCRIPTION)[:12]}"
-        if not copied.is_dir():
-            _copy(bundle.folder, copied)
+    """Return the copy of a bundle in `.bundles/`, which is made if it is not there; the caller holds the lock."""
+    _delete_remains(folder())
+    copied = folder() / BUNDLES / f"{name}-{checksum(bundle.folder / DESCRIPTION)[:12]}"
+    if not copied.is_dir():
+        _copy(bundle.folder, copied)
     return copied
 
 
 def _choose(name: str, copied: Path) -> None:
-    """Make a copied bundle the champion under a name, and delete the bundles that came before the previous one."""
-    with FileLock(copied.parent / ".lock"):
-        _link(folder() / name, copied)
-        _delete_earlier(copied.parent, name, copied)
+    """Make a copied bundle the champion under a name, and delete the bundles that came before the previous one.
+
+    The caller holds the lock.
+    """
+    _link(folder() / name, copied)
+    _delete_earlier(copied.parent, name, copied)
 
 
 def _copy(source: Path, target: Path) -> None:

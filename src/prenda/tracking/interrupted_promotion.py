@@ -20,5 +20,5 @@ def settle() -> None:
     """Make the champion on the disk that of MLflow, if a promotion was killed in between; else do nothing."""
     try:
         champions.settle(is_champion)
-    except TrackingError as error:
+    except (TrackingError, OSError) as error:  # OSError: the champions belong to another user
         print(f"prenda: a promotion was interrupted, and may have changed the champion. {error}", file=sys.stderr)
