@@ -8,7 +8,8 @@ import torch
 
 from prenda.tracking.runs import Run
 from prenda.training.checkpoint_digest import damage
-from prenda.training.checkpoints import BEST, LAST, AtomicCheckpointIO, Checkpoint, best_so_far, is_best, to_resume
+from prenda.training.checkpoints import BEST, AtomicCheckpointIO, Checkpoint, best_so_far, is_best, to_resume
+from prenda.training.starting_point import LAST
 
 TAG = "best.lost"
 
