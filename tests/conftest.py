@@ -15,6 +15,7 @@ from prenda.config.convert import register, typed
 from prenda.config.paths import CONFIG_DIR, REPOSITORY
 from prenda.config.schema import TrainConfig
 from prenda.data.datasets.fashion_mnist import DATA_SET as FASHION_MNIST
+from tests.orphans import guard
 
 # The least that trains: 200 generated pictures, one epoch, no MLflow, no pictures.
 TINY = ("data=generated", "data.limit_train=200", "trainer=cpu", "trainer.epochs=1", "tracking=offline", "report=none")
@@ -24,6 +25,10 @@ _SKIP = pytest.mark.skipif(
     bool(FASHION_MNIST.absent(REAL_DATA)),
     reason="Fashion-MNIST is not in data/: `make train` or `prenda data fetch` brings it",
 )
+
+
+def pytest_configure() -> None:
+    guard()
 
 
 def needs_real_data(test: Callable[..., None]) -> Callable[..., None]:

@@ -18,6 +18,7 @@ from prenda.errors import RUN_FOLDER, UserError
 from prenda.system.redaction import without_passwords
 
 NO_ROOM = "make room on the disks of outputs/, mlruns/ and temporary files, then "
+DATABASE_FULL = "database or disk is full"  # SQLite's message
 NO_PERMISSION = "give yourself permission, or name another folder; PRENDA_HOME moves outputs/ and mlruns/"
 REMEDIES = {  # for errors of the operating system, which are no bugs of prenda
     errno.ENOSPC: NO_ROOM,
@@ -100,14 +101,27 @@ def _guarded(command: Callable[[], int], arguments: Sequence[str]) -> int:
         print("\n".join([f"prenda: {error}", *getattr(error, "__notes__", [])]), file=sys.stderr)
         return 2
     except Exception as error:
-        remedy = REMEDIES.get(error.errno or 0) if isinstance(error, OSError) else None
+        remedy = _remedy(error)
         if remedy is None:
             traceback.print_exc()
             print(_bug_report(error, arguments), file=sys.stderr)
         else:
             again = _again(error) if remedy == NO_ROOM else ""
-            print("\n".join([f"prenda: {error}: {remedy}{again}", *getattr(error, "__notes__", [])]), file=sys.stderr)
+            text = str(error).splitlines()[0]  # SQLAlchemy's error has the statement below
+            print("\n".join([f"prenda: {text}: {remedy}{again}", *getattr(error, "__notes__", [])]), file=sys.stderr)
         return 1
+
+
+def _remedy(error: Exception) -> str | None:
+    """Return what to do about an error of the operating system; None for any other error, which is a bug."""
+    if isinstance(error, OSError):
+        return REMEDIES.get(error.errno or 0)
+    cause: BaseException | None = error
+    while cause is not None:  # MLflow's own error hides that of its database
+        if DATABASE_FULL in str(cause):
+            return NO_ROOM
+        cause = cause.__cause__ or cause.__context__
+    return None
 
 
 def _again(error: Exception) -> str:

@@ -143,7 +143,9 @@ def test_a_report_opens_inside_the_ui(page, address):
 
 def test_the_description_says_what_the_run_gave(page, address):
     open_page(page, f"{address.split('#')[0]}#/experiments/1/runs/{newest_runs()['cnn_batch_norm']}")
-    page.get_by_text(re.compile(r"Accuracy \d\d\.\d\d% on the 10,000 test images")).first.wait_for(timeout=60_000)
+    page.get_by_text(re.compile(r"Accuracy \d\d\.\d\d%, 95% interval .*, on the 10,000 test images")).first.wait_for(
+        timeout=60_000
+    )
     keep(page, "description")
 
 

@@ -3,10 +3,13 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from prenda.bundle import format as bundle
+from prenda.bundle.readme import readme
 from tests.bundle.test_bundle import GARMENTS, answers, dense, pictures, write
 
 
@@ -37,3 +40,13 @@ def test_it_states_size_channels_polarity_and_classes(folder):
     text = (folder / "README.md").read_text(encoding="utf-8")
     assert "| Input | `pixels` | uint8, (B, 1, 28, 28), for any B; light on dark, 0 is background |" in text
     assert "The classes, in order: T-shirt/top, Trouser, " in text
+
+
+def test_it_states_the_accuracy_with_its_interval(folder):
+    about = replace(bundle.read(folder), scores={"test/accuracy": 0.925})
+    text = readme(about, 2000)
+    assert text.endswith(
+        "\nAccuracy on 2,000 test images: 92.50%, 95% interval 91.26% to 93.57%. The interval (Wilson) covers the "
+        "choice of the test images, not chance in training.\n"
+    )
+    assert "test images" not in readme(about)

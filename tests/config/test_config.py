@@ -10,7 +10,7 @@ from omegaconf.errors import ConfigKeyError, ValidationError
 
 from prenda.config import paths
 from prenda.config.convert import as_plain, as_yaml, flatten, typed
-from prenda.config.identity import check_folder
+from prenda.config.identity import check_folder, fingerprint
 from prenda.config.instantiate import build, trusted_targets
 from prenda.config.paths import CONFIG_DIR, home
 from prenda.config.validation import check
@@ -122,3 +122,22 @@ def test_a_runs_folder_takes_settings_that_do_not_change_its_result(override, fo
 def test_a_runs_folder_refuses_other_settings_by_name(override, folder):
     with pytest.raises(ValueError, match=rf"holds a run of other settings \(.*{override.split('=')[0]}"):
         check_folder(configured(override), folder)
+
+
+def test_the_store_is_that_of_mlflows_variable_unless_another_is_chosen(tmp_path, monkeypatch):
+    own = (f"sqlite:///{tmp_path}/home/mlruns/mlflow.db", f"{tmp_path}/home/mlruns/artifacts")
+
+    def store(*overrides: str) -> tuple[str | None, str | None]:
+        tracking = configured(*overrides).tracking
+        return tracking.uri, tracking.artifacts
+
+    before = fingerprint(configured())
+    assert store() == own
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    assert store() == ("http://127.0.0.1:9", None)
+    assert store("tracking=local") == own
+    assert store("tracking.uri=http://other") == ("http://other", None)
+    assert fingerprint(configured()) == before
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:///other.db")
+    assert store() == (f"sqlite:///{Path.cwd()}/other.db", own[1])
+    assert typed(as_plain(configured())).tracking.uri == f"sqlite:///{Path.cwd()}/other.db"

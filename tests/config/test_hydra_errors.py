@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import shlex
+
 import pytest
 from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
@@ -92,6 +94,13 @@ def test_what_hydra_refuses_is_told_in_a_sentence(override, told):
         assert word not in text
     if override in ("backbnoe=dense", "epochs=3", "data.colour=3", "optimizer.lrr=1"):
         assert f"+{override}" not in text
+
+
+@pytest.mark.parametrize("override", ["backbone.settings={dropout: 0.5}", "backbone.settings.dropout=0.5"])
+def test_a_new_setting_of_an_open_group_is_added_by_a_plus(override):
+    text = refusal("backbone=torchvision", override)
+    assert text.startswith(f"There is no setting backbone.settings.dropout ({override}). A new one is added by ")
+    assert shlex.quote(f"+{override}") in text
 
 
 @pytest.mark.parametrize(

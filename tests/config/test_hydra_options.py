@@ -17,6 +17,7 @@ from prenda.errors import ConfigError
         (["--backbone=cnn"], "Did you mean backbone=cnn?"),
         (["seed=1,2", "--multirn"], "Did you mean --multirun?"),
         (["--qwx"], "--qwx is no option: a setting is written without dashes, as SETTING=VALUE. `prenda train --cfg"),
+        (["-i", "seed=1"], r"--info/-i: invalid choice: 'seed=1' \(choose from "),
         (["--cfg"], "--cfg/-c: expected one argument. `prenda train --cfg job` shows"),
         (["--cfg", "foo"], r"--cfg/-c: invalid choice: 'foo' \(choose from "),
     ],

@@ -12,12 +12,16 @@ from typing import Any
 import numpy as np
 import onnxruntime
 import pytest
+from mlflow import MlflowClient
 
 from prenda.bundle import champions
 from prenda.bundle import format as bundle
 from prenda.cli import main
 from prenda.data.datasets import find
 from prenda.data.datasets.fashion_mnist import GARMENTS
+from prenda.errors import UserError
+from prenda.model_selection.promote import promote as promote_run
+from prenda.prediction.models import choose
 from prenda.scoring.selective import fit_thresholds
 from prenda.scoring.significance import welch
 from prenda.tracking.registry import Registry, log_bundle
@@ -533,6 +537,84 @@ def test_promoting_again_brings_the_champion_back_to_the_disk(shops):
         shutil.rmtree(champions.folder())
         shops.promote(name)
         assert [bundle.read(path).run_id for path in champions.kept()] == [run]
+
+
+class Killed(BaseException):
+    """The end of a process by SIGKILL: no handler of errors cleans up after it."""
+
+
+WRITES = [
+    (MlflowClient, "create_model_version", 1),
+    (MlflowClient, "set_model_version_tag", 1),
+    (MlflowClient, "update_model_version", 1),
+    (champions, "_copy", 1),
+    (champions, "write_atomically", 1),
+    (MlflowClient, "set_registered_model_alias", 1),
+    (champions, "_link", 1),
+    (champions, "_choose", 1),
+    (MlflowClient, "set_model_version_tag", 2),
+]
+
+
+def kill_after(monkeypatch, owner: Any, name: str, calls: int) -> None:
+    """Let the process die as the call number `calls` of a function returns."""
+    original, returned = getattr(owner, name), []
+
+    def write(*arguments: Any, **named: Any) -> Any:
+        result = original(*arguments, **named)
+        returned.append(name)
+        if len(returned) == calls:
+            raise Killed
+        return result
+
+    monkeypatch.setattr(owner, name, write)
+
+
+def test_a_promotion_that_is_killed_after_any_write_leaves_one_champion(shops, monkeypatch, capsys, tmp_path):
+    """`prenda models` and `prenda predict` agree on it, and the same command ends the promotion."""
+    old = shops.run("champion", 100, preparation=None)
+    shops.promote("champion")
+    for place, (owner, name, calls) in enumerate(WRITES):
+        run = shops.run(f"better-{place}", 150 + 35 * place, preparation=None)
+        with monkeypatch.context() as patch:
+            kill_after(patch, owner, name, calls)
+            with pytest.raises(Killed):
+                promote_run(f"better-{place}")
+        version = shops.store.registry.versions("prenda")[0]
+        assert shops.store.champion("prenda") in (old, run)
+        decision = version.tags["prenda.decision"]
+        assert decision == ("better" if (owner, calls) == (MlflowClient, 2) else "unfinished")
+        with pytest.raises(UserError, match=r"its pictures are not made from photos"):
+            choose("champion", tmp_path)
+        (answering,) = champions.kept()
+        assert bundle.read(answering).run_id == shops.store.champion("prenda"), name
+        shops.promote(f"better-{place}")
+        assert shops.store.champion("prenda") == bundle.read(answering).run_id == run
+        assert shops.store.tags("prenda", version.number)["prenda.decision"] == "better"
+        old = run
+    assert len(shops.store.registry.versions("prenda")) == 1 + len(WRITES)
+    assert not champions.is_promoted()
+
+
+def test_an_unfinished_version_is_listed_with_the_command_that_ends_its_promotion(shops, monkeypatch, capsys):
+    run = shops.run("champion", 400)
+    kill_after(monkeypatch, MlflowClient, "create_model_version", 1)
+    with pytest.raises(Killed):
+        promote_run("champion")
+    assert main(["models"]) == 0
+    assert f"Version 1 is unfinished: repeat `prenda promote {run[:8]}`.\n" in capsys.readouterr().out
+
+
+def test_prediction_goes_on_where_the_store_of_a_killed_promotion_is_gone(shops, monkeypatch, capsys, tmp_path):
+    shops.run("champion", 400, preparation=None)
+    kill_after(monkeypatch, MlflowClient, "set_registered_model_alias", 1)
+    with pytest.raises(Killed):
+        promote_run("champion")
+    (tmp_path / "mlruns/mlflow.db").unlink()
+    with pytest.raises(UserError, match="holds neither a champion nor a finished run"):
+        choose("champion", tmp_path)
+    told = capsys.readouterr().err
+    assert "prenda: a promotion was interrupted, and may have changed the champion. There is no store at" in told
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageEnhance, ImageFilter, ImageOps
 
-from prenda.photos.near_duplicates import MOST_BITS, groups, perceptual_hash
+from prenda.photos.near_duplicates import MIRRORED, MOST_BITS, MOST_BITS_CROPPED, groups, perceptual_hash, thumbnail
 
 
 def picture(seed: int) -> Image.Image:
@@ -49,6 +49,36 @@ def test_groups_are_transitive_up_to_the_limit() -> None:
     assert groups([0, too_far]).tolist() == [0, 1]
     assert groups([0, too_far, near]).tolist() == [0, 0, 0]
     assert groups([0, too_far], most_bits=MOST_BITS + 1).tolist() == [0, 0]
+
+
+def cropped(image: Image.Image) -> Image.Image:
+    """The picture without 2% at each edge."""
+    width, height = image.size
+    return image.crop((width // 50, height // 50, width - width // 50, height - height // 50))
+
+
+@pytest.mark.parametrize("copy", [cropped, lambda image: ImageOps.mirror(cropped(image))])
+def test_cropped_copies_share_a_group_if_their_thumbnails_correlate(copy) -> None:
+    originals = [picture(seed) for seed in range(20)]
+    images = [*originals, *map(copy, originals)]
+    hashes = [perceptual_hash(image) for image in images]
+    distances = [
+        min((a ^ b).bit_count(), (a ^ b ^ MIRRORED).bit_count()) for a, b in zip(hashes[:20], hashes[20:], strict=True)
+    ]
+    near = [distance <= MOST_BITS_CROPPED for distance in distances]
+    assert sum(near) > sum(distance <= MOST_BITS for distance in distances)
+
+    found = groups(hashes, MOST_BITS_CROPPED, lambda place: thumbnail(images[place]))
+
+    assert (found[:20] == found[20:]).tolist() == near
+
+
+def test_different_pictures_with_near_hashes_are_no_group() -> None:
+    hashes, thumbnails = [0, 2 ** (MOST_BITS + 1) - 1], np.random.default_rng(0).random((2, 8, 8))
+
+    assert groups(hashes, MOST_BITS_CROPPED).tolist() == [0, 0]
+    assert groups(hashes, MOST_BITS_CROPPED, lambda place: thumbnails[place]).tolist() == [0, 1]
+    assert groups(hashes, MOST_BITS_CROPPED, lambda place: thumbnails[0]).tolist() == [0, 0]
 
 
 def test_groups_equal_those_of_all_pairs() -> None:

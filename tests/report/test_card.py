@@ -66,7 +66,7 @@ def test_it_says_what_the_model_is_and_how_good():
         "- 98,666 parameters",
         "- 109 seconds",
         "- Seed 3, run `0123`",
-        "- accuracy: 92.50%",
+        "- accuracy: 92.50%, 95% interval 91.26% to 93.57%",
         "- expected calibration error: 0.0310",
         "| Shirt | 0.800 | 0.750 | 0.774 | 1000 |",
         "Logits are divided by 1.250, fitted on validation, before softmax.",
@@ -75,6 +75,11 @@ def test_it_says_what_the_model_is_and_how_good():
         assert line in text.splitlines()
     assert "0.0310 without temperature scaling, 0.0060 with it" in text
     assert "| accuracy |" not in text
+
+
+def test_the_accuracy_has_an_interval_that_says_what_it_covers():
+    text = card(BUNDLE, ROWS, "cnn-seed3")
+    assert "\nThe interval (Wilson) covers the choice of the test images, not chance in training.\n" in text
 
 
 def test_a_class_name_with_a_bar_stays_in_its_cell():

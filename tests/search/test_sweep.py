@@ -410,6 +410,16 @@ def test_a_changed_space_is_refused_with_the_difference(sweeps: Sweeps):
     assert before == {path: path.stat().st_mtime_ns for path in (sweeps.folder / "trials").rglob("*")}
 
 
+def test_a_sweep_of_another_results_version_is_refused_with_version_and_command(sweeps: Sweeps):
+    sweeps.run("seed=0,1")
+    path = sweeps.folder / "sweep.yaml"
+    path.write_text(path.read_text().replace("    results_version: 2\n", ""))  # as version 1 wrote it
+    told = sweeps.run("seed=0,1", code=2)
+    assert f"{sweeps.folder} holds a sweep of results version 1, but this prenda has results version 2" in told
+    assert "start it again with another search.name=… (prenda train -m " in told
+    assert "resume it with the prenda that started it" in told
+
+
 def test_a_file_that_is_edited_meanwhile_changes_no_trial(sweeps: Sweeps, tmp_path: Path):
     mine = tmp_path / "conf/optimizer/mine.yaml"
     mine.parent.mkdir(parents=True)
@@ -521,6 +531,14 @@ REFUSED = [
         ["search=augment", "augment.shift=interval(0,4)"],
         "such as augment.shift=0. An interval has real numbers; int(interval(0,4)) has whole ones.",
     ),
+    (["+search.space.optimizer.lr=choice(1,2)"], "its values, without search.space: 'optimizer.lr=choice(1,2)'."),
+    (["search.space.seed=1,2"], "search.space.seed=1,2 is written inside the search space: give the setting itself"),
+    (["seed=1,2", "search.n_trials=3,4"], "search.n_trials=3,4 has several values, but all trials of a sweep share"),
+    (["+search.when.seed=choice(1,2)"], "+search.when.seed=choice(1,2) has several values, but all trials of a sweep"),
+    (["search=optimizer", "search/sampler=tpe,random"], "search/sampler=tpe,random has several values, but all trials"),
+    (["+tracking.place=choice(1,2)"], "+tracking.place=choice(1,2) has several values, but all trials of a sweep"),
+    (["tracking=offline,mlflow"], "tracking=offline,mlflow has several values, but all trials of a sweep share this"),
+    (["workers=1,2"], "workers=1,2 has several values, but all trials of a sweep share this setting: give one value"),
     (["seed=1", "--cfg", "job"], "--cfg shows the settings of one run, and -m starts several: leave -m out, and give"),
 ]  # fmt: skip
 

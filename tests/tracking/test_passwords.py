@@ -83,6 +83,14 @@ def test_a_database_that_does_not_answer_is_told_without_its_password():
     assert SECRET not in str(error.value)
 
 
+@pytest.mark.parametrize("option", [["--cfg", "all"], ["--info", "all"], ["-i", "config"], ["--help"]], ids=" ".join)
+def test_hydra_shows_no_password(option, prenda):
+    done = prenda("train", *option, *QUIET, f"search.storage={DATABASE}")
+    assert done.returncode == 0, done.stderr
+    assert "bob:…@127.0.0.1:9" in done.stdout
+    assert SECRET not in done.stdout + done.stderr
+
+
 def test_a_run_leaves_no_password(prenda, tmp_path):
     done = prenda("train", *TINY, *DENSE, *QUIET, "report=full")
     assert done.returncode == 0, done.stderr

@@ -129,10 +129,12 @@ def test_versions_count_up_and_are_fetched_by_number_and_alias(registry, run, lo
     first, second = (registry.register("counted", run, logged, f"card {n}", {"n": n}) for n in "12")
     registry.set_champion("counted", first.number)
     registry.set_champion("counted", second.number)
-    registry.decide("counted", 1, "better", "because")
+    assert first.tags["prenda.decision"] == "unfinished"
+    registry.describe("counted", 1, "because")
+    registry.decide("counted", 1, "better")
     found = registry.versions("counted")
     assert [(one.number, one.aliases, one.tags) for one in found] == [
-        (2, ("champion",), {"n": "2"}),
+        (2, ("champion",), {"n": "2", "prenda.decision": "unfinished"}),
         (1, (), {"n": "1", "prenda.decision": "better"}),
     ]
     assert registry.download("counted@champion", tmp_path / "a").data == DESCRIPTION["data"]
@@ -152,7 +154,7 @@ def test_a_long_card_is_whole_in_its_file(client, registry, run, logged):
 def test_the_latest_decisions_fit_into_a_long_description(client, registry, run, logged):
     registry.register("often", run, logged, "# A card\n" + "a line\n" * 1000, {})
     for number in range(40):
-        registry.decide("often", 1, "kept out", f"decision {number} " + "x" * 90)
+        registry.describe("often", 1, f"decision {number} " + "x" * 90)
         described = client.get_model_version("often", "1").description
         assert len(described) <= LONGEST_DESCRIPTION
         assert described.startswith("# A card\na line\n")

@@ -46,5 +46,14 @@ def test_each_epoch_shows_its_mean_loss_and_the_validation_scores(screen, tmp_pa
 def test_the_log_of_a_run_has_settings_network_and_scores(tmp_path):
     train(configured(*RUN), tmp_path)
     text = (tmp_path / "log.txt").read_text()
-    for part in ("prenda train: ", "epochs: 2", "Linear", "Epoch 2/2", "test", "Trained in"):
+    for part in (
+        "prenda train: ",
+        "epochs: 2",
+        "Linear",
+        "Epoch 2/2",
+        "test",
+        "Test accuracy",
+        "% interval ",
+        "Trained in",
+    ):
         assert part in text

@@ -239,8 +239,43 @@ def test_a_run_whose_best_epoch_is_lost_is_not_resumed(also, cut, capsys):
     told = capsys.readouterr().err
     assert f"{cut}/checkpoints/best.ckpt is damaged (its SHA-256 is" in told
     assert (f"{cut}/checkpoints/last.ckpt is damaged (" in told) == also
-    assert f"or delete {cut}/checkpoints and give the same command again, which trains from the first epoch." in told
+    assert f"or delete {cut}/checkpoints and give the same command again, which trains from the first epoch" in told
+    assert (f"To keep the 2 trained epochs, delete {cut}/checkpoints/best.ckpt alone" in told) != also
     assert (cut / "config.yaml").stat().st_mtime_ns == before
+
+
+def test_a_damaged_best_checkpoint_is_written_again_from_the_last_one_of_the_same_epoch(monkeypatch, tmp_path, capsys):
+    config, folder = configured(*TINY, *DENSE, *FOUR_EPOCHS), tmp_path / "cut"
+    stop_at_epoch(monkeypatch, 1)
+    with pytest.raises(Stopped):
+        train(config, folder)
+    monkeypatch.undo()
+    overwrite_weights(folder / "checkpoints/best.ckpt")
+    train(config, folder)
+    assert "): it is written again from last.ckpt, the same epoch." in capsys.readouterr().err
+    ends_alike(train(config, tmp_path / "whole").folder, folder)
+    assert "best.lost" not in (folder / ".journal.jsonl").read_text()
+
+
+def test_a_deleted_best_checkpoint_restarts_the_choice_and_the_run_says_so(cut, capsys):
+    (cut / "checkpoints/best.ckpt").unlink()
+    assert main(["resume", str(cut)]) == 0
+    assert "best.ckpt is missing: the best epoch so far is lost (val/accuracy 0." in capsys.readouterr().err
+    accuracy = read_history(cut / "metrics/metrics.csv")["val/accuracy"]
+    best = json.loads((cut / "scores.json").read_text())["best/epoch"]
+    assert best == max((2, 3, 4), key=lambda epoch: (accuracy[epoch], epoch))
+    assert "; chosen from epoch 2 on" in (cut / ".journal.jsonl").read_text()
+
+
+def test_a_lost_best_epoch_of_a_checkpoint_without_its_accuracy_is_not_given_up(cut, capsys):
+    """Of the first version, for example, which recorded none."""
+    path = cut / "checkpoints/last.ckpt"
+    content = checkpoints.read(path)
+    del content["prenda"]["accuracy"]
+    AtomicCheckpointIO().save_checkpoint(content, path)
+    (cut / "checkpoints/best.ckpt").unlink()
+    assert main(["resume", str(cut)]) == 2
+    assert "which trains from the first epoch to the same result." in capsys.readouterr().err
 
 
 def test_deleted_checkpoints_train_the_run_from_its_first_epoch_to_the_same_bits(cut, tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from prenda.bundle.format import LIGHT_ON_DARK, NOVELTY, Bundle
+from prenda.scoring.significance import COVERED, accuracy_text
 
 _TEXT = """# {title}
 
@@ -35,7 +36,7 @@ print(names[best], float(probabilities[0, best]))
 
 `prenda predict` turns a photo into such pixels and asks the model. `card.md` says what the model is fit for, and how
 good it is.
-"""
+{accuracy}"""
 _NOVELTY = (
     "| Output | `novelty` | float32, (B,), how unlike the training images a picture is; above {limit:.4f}, "
     '`unsure.novelty` of `model.json`, answer "unsure" |\n'
@@ -43,8 +44,13 @@ _NOVELTY = (
 _POLARITY = {LIGHT_ON_DARK: "light on dark, 0 is background"}
 
 
-def readme(bundle: Bundle) -> str:
-    """Return the text of a bundle's README.md."""
+def readme(bundle: Bundle, images: int = 0) -> str:
+    """Return the text of a bundle's README.md.
+
+    Args:
+        bundle: The bundle.
+        images: Number of test images; 0 leaves the accuracy out.
+    """
     channels, height, width = bundle.pixel_shape
     return _TEXT.format(
         title=bundle.task,
@@ -56,4 +62,9 @@ def readme(bundle: Bundle) -> str:
         novelty=_NOVELTY.format(limit=bundle.unsure[NOVELTY]) if NOVELTY in bundle.outputs else "",
         classes=", ".join(bundle.class_names),
         folder=".",
+        accuracy=_accuracy(bundle.scores["test/accuracy"], images) if images else "",
     )
+
+
+def _accuracy(accuracy: float, images: int) -> str:
+    return f"\nAccuracy on {images:,} test images: {accuracy_text(accuracy, images)}. {COVERED}\n"

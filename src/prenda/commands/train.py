@@ -10,6 +10,7 @@ from contextlib import redirect_stdout, suppress
 
 from prenda.commands.shared import Subparsers, stoppable
 from prenda.errors import ConfigError
+from prenda.system.redaction import without_passwords
 
 
 def add_parser(subparsers: Subparsers) -> None:
@@ -29,15 +30,20 @@ def run(overrides: Sequence[str]) -> int:
         )
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises errors instead of printing them and exiting
     from prenda.commands.train_application import main
+    from prenda.config.hydra_options import only_shows
 
     sys.argv = ["prenda", *overrides]
-    return stoppable(lambda: _explained(main) if {"--help", "-h"} & set(overrides) else main())
+    return stoppable(lambda: _shown(main, overrides) if only_shows(overrides) else main())
 
 
-def _explained(main: Callable[[], None]) -> None:
-    """Print Hydra's help with the meaning of each group's files and of each setting."""
+def _shown(main: Callable[[], None], overrides: Sequence[str]) -> None:
+    """Print what Hydra shows instead of training, without passwords; its help with the meaning of each setting."""
     from prenda.commands.train_help import with_meanings
 
-    with redirect_stdout(io.StringIO()) as help_text, suppress(SystemExit):  # by which Hydra ends after its help
-        main()
-    print(with_meanings(help_text.getvalue()))
+    text = io.StringIO()
+    try:
+        with redirect_stdout(text), suppress(SystemExit):  # by which Hydra ends after its help
+            main()
+    finally:
+        shown = with_meanings(text.getvalue()) + "\n" if {"--help", "-h"} & set(overrides) else text.getvalue()
+        print(without_passwords(shown), end="")

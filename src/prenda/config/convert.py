@@ -13,13 +13,15 @@ from omegaconf import DictConfig, OmegaConf
 from prenda.config.paths import home
 from prenda.config.schema import TrainConfig, composition_schema
 from prenda.system.redaction import set_apart
-from prenda.system.sqlite_address import sqlite_address
+from prenda.system.sqlite_address import artifact_folder, mlflow_address, sqlite_address
 
 
 def register() -> None:
     """Make the schema and prenda's resolvers known to Hydra; may be called again."""
     OmegaConf.register_resolver("prenda.home", lambda: str(home()), replace=True)
     OmegaConf.register_resolver("prenda.sqlite", sqlite_address, replace=True)
+    OmegaConf.register_resolver("prenda.store", mlflow_address, replace=True)
+    OmegaConf.register_resolver("prenda.artifacts", artifact_folder, replace=True)
     # For searches over the number of layers and their width.
     OmegaConf.register_resolver("prenda.repeat", lambda width, depth: [width] * depth, replace=True)
     OmegaConf.register_resolver(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
+import shlex
 import types
 import typing
 from collections.abc import Iterator, Sequence
@@ -113,8 +114,9 @@ def _unknown(error: OmegaConfBaseException, overrides: Sequence[str]) -> str:
     parent = _node(error.parent_node)
     place = setting.rpartition(".")[0]
     known = [str(key) for key in parent if str(key) not in HIDDEN and not str(key).startswith("_")]
-    close = similar(setting, known, flatten(plain_values(_root(parent))))
-    typed = _typed(setting, overrides)
+    alike = similar(setting, known, flatten(plain_values(_root(parent))))
+    close = [one for one in alike if not setting.startswith(f"{one}.")]
+    typed = _typed(setting, overrides) or _group_of(setting, overrides)
     message = f"There is no setting {setting}{f' ({typed})' if typed else ''}."
     if close:
         message += f" Did you mean {' or '.join(close)}?"
@@ -123,7 +125,7 @@ def _unknown(error: OmegaConfBaseException, overrides: Sequence[str]) -> str:
     if error.object_type is dict and not close and typed is not None:  # a part that the schema leaves open
         target = plain_values(parent).get("_target_")
         message += f" Another that {target} takes" if target else " A new one"
-        message += f" is added by +{typed.lstrip('+~')}."
+        message += f" is added by {shlex.quote('+' + typed.lstrip('+~'))}."
     return f"{message} {SEE}"
 
 
@@ -219,6 +221,12 @@ def _typed(setting: str, overrides: Sequence[str]) -> str | None:
     """Return the last override of the setting, or of one below it."""
     keys = [(override.lstrip("+~").partition("=")[0], override) for override in overrides]
     return next((override for key, override in reversed(keys) if key == setting or key.startswith(f"{setting}.")), None)
+
+
+def _group_of(setting: str, overrides: Sequence[str]) -> str | None:
+    """Return the last override that gives the setting inside braces, such as `backbone.settings={dropout: 0.5}`."""
+    groups = [one for one in overrides if setting.startswith(one.lstrip("+~").partition("=")[0] + ".")]
+    return next((one for one in reversed(groups) if one.partition("=")[2].startswith("{")), None)
 
 
 def _node(node: Any) -> DictConfig:

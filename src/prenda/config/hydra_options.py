@@ -1,4 +1,4 @@
-"""Check of the options of `prenda train`, before Hydra prints its own usage and exits."""
+"""Options of `prenda train`: their check, before Hydra prints its own usage and exits, and what they ask for."""
 
 from __future__ import annotations
 
@@ -36,6 +36,15 @@ def check_options(words: Sequence[str]) -> None:
     raise ConfigError(f"{option} is no option: a setting is written without dashes, as SETTING=VALUE.{hint} {SEE}")
 
 
+def only_shows(words: Sequence[str]) -> bool:
+    """Return whether an option asks Hydra to print help or settings, so that nothing is trained."""
+    try:
+        options, _ = _hydra_parser().parse_known_args(list(words))
+    except argparse.ArgumentError:  # `check_options` explains it
+        return False
+    return bool(options.help or options.hydra_help or options.cfg or options.info)
+
+
 def _settings_like(name: str) -> list[str]:
     """Return the settings of the default configuration with this name or a similar one."""
     register()
@@ -63,5 +72,6 @@ def _hydra_parser() -> argparse.ArgumentParser:
     for names in (["--package", "-p"], ["--config-path", "-cp"], ["--config-name", "-cn"], ["--config-dir", "-cd"]):
         parser.add_argument(*names)
     parser.add_argument("--experimental-rerun")
-    parser.add_argument("--info", "-i", nargs="?", const="all")
+    shown = ["all", "aliases", "config", "defaults", "defaults-tree", "plugins", "searchpath"]
+    parser.add_argument("--info", "-i", nargs="?", const="all", choices=shown)
     return parser

@@ -11,7 +11,7 @@ from rich.table import Table
 from prenda.errors import UserError
 from prenda.scoring.metrics import HEADLINE, Metric
 from prenda.system.redaction import without_passwords
-from prenda.tracking.registry import Registry, Version
+from prenda.tracking.registry import DECISION, UNFINISHED, Registry, Version
 from prenda.tracking.store import store_address
 
 
@@ -32,6 +32,9 @@ def show_models(model: str | None = None, uri: str | None = None) -> None:
     for name, versions in found.items():
         if versions:
             out.print(_table(name, versions))
+            for version in versions:
+                if version.tags.get(DECISION) == UNFINISHED:
+                    print(f"Version {version.number} is unfinished: repeat `prenda promote {version.run_id[:8]}`.")
     if not any(found.values()):
         which = "No model has any" if model is None else f"{model!r} has no"
         print(f"{which} versions in {without_passwords(registry.uri)}: `prenda promote RUN` registers one.")
@@ -64,7 +67,7 @@ def _table(model: str, versions: Sequence[Version]) -> Table:
     for version in versions:
         facts = [escape(version.tags.get(f"prenda.{name}", "–")) for name in ("run", "backbone", "data")]
         facts += [_tested_text(version, metric) for metric in HEADLINE]
-        decision = version.tags.get("prenda.decision", "–")
+        decision = version.tags.get(DECISION, "–")
         when = version.registered.strftime("%Y-%m-%d %H:%M")
         table.add_row(str(version.number), ", ".join(version.aliases), *facts, when, decision)
     return table

@@ -22,8 +22,9 @@ from prenda.report.tables import UNREADABLE, read_predictions
 from prenda.scoring.metrics import HEADLINE
 from prenda.scoring.significance import SIGNIFICANCE, McNemar, difference_interval, mcnemar
 from prenda.system.signals import stop_deferred
+from prenda.tracking.interrupted_promotion import settle
 from prenda.tracking.lookup import download
-from prenda.tracking.registry import CHAMPION, RecordedModel, Registry, Version
+from prenda.tracking.registry import CHAMPION, UNFINISHED, RecordedModel, Registry, Version
 from prenda.tracking.store import store_address
 
 NEEDED = 5  # images that one of both must have right alone for p < 0.05: 0.5 ** 5 = 0.031
@@ -74,6 +75,7 @@ def promote(run: str, model: str | None = None, force: str | None = None, uri: s
         raise UserError(f"--force is {force!r}: give the reason, which is recorded with the version.")
     registry = Registry(store_address(uri))
     with tempfile.TemporaryDirectory() as scratch, registry.promotion_lock():
+        settle()
         _complete(registry, run, Path(scratch))
         entrant = _tested(registry.model_of_run(run, Path(scratch) / "entrant"))
         own = _model_of_task(registry, entrant.model.bundle.task, Path(scratch) / "first")
@@ -82,18 +84,39 @@ def promote(run: str, model: str | None = None, force: str | None = None, uri: s
         versions = registry.versions(model)
         champion = next((version for version in versions if CHAMPION in version.aliases), None)
         if champion is not None and champion.run_id == entrant.model.run_id:
+            registry.finish(model, champion)
             champions.keep(entrant.model.bundle, variant)
             return f"{_title(champion, model)} is champion already: nothing is changed."
         decision = _decide(registry, entrant, champion, force, Path(scratch) / "champion")
         registered = next((version for version in versions if version.run_id == entrant.model.run_id), None)
         version = registered or _register(registry, entrant.model, model)
-        best = entrant.model if decision.champion is None else decision.champion
-        with stop_deferred():  # else the version would say "better" without being the champion
-            registry.decide(model, version.number, decision.outcome, _history(decision, champion, force))
-            if decision.outcome != "kept out":
-                registry.set_champion(model, version.number)
-            champions.keep(best.bundle, variant)
+        history = _history(decision, champion, force)
+        with stop_deferred():  # else the version would be "unfinished" until the command is repeated
+            _record(registry, model, version.number, decision, history, entrant.model, variant)
     return _told(decision, _title(version, model), None if champion is None else _title(champion, model), force)
+
+
+def _record(
+    registry: Registry,
+    model: str,
+    number: int,
+    decision: _Decision,
+    history: str,
+    entrant: RecordedModel,
+    variant: str | None,
+) -> None:
+    """Write a decision so that a kill after any write leaves the old champion or the new one, for every command.
+
+    The alias decides. Before it moves, the version is "unfinished"; the copy on the disk follows the alias.
+    """
+    registry.decide(model, number, UNFINISHED)
+    registry.describe(model, number, history)
+    if decision.champion is None:
+        with champions.promotion(entrant.bundle, variant, registry.uri, model, number):
+            registry.set_champion(model, number)
+    else:
+        champions.keep(decision.champion.bundle, variant)
+    registry.decide(model, number, decision.outcome)
 
 
 def _complete(registry: Registry, run: str, scratch: Path) -> None:

@@ -1,8 +1,8 @@
-"""Near-duplicates among photos: the same picture at another size, quality or brightness, or mirrored."""
+"""Near-duplicates among photos: the same picture at another size, quality or brightness, mirrored or cropped."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -10,6 +10,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 MOST_BITS = 3  # finds every copy of half the size; 1 of 7 million pairs of different photos of clothing is so near
+# Of copies of photos of clothing, cropped by 2% at each edge, 3 bits find 34%, and 6 bits 78%, but with 43 pairs
+# of different photos more. Thumbnails that correlate tell these apart: 78% are found, with no further pair.
+MOST_BITS_CROPPED = 6
+LEAST_CORRELATION = 0.98
+THUMBNAIL = 8  # pixels a side
 SIDE = 32  # pixels, of the picture that is transformed
 FREQUENCIES = 8  # lowest ones, in each direction
 ROUNDING = 1e-6  # a plain picture has no frequencies
@@ -32,17 +37,37 @@ def perceptual_hash(image: Image.Image) -> int:
     return int.from_bytes(bits.tobytes(), "little")
 
 
-def groups(hashes: Sequence[int], most_bits: int = MOST_BITS) -> NDArray[np.int64]:
+def thumbnail(image: Image.Image) -> NDArray[np.float64]:
+    """Return a picture at 8x8 pixels, (8, 8, 3), which a small crop hardly changes."""
+    small = image.convert("RGB").resize((THUMBNAIL, THUMBNAIL), Image.Resampling.BOX)
+    return np.asarray(small, np.float64)
+
+
+def groups(
+    hashes: Sequence[int], most_bits: int = MOST_BITS, thumbnails: Callable[[int], NDArray[np.float64]] | None = None
+) -> NDArray[np.int64]:
     """Return the group of each photo, (N,), numbered by first appearance.
 
     Photos whose hashes, or mirrored hashes, differ by at most `most_bits` share a group, and so do those that other
     photos connect. Hashes are compared within bands that near ones share, so 100,000 photos take seconds.
+
+    Args:
+        hashes: Perceptual hash of each photo.
+        most_bits: Bits by which hashes of one group may differ.
+        thumbnails: Returns the thumbnail of a photo by its place in `hashes`. Photos whose hashes differ by more than
+            `MOST_BITS` then share a group only if their thumbnails correlate.
     """
-    unique, position = np.unique(np.array(hashes, np.uint64), return_inverse=True)
+    unique, places, position = np.unique(np.array(hashes, np.uint64), return_index=True, return_inverse=True)
     count = len(unique)
     both = np.concatenate([unique, unique ^ np.uint64(MIRRORED)])
     roots = np.arange(count)
     for first, second in _near_pairs(both, most_bits):
+        if thumbnails is not None:
+            mirrored = (first < count) != (second < count)
+            far = np.bitwise_count(both[first] ^ both[second]) > MOST_BITS
+            pairs = zip(places[first % count], places[second % count], mirrored, far, strict=True)
+            alike = [not is_far or _correlate(thumbnails, *pair) for *pair, is_far in pairs]
+            first, second = first[alike], second[alike]
         roots = _joined(roots, first % count, second % count)
     return _by_first_appearance(roots[position])
 
@@ -63,6 +88,13 @@ def _near_pairs(hashes: NDArray[np.uint64], most_bits: int) -> Iterator[tuple[ND
             near = same[np.bitwise_count(ordered[same] ^ ordered[same + step]) <= most_bits]
             if len(near):
                 yield order[near], order[near + step]
+
+
+def _correlate(thumbnails: Callable[[int], NDArray[np.float64]], first: int, second: int, mirrored: bool) -> bool:
+    """Return whether the thumbnails of two photos, of which one may be mirrored, are nearly equal but for contrast."""
+    one, other = thumbnails(int(first)), thumbnails(int(second))
+    one, other = (each - each.mean() for each in (one[:, ::-1] if mirrored else one, other))
+    return bool((one * other).sum() > LEAST_CORRELATION * np.sqrt((one**2).sum() * (other**2).sum()))
 
 
 def _joined(roots: NDArray[np.int64], first: NDArray[np.int64], second: NDArray[np.int64]) -> NDArray[np.int64]:

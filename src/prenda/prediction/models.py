@@ -18,7 +18,7 @@ def choose(model: str, scratch: Path) -> Bundle:
 
     `champion` is the newest champion on this machine's disk, else the bundle of the newest run. Among champions, and
     among runs, a model that learned from photos comes first. MLflow is imported only for a run that is named by its
-    id or name.
+    id or name, and after a promotion that was killed.
 
     Args:
         model: `champion`; the folder of a bundle or of a run; a checkpoint of a run; or a run's id or name.
@@ -38,6 +38,10 @@ def choose(model: str, scratch: Path) -> Bundle:
 
 
 def _default() -> Path:
+    if champions.is_promoted():
+        from prenda.tracking.interrupted_promotion import settle
+
+        settle()
     for newest_first in (champions.kept, _runs):
         if folders := newest_first():
             return next(filter(_learned_from_photos, folders), folders[0])

@@ -10,6 +10,7 @@ from prenda.data.datasets import find
 from prenda.errors import DataError
 from prenda.report.tables import markdown_table
 from prenda.scoring.metrics import METRIC_BY_NAME, SUMMARY
+from prenda.scoring.significance import COVERED, accuracy_text
 
 Row = Mapping[str, str | float]
 
@@ -84,6 +85,11 @@ def _training(bundle: Bundle) -> list[str]:
 def _scores(bundle: Bundle, rows: Sequence[Row]) -> list[str]:
     recorded = {metric: bundle.scores.get(f"test/{metric.name}") for metric in SUMMARY}
     lines = [f"- {metric.title}: {metric.text(value)}" for metric, value in recorded.items() if value is not None]
+    tested = sum(int(row["support"]) for row in rows)
+    if tested and lines:
+        accuracy = METRIC_BY_NAME["accuracy"]
+        lines[0] = f"- {accuracy.title}: {accuracy_text(bundle.scores['test/accuracy'], tested)}"
+        lines += ["", COVERED]
     cells = [
         (str(row["class"]), *(f"{row[c]:.3f}" for c in ("precision", "recall", "f1-score")), str(row["support"]))
         for row in rows

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import cache
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from rich.console import Console
 
 from prenda.data.photo_files import photo_cache
-from prenda.data.photo_index import Indexed, index_photos
+from prenda.data.photo_index import DRAFT, Indexed, index_photos
 from prenda.data.photo_layout import SPLITS, Labelled, labelled_files
-from prenda.photos.near_duplicates import groups
+from prenda.photos.decode import decode
+from prenda.photos.near_duplicates import MOST_BITS_CROPPED, groups, thumbnail
 from prenda.report import terminal
 from prenda.report.page import Table
 
@@ -27,12 +30,24 @@ def check(console: Console, folder: Path) -> None:
     files = labelled_files(folder)
     indexed = index_photos(files, folder, photo_cache())
     readable = [(file, one) for file, one in zip(files, indexed, strict=True) if one.problem is None]
-    alike = groups([one.perceptual for _, one in readable]).tolist()
+    alike = _groups(readable)
     unreadable = [f"{file.name!r} {one.problem}" for file, one in zip(files, indexed, strict=True) if one.problem]
     title = f"{folder}: {len(readable):,} photos"
     terminal.show_table(console, title, _class_table(files, readable, alike))
     _show(console, "Cannot be read, and would be skipped:", unreadable)
     _show(console, "Look the same, but are in different classes:", list(_conflicts(readable, alike)))
+
+
+def _groups(readable: Sequence[tuple[Labelled, Indexed]]) -> list[int]:
+    """Return the group of each photo. Copies that were cropped a little count too, as they do not for a split."""
+
+    @cache
+    def small(place: int) -> NDArray[np.float64]:
+        return thumbnail(decode(readable[place][0].path, draft=DRAFT).image)
+
+    hashes = [one.perceptual for _, one in readable]
+    found: list[int] = groups(hashes, MOST_BITS_CROPPED, small).tolist()
+    return found
 
 
 def _class_table(

@@ -20,6 +20,8 @@ from prenda.config.schema import TrainConfig
 from prenda.report.page import Table as Content
 from prenda.report.tables import score_table
 from prenda.scoring.metrics import SUMMARY
+from prenda.scoring.scores import Scores
+from prenda.scoring.significance import COVERED, accuracy_text
 from prenda.system.redaction import without_passwords
 
 MOST_LAYERS = 60  # rows of the network's table
@@ -89,6 +91,14 @@ def show_result(
     show_table(console, title, score_table(SUMMARY, scores))
     for name, place in places.items():
         console.print(f"{name:<17} {place}", soft_wrap=True, highlight=False, markup=False)
+
+
+def test_accuracy(scores: Mapping[str, Scores]) -> dict[str, str]:
+    """Return a line for `show_result` with the test accuracy and its interval; none without test scores."""
+    if "test" not in scores:
+        return {}
+    test = scores["test"]
+    return {"Test accuracy": f"{accuracy_text(test.metrics['accuracy'], len(test.labels))}. {COVERED}"}
 
 
 def show_table(console: Console, title: str, content: Content) -> None:

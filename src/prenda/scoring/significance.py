@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 CONFIDENCE = 0.95  # of intervals
+COVERED = "The interval (Wilson) covers the choice of the test images, not chance in training."
 SIGNIFICANCE = 0.05  # a smaller p-value is called statistically significant
 
 
@@ -131,6 +132,12 @@ def accuracy_interval(right: int, images: int) -> tuple[float, float]:
     """Return the 95% interval of an accuracy over the images (Wilson 1927): its lower and its upper bound."""
     low, high = stats.binomtest(right, images).proportion_ci(CONFIDENCE, "wilson")
     return float(low), float(high)
+
+
+def accuracy_text(accuracy: float, images: int) -> str:
+    """Return an accuracy with its interval over the images: `92.62%, 95% interval 92.09% to 93.12%`."""
+    low, high = accuracy_interval(round(accuracy * images), images)
+    return f"{accuracy:.2%}, {CONFIDENCE:.0%} interval {low:.2%} to {high:.2%}"
 
 
 def difference_interval(only_first: int, only_second: int, images: int) -> tuple[float, float]:

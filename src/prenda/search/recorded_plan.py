@@ -11,6 +11,7 @@ from omegaconf import OmegaConf
 from optuna.study import Study
 
 from prenda.config.identity import differences
+from prenda.config.schema import RESULTS_VERSION
 from prenda.errors import ConfigError
 from prenda.search.plan import Plan
 from prenda.search.study import fixed, queued
@@ -43,6 +44,7 @@ def compare_plan(plan: Plan, folder: Path, study: Study | None) -> Start:
         return Start.new
     recorded: Any = OmegaConf.to_container(OmegaConf.load(path))
     current: Any = OmegaConf.to_container(OmegaConf.create(plan.record()))
+    _check_version(recorded, folder)
     different = differences(_comparable(recorded), _comparable(current))
     if not different:
         return Start.same
@@ -52,6 +54,18 @@ def compare_plan(plan: Plan, folder: Path, study: Study | None) -> Start:
         f"{folder} holds a sweep of another search space or other settings ({different}): restore them "
         "to resume it, or start another with search.name=…. A grid may be extended by more values of its settings."
     )
+
+
+def _check_version(recorded: Mapping[str, Any], folder: Path) -> None:
+    """Refuse a sweep whose finished trials followed other rules; see `prenda.config.identity.check_version`."""
+    versions = {settings.get("results_version", 1) for settings in recorded["settings"].values()} - {RESULTS_VERSION}
+    if versions:
+        raise ConfigError(
+            f"{folder} holds a sweep of results version {versions.pop()}, but this prenda has results version "
+            f"{RESULTS_VERSION}, whose training differs: start it again with another search.name=… "
+            f"({recorded['command']}), or resume it with the prenda that started it. Its finished trials stay in "
+            "`prenda runs` and `prenda compare`."
+        )
 
 
 def record_plan(plan: Plan, folder: Path) -> None:

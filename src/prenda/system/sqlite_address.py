@@ -5,6 +5,7 @@ SQLAlchemy reads `?` in a path as the start of a query and `%41` as `A`. Optuna 
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from urllib.parse import unquote
@@ -25,3 +26,15 @@ def sqlite_path(address: str) -> Path | None:
     if not address.startswith((PLAIN, QUOTED)):
         return None
     return Path(unquote(address.partition(":///")[2].partition("?")[0]))
+
+
+def mlflow_address(own: str) -> str:
+    """Return the address in MLFLOW_TRACKING_URI, else another one. The path of an SQLite database becomes absolute."""
+    address = os.environ.get("MLFLOW_TRACKING_URI") or own
+    path = sqlite_path(address)
+    return address if path is None or "?" in address else sqlite_address(path.absolute())
+
+
+def artifact_folder(address: str | None, own: str) -> str | None:
+    """Return the folder of the artifacts beside an SQLite database; None for a server, which has a place of its own."""
+    return None if address and sqlite_path(address) is None else own

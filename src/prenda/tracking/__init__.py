@@ -18,6 +18,7 @@ Modules:
     disk: Disk space of runs.
     pruning: Freeing the disk space of old runs.
     registry: Logged models and versions of registered models.
+    interrupted_promotion: End of a promotion that was killed.
     model_files: Files that make a bundle a model of MLflow.
     loggers: Lightning loggers.
     system_metrics: The machine's load as metrics of a run.

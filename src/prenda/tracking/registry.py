@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
 
 CHAMPION = "champion"
+DECISION = "prenda.decision"  # tag of a version
+UNFINISHED = "unfinished"  # value of that tag until the alias has moved
 LONGEST_DESCRIPTION = 5000  # characters, MLflow's own limit
 PROMOTIONS = "\n\n## Promotion\n\n"  # heading in a version's description
 CUT = "\n\n(The whole card is the model's `card.md`.)\n"
@@ -207,17 +209,33 @@ class Registry:
         # The place itself: for `models:/ID` the registry would ask whichever store is MLflow's global one.
         place = self._client.get_logged_model(model_id).artifact_location
         entity = self._client.create_model_version(
-            model, place, run_id, tags=dict(tags), description=_fitted(card), model_id=model_id, await_creation_for=0
+            model,
+            place,
+            run_id,
+            tags={**tags, DECISION: UNFINISHED},
+            description=_fitted(card),
+            model_id=model_id,
+            await_creation_for=0,
         )
         return _version(entity, {})
 
-    def decide(self, model: str, number: int, outcome: str, history: str) -> None:
-        """Tag a version with the outcome of a promotion, and add a line about it to the end of its description."""
+    def describe(self, model: str, number: int, history: str) -> None:
+        """Add a line about a promotion to the end of a version's description."""
         described = self._client.get_model_version(model, str(number)).description or ""
         card, _, lines = described.partition(PROMOTIONS)
         lines += f"- {history}\n"
         self._client.update_model_version(model, str(number), _fitted(card, PROMOTIONS + lines))
-        self._client.set_model_version_tag(model, str(number), "prenda.decision", outcome)
+
+    def decide(self, model: str, number: int, outcome: str) -> None:
+        """Tag a version with the outcome of its promotion, or with UNFINISHED."""
+        self._client.set_model_version_tag(model, str(number), DECISION, outcome)
+
+    def finish(self, model: str, version: Version) -> None:
+        """Tag a champion whose promotion was killed with the outcome that its description ends with."""
+        if version.tags.get(DECISION) == UNFINISHED:
+            described = self._client.get_model_version(model, str(version.number)).description or ""
+            last = described.rstrip("\n").rpartition("\n")[2]
+            self.decide(model, version.number, last.partition(" UTC: ")[2].partition(" against ")[0])
 
     def set_champion(self, model: str, number: int) -> None:
         """Move the alias `champion` to a version, in one step."""

@@ -13,7 +13,7 @@ from filelock import FileLock
 from prenda.config.paths import home
 from prenda.errors import TrackingError
 from prenda.system.redaction import complete, set_apart, without_passwords
-from prenda.system.sqlite_address import sqlite_address, sqlite_path
+from prenda.system.sqlite_address import mlflow_address, sqlite_address, sqlite_path
 from prenda.system.startup import collector_paused
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def store_address(given: str | None = None) -> str:
 
     Its password is set apart.
     """
-    return set_apart(given or os.environ.get("MLFLOW_TRACKING_URI") or local_store())
+    return set_apart(given or mlflow_address(local_store()))
 
 
 def is_server(uri: str) -> bool:

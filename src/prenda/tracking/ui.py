@@ -13,7 +13,7 @@ from prenda.errors import UserError
 from prenda.system.signals import Stopped, stop_on_signal
 from prenda.tracking import score_view
 from prenda.tracking.records import COMPARISONS
-from prenda.tracking.store import connect, local_store
+from prenda.tracking.store import connect, local_store, store_address
 
 
 def serve(host: str, port: int) -> int:
@@ -24,6 +24,8 @@ def serve(host: str, port: int) -> int:
     """
     _check_free(host, port)
     store = local_store()
+    if (other := store_address()) != store:
+        print(f"This is the UI of {store}. MLFLOW_TRACKING_URI names {other}, which records the runs.", file=sys.stderr)
     client = connect(store)  # creates the store if there is none yet
     experiments = [found for found in client.search_experiments() if found.name not in ("Default", COMPARISONS)]
     address = f"http://{host}:{port}/#/experiments"

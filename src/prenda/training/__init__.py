@@ -16,6 +16,7 @@ Modules:
     callbacks: Lightning callbacks.
     checkpoints: Writing and reading of checkpoints.
     checkpoint_digest: SHA-256 in the file of a checkpoint.
+    restored_best: Restoring of a lost best checkpoint.
     finish: End of a run: scores, report and bundle.
     evaluation: Evaluation of trained classifiers.
     full_precision: Scoring in float32.

@@ -9,8 +9,9 @@ from typing import Any
 from torch import Tensor
 
 from prenda.bundle import export
-from prenda.bundle.format import AS_SEEN, CARD, LIGHT_ON_DARK
+from prenda.bundle.format import AS_SEEN, CARD, LIGHT_ON_DARK, README
 from prenda.bundle.plain_pixels import FeatureNovelty
+from prenda.bundle.readme import readme
 from prenda.bundle.tasks import task_name
 from prenda.data.datamodule import ImageDataModule, Split
 from prenda.data.datasets import find
@@ -79,7 +80,7 @@ def write_run(
         data.split("test").image_shape[0],
         with_pixels(data, "test", test_logits),
         description,
-        lambda bundle: {CARD: card(bundle, rows, run_name)},
+        lambda bundle: {CARD: card(bundle, rows, run_name), README: readme(bundle, len(test_logits))},
         novelty=None if novelty is None else _checkable(novelty[0], data),
     )
 

@@ -80,6 +80,7 @@ class Checkpoint:
         content_hash: SHA-256 of the run's data set.
         pixels: Statistics of the training images, for normalisation; None in checkpoints of early versions.
         training_stopped: Whether a callback, such as early stopping, had ended the training after this epoch.
+        accuracy: Validation accuracy of this epoch; None in checkpoints of early versions.
         content: Everything that the file holds.
     """
 
@@ -90,6 +91,7 @@ class Checkpoint:
     content_hash: str
     pixels: Mapping[str, Sequence[float]] | None
     training_stopped: bool
+    accuracy: float | None
     content: Mapping[str, Any]
 
     @property
@@ -134,27 +136,58 @@ def to_resume(folder: Path) -> Checkpoint | None:
     """Return the checkpoint from which a run resumes; None for a new run.
 
     That is `last.ckpt`. If it is damaged, it is `best.ckpt`: the epochs after it are trained again, to the same bits.
+    If `best.ckpt` is damaged or missing, `prenda.training.restored_best` writes it again.
 
     Args:
         folder: Folder of the run.
 
     Raises:
-        CheckpointError: If neither can be used, or `best.ckpt`, whose epoch may be the run's result, is damaged.
+        CheckpointError: If neither can be used, or `best.ckpt` is damaged and may hold the run's result.
     """
     last, best = folder / LAST, folder / BEST
     if not last.is_file():
         return None
     damaged = {path: reason for path in (last, best) if (reason := damage(path))}
-    if best in damaged:
-        reasons = " and ".join(f"{path} is damaged ({reason})" for path, reason in damaged.items())
-        raise CheckpointError(
-            f"{reasons}: restore it from a copy, or delete {last.parent} and give the same command again, which trains "
-            "from the first epoch."
-        )
-    checkpoint = load(best if damaged else last)
+    reasons = " and ".join(f"{path} is damaged ({reason})" for path, reason in damaged.items())
+    if len(damaged) == 2:
+        raise CheckpointError(f"{reasons}: {_RESTORE.format(last.parent)}")
+    checkpoint = load(best if last in damaged else last)
     for name, kind in FOR_RESUMING.items():
         _part(checkpoint.path, checkpoint.content, name, kind)
+    if best in damaged and not is_best(checkpoint):
+        _check_lost(best, checkpoint, reasons)
     return checkpoint
+
+
+_RESTORE = (
+    "restore it from a copy, or delete {} and give the same command again, which trains from the first epoch to the "
+    "same result."
+)
+
+
+def _check_lost(best: Path, last: Checkpoint, reasons: str) -> None:
+    """Raise CheckpointError if the best epoch is lost and the user has not accepted it by deleting its file."""
+    if last.accuracy is None:
+        raise CheckpointError(f"{reasons}: {_RESTORE.format(best.parent)}")
+    if best.is_file():
+        raise CheckpointError(
+            f"{reasons}, and it holds the best epoch so far: {_RESTORE.format(best.parent)} To keep the "
+            f"{last.epochs} trained epochs, delete {best} alone: the run then resumes from {LAST.name}, and the best "
+            f"epoch is chosen from epoch {last.epochs} on, so the result may differ."
+        )
+
+
+def best_so_far(checkpoint: Checkpoint) -> dict[str, Any]:
+    """Return the state of the callback that writes `best.ckpt`, as the checkpoint holds it."""
+    for state in checkpoint.content["callbacks"].values():
+        if isinstance(state, dict) and state.get("monitor") == MONITOR:
+            return state
+    raise CheckpointError(other_version(str(checkpoint.path), f"it lacks the best {MONITOR} so far"))
+
+
+def is_best(checkpoint: Checkpoint) -> bool:
+    """Return whether the checkpoint's epoch is the best so far, so that `best.ckpt` holds the same weights."""
+    return checkpoint.accuracy is not None and checkpoint.accuracy == float(best_so_far(checkpoint)["best_model_score"])
 
 
 def load(path: Path) -> Checkpoint:
@@ -175,6 +208,7 @@ def load(path: Path) -> Checkpoint:
         content_hash=_part(path, content, "prenda.content_hash", str),
         pixels=content["prenda"].get("pixels"),
         training_stopped=bool(content["prenda"].get("training_stopped", False)),
+        accuracy=content["prenda"].get("accuracy"),
         content=content,
     )
 

@@ -181,6 +181,8 @@ class Classifier(LightningModule):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         # A callback may have stopped training after this epoch: a resumed run must not train further.
         checkpoint["prenda"] = self.notes | {"training_stopped": self.trainer.should_stop}
+        if (accuracy := self.trainer.callback_metrics.get("val/accuracy")) is not None:
+            checkpoint["prenda"]["accuracy"] = float(accuracy)
 
     def _log_epoch(self, split: str) -> None:
         outputs, self._outputs[split] = self._outputs[split], EpochOutputs()

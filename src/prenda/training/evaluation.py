@@ -91,7 +91,9 @@ def evaluate_again(
     with load_run(source, data_dir, accelerator, any_data, uri) as run:
         scores = evaluate(run.config.trainer, run.classifier, run.data, run.checkpoint)
         title = f"{run_name(run.config)}, scored again from {source}"
-    terminal.show_result(Console(), title, {split: score.metrics for split, score in scores.items()}, {})
+    terminal.show_result(
+        Console(), title, {split: score.metrics for split, score in scores.items()}, terminal.test_accuracy(scores)
+    )
     return scores
 
 

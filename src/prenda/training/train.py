@@ -22,6 +22,7 @@ from prenda.system.atomic_write import write_atomically
 from prenda.system.signals import stop_on_signal
 from prenda.tracking.run_folder import CONFIG, writing
 from prenda.tracking.runs import PRUNED, DataUsed, Pruned, Run, recorded
+from prenda.tracking.store import local_store
 from prenda.training import checkpoints
 from prenda.training.build import build_callbacks, build_classifier, build_data, prepare_process, resolve_device
 from prenda.training.checkpoint_digest import damage
@@ -33,6 +34,7 @@ from prenda.training.fit import fit
 from prenda.training.initial_weights import load_initial
 from prenda.training.photos import record_photos
 from prenda.training.profile import TRACE
+from prenda.training.restored_best import restore_best
 from prenda.training.starting_point import LAST, identified
 
 
@@ -82,6 +84,7 @@ def _train(config: TrainConfig, folder: Path, callbacks: Sequence[Callback]) -> 
         with stop_on_signal(), recorded(config.tracking, describe_run(config), folder) as run, log.noting_problems():
             run.log_tags({"device": device} | ({"initial_weights": initial} if initial else {}))
             run.log_data(_data_used(data))
+            restore_best(run)
             _fit(config, classifier, data, run, callbacks, processes)
             result = finish(config, classifier, data, run)
     _show(console, config, result, run)
@@ -174,7 +177,7 @@ def _data_used(data: ImageDataModule) -> DataUsed:
 
 def _show(console: Console, config: TrainConfig, result: TrainResult, run: Run) -> None:
     title = f"{run_name(config)}: epoch {result.best_epoch} of {config.trainer.epochs}, chosen by val/accuracy"
-    places = {
+    places = terminal.test_accuracy(result.scores) | {
         "Trained in": f"{result.train_seconds:.1f} s",
         "Run folder": terminal.relative(result.folder),
         "Checkpoint": terminal.relative(result.checkpoint),
@@ -190,5 +193,7 @@ def _show(console: Console, config: TrainConfig, result: TrainResult, run: Run) 
             places[name] = terminal.relative(result.folder / file)
     places["On disk"] = run.disk_text()
     if run.id is not None:
-        places |= {"MLflow run": f"{run.id} in {config.tracking.uri}", "See it": "make ui, or prenda ui"}
+        places["MLflow run"] = f"{run.id} in {config.tracking.uri}"
+        if config.tracking.uri == local_store():
+            places["See it"] = "make ui, or prenda ui"
     terminal.show_result(console, title, {split: score.metrics for split, score in result.scores.items()}, places)

@@ -15,6 +15,7 @@ from prenda.report.page import Section, Table, write_page
 from prenda.scoring.calibration import reliability
 from prenda.scoring.metrics import HEADLINE, METRIC_BY_NAME, METRICS, SUMMARY, Needs, measure, needing
 from prenda.scoring.scores import Row, Scores, confused_pairs, overfitting
+from prenda.scoring.significance import COVERED, accuracy_text
 
 CLASS_METRICS = {"f1": "f1-score", "precision": "precision", "recall": "recall"}  # our names, the tables' columns
 MISTAKES = 24  # shown
@@ -95,13 +96,14 @@ def write_full(folder: Path, run: RunResults) -> None:
 
 
 def headline(run: RunResults) -> str:
-    """Return the result of a run in one sentence."""
+    """Return the result of a run in one sentence, and another on what its interval covers."""
+    images = len(run.scores["test"].labels)
     test, chosen_by = run.scores["test"].metrics, METRIC_BY_NAME["accuracy"]
     others = ", ".join(f"{m.title} {m.text(test[m.name])}" for m in HEADLINE if m is not chosen_by)
     return (
-        f"Accuracy {chosen_by.text(test['accuracy'])} on the {len(run.scores['test'].labels):,} test images "
+        f"Accuracy {accuracy_text(test['accuracy'], images)}, on the {images:,} test images "
         f"({others}), from epoch {run.best_epoch}, chosen by validation "
-        f"accuracy {chosen_by.text(run.scores['val'].metrics['accuracy'])}."
+        f"accuracy {chosen_by.text(run.scores['val'].metrics['accuracy'])}. {COVERED}"
     )
 
 
