@@ -1,0 +1,138 @@
+// The card of one photo.
+
+import { capital, label, model, sortedTypes } from "./model.js";
+import { percent, said, text, translate } from "./texts.js";
+
+const FEW_PIXELS = 64; // a picture of fewer is enlarged with visible pixels
+
+export class Card {
+  /** @param {object} on Handlers: remove, again, correct(photo, type). */
+  constructor(photo, on) {
+    this.photo = photo;
+    this.element = document.getElementById("card").content.firstElementChild.cloneNode(true);
+    this.find(".remove").addEventListener("click", () => on.remove(photo));
+    this.find(".again").addEventListener("click", () => on.again(photo));
+    this.find("select").addEventListener("change", (event) => on.correct(photo, event.target.value));
+    this.find(".name").textContent = photo.name;
+    this.find(".name").title = photo.name;
+    this.draw();
+  }
+
+  find(selector) {
+    return this.element.querySelector(selector);
+  }
+
+  focus() {
+    this.find(".remove").focus();
+  }
+
+  /** Write everything that depends on the state of the photo or on the language. */
+  draw() {
+    const { photo } = this;
+    translate(this.element);
+    this.element.className = `card ${photo.unsure ? "unsure" : photo.state}`;
+    this.find(".remove").setAttribute("aria-label", text("remove", { name: photo.name }));
+    this.find(".answer span").textContent = answerWords(photo);
+    this.drawPictures();
+    this.drawNote();
+    this.drawGuesses();
+    this.drawWarnings();
+    this.drawCorrection();
+    this.find(".again").hidden = !(photo.state === "failed" && typeof photo.error === "function");
+  }
+
+  drawPictures() {
+    const { photo } = this;
+    const [own, seen] = [this.find(".photo"), this.find(".seen")];
+    own.alt = text("yoursAlt", { name: photo.name });
+    own.hidden = !photo.preview;
+    if (photo.preview) own.src = photo.preview;
+    this.find(".no-preview").hidden = photo.preview !== "";
+    this.find(".no-preview").textContent = text("noPreview");
+    this.find(".of-network").hidden = !photo.seen;
+    seen.alt = text("seenAlt", { name: photo.name });
+    if (photo.seen) seen.src = photo.seen;
+    seen.classList.toggle("coarse", model.input?.width < FEW_PIXELS);
+  }
+
+  drawNote() {
+    const { photo } = this;
+    const note = this.find(".note");
+    const lines = [];
+    if (photo.state === "failed") lines.push(errorWords(photo));
+    if (photo.unsure) lines.push(said(photo.answer.reason), text("perhaps", { type: label(photo.answer.guesses[0].type) }));
+    note.hidden = !lines.length;
+    note.replaceChildren(...lines.map((line) => paragraph(capital(line))));
+  }
+
+  drawGuesses() {
+    this.find(".guesses").replaceChildren(...(this.photo.answer?.guesses ?? []).map(bar));
+  }
+
+  drawWarnings() {
+    const warnings = this.photo.answer?.warnings ?? [];
+    this.find(".warnings").hidden = !warnings.length;
+    this.find(".warnings").replaceChildren(...warnings.map((warning) => item(capital(said(warning)))));
+  }
+
+  drawCorrection() {
+    const { photo } = this;
+    this.find(".correction").hidden = photo.state !== "answered";
+    if (photo.state !== "answered") return;
+    const select = this.find("select");
+    const options = sortedTypes().map((type) => new Option(label(type), type));
+    if (photo.type === null) options.unshift(new Option(text("chooseType"), ""));
+    select.replaceChildren(...options);
+    select.value = photo.type ?? "";
+    select.setAttribute("aria-label", text("correctName", { name: photo.name }));
+    this.find(".kept").textContent = correctionWords(photo);
+    this.find(".kept").classList.toggle("wrong", typeof photo.correction === "object" && photo.correction !== null);
+  }
+}
+
+/** Return the answer in a word or two. */
+export function answerWords(photo) {
+  if (photo.state === "waiting" || photo.state === "sending") return text(photo.state);
+  if (photo.state === "failed") return text("failed");
+  return photo.unsure ? text("unsure") : capital(label(photo.type));
+}
+
+export function errorWords(photo) {
+  return typeof photo.error === "function" ? photo.error() : said(photo.error);
+}
+
+function correctionWords({ correction }) {
+  if (correction === null) return "";
+  if (correction === "sending") return text("keeping");
+  if (correction === "kept") return text("kept");
+  return correction === "here" ? text("correctedHere") : text("notKept", { reason: said(correction) });
+}
+
+function bar({ type, probability }) {
+  const [name, share, track, fill] = [span("type"), span("share"), span("track"), span("fill")];
+  name.textContent = label(type);
+  share.textContent = percent(probability);
+  fill.style.width = `${100 * probability}%`;
+  track.append(fill);
+  const line = document.createElement("li");
+  line.append(name, " ", share, track);
+  return line;
+}
+
+function span(name) {
+  const element = document.createElement("span");
+  element.className = name;
+  return element;
+}
+
+function paragraph(words) {
+  const element = document.createElement("p");
+  element.textContent = words;
+  return element;
+}
+
+function item(words) {
+  const element = document.createElement("li");
+  element.textContent = words;
+  return element;
+}

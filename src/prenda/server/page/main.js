@@ -1,0 +1,294 @@
+// The page: photos come in, go to the server a few at a time, and their answers are shown, filtered and saved.
+
+import { Card, answerWords, errorWords } from "./card.js";
+import { Filters } from "./filters.js";
+import * as intake from "./intake.js";
+import { capital, describe, isOther, label, learn, model, sortedTypes } from "./model.js";
+import { announce, hide, redraw as redrawNotice, show } from "./notice.js";
+import { Photo } from "./photo.js";
+import { address, preview } from "./pictures.js";
+import { Queue } from "./queue.js";
+import { csv, save, sorted } from "./saving.js";
+import { LaterError, RefusedError, TokenError, askModel, hasToken, sendCorrection } from "./server.js";
+import { chooseLanguage, currentLanguage, number, percent, said, text, translate } from "./texts.js";
+import * as token from "./token.js";
+import { GoneError, TooLargeError } from "./zip.js";
+
+const MOST_BYTES = 128 * 2 ** 20; // of a photo, as for `prenda predict`
+const SPOKEN = 3; // so many answers are read out one by one
+const RETRY_MODEL = 5_000; // milliseconds
+
+const byId = (id) => document.getElementById(id);
+const cards = new Map(); // by photo, in the order in which they came
+const filters = new Filters(byId("filters"), applyFilter);
+const queue = new Queue({
+  sending: (photo) => change(photo, { state: "sending" }),
+  waiting: (photo) => change(photo, { state: "waiting" }),
+  answered,
+  failed: (photo, texts) => change(photo, { state: "failed", error: texts ?? (() => text("notSent")) }),
+  blocked,
+  resumed: () => {
+    hide();
+    announce(text("back"));
+  },
+  emptied: finished,
+});
+
+let spoken = []; // photos since the last summary for screen readers
+
+function start() {
+  for (const button of document.querySelectorAll(".languages button")) {
+    button.addEventListener("click", () => {
+      chooseLanguage(button.value);
+      draw();
+    });
+  }
+  intake.listen(add);
+  token.listen(async () => {
+    hide();
+    await loadModel();
+    queue.resume();
+  });
+  byId("csv").addEventListener("click", saveCsv);
+  byId("zip").addEventListener("click", saveZip);
+  byId("remove-all").addEventListener("click", removeAll);
+  addEventListener("online", () => queue.resume());
+  draw();
+  loadModel();
+}
+
+async function loadModel() {
+  try {
+    describe(await askModel());
+    if (model.token && !hasToken()) blocked("token");
+    draw();
+  } catch (error) {
+    if (error instanceof TokenError) blocked("token");
+    else if (error instanceof LaterError) setTimeout(loadModel, RETRY_MODEL);
+    else if (error instanceof RefusedError) show(() => capital(said(error.texts)));
+    else throw error;
+  }
+}
+
+// Photos
+
+function add(files) {
+  if (!files.length) return show(() => text("noPhotos"));
+  const photos = files.map((file) => new Photo(file));
+  for (const photo of photos) cards.set(photo, new Card(photo, { remove, again, correct }));
+  byId("cards").append(...photos.map((photo) => cards.get(photo).element));
+  const [large, others] = [photos.filter(tooLarge), photos.filter((photo) => !tooLarge(photo))];
+  for (const photo of large) change(photo, { state: "failed", error: () => sizeWords(photo) });
+  for (const photo of others) showPreview(photo);
+  spoken.push(...photos);
+  announce(text("added", { n: photos.length }));
+  queue.add(others);
+  drawState();
+}
+
+function tooLarge({ file }) {
+  return file.size > MOST_BYTES;
+}
+
+function sizeWords({ file }) {
+  return text("tooLarge", { n: Math.round(file.size / 2 ** 20) });
+}
+
+async function showPreview(photo) {
+  const found = await preview(photo.file);
+  if (photo.removed) return found && URL.revokeObjectURL(found);
+  change(photo, { preview: found ?? "" });
+}
+
+function answered(photo, answer, by) {
+  if (photo.removed) return;
+  learn(answer);
+  const seen = answer.picture ? address(answer.picture) : null;
+  change(photo, { state: answer.error ? "failed" : "answered", answer, error: answer.error, seen });
+  if (isOther(by)) loadModel();
+}
+
+function change(photo, values) {
+  if (photo.removed) return;
+  Object.assign(photo, values);
+  const card = cards.get(photo);
+  card.draw();
+  if (photo.done) card.element.hidden = !filters.shows(photo);
+  drawState();
+}
+
+function again(photo) {
+  change(photo, { state: "waiting", error: null, tries: 0 });
+  queue.add([photo]);
+}
+
+async function correct(photo, type) {
+  if (!model.corrections) return change(photo, { corrected: type, correction: "here" });
+  change(photo, { corrected: type, correction: "sending" });
+  let result = "kept";
+  try {
+    await sendCorrection(photo.file, type);
+  } catch (error) {
+    if (error instanceof TokenError) token.ask();
+    result = error.texts ?? {};
+  }
+  change(photo, { correction: result });
+  announce(byIdOf(photo).textContent);
+}
+
+function byIdOf(photo) {
+  return cards.get(photo).find(".kept");
+}
+
+function remove(photo) {
+  const shown = [...cards.keys()].filter((each) => !cards.get(each).element.hidden);
+  const next = shown[shown.indexOf(photo) + 1] ?? shown[shown.indexOf(photo) - 1];
+  forget(photo);
+  if (next) cards.get(next).focus();
+  else byId("choose").focus();
+  drawState();
+}
+
+function removeAll() {
+  for (const photo of [...cards.keys()]) forget(photo);
+  filters.chosen = ":all";
+  byId("choose").focus();
+  drawState();
+}
+
+function forget(photo) {
+  queue.remove(photo);
+  cards.get(photo).element.remove();
+  cards.delete(photo);
+  photo.remove();
+}
+
+// The queue
+
+function blocked(reason, { seconds, busy } = {}) {
+  const press = { label: () => text("tryAgain"), press: () => queue.resume() };
+  if (reason === "later") show(() => text(busy ? "busy" : "away", { n: seconds }), press);
+  if (reason === "stopped") show(() => text("stopped"), press);
+  if (reason === "token") {
+    show(() => text("tokenNeeded"), { label: () => text("tokenEnter"), press: token.ask });
+    token.ask();
+  }
+}
+
+function finished() {
+  const done = spoken.filter((photo) => photo.done && !photo.removed);
+  spoken = [];
+  if (!done.length) return;
+  announce(done.length > SPOKEN ? text("finished", { n: done.length, parts: parts(done) }) : done.map(spokenAnswer).join(" "));
+}
+
+function spokenAnswer(photo) {
+  if (photo.state === "failed") return `${photo.name}: ${answerWords(photo)}. ${errorWords(photo)}.`;
+  return `${photo.name}: ${answerWords(photo)}, ${percent(photo.answer.guesses[0].probability)}.`;
+}
+
+function parts(photos) {
+  const count = (key, which) => [key, photos.filter(which).length];
+  const counts = [count("answeredPart", (photo) => photo.type), count("unsurePart", (photo) => photo.unsure), count("failedPart", (photo) => photo.state === "failed")];
+  return counts.filter(([, n]) => n).map(([key, n]) => text(key, { n })).join(", ");
+}
+
+// Saving
+
+function shownPhotos() {
+  return [...cards.keys()].filter((photo) => photo.done && filters.shows(photo));
+}
+
+function saveCsv() {
+  const name = fileName("csv");
+  save(csv(shownPhotos().map(row)), name);
+  announce(text("saved", { name }));
+}
+
+function row(photo) {
+  const { answer } = photo;
+  return {
+    photo: photo.name,
+    garment: photo.state === "failed" ? null : photo.unsure ? text("folderUnsure") : label(photo.type),
+    unsure: photo.unsure ? said(answer.reason) : null,
+    guesses: (answer?.guesses ?? []).map(({ type, probability }) => ({ garment: label(type), confidence: probability })),
+    warnings: (answer?.warnings ?? []).map(said),
+    error: photo.state === "failed" ? errorWords(photo) : null,
+    corrected: photo.corrected && label(photo.corrected),
+  };
+}
+
+async function saveZip() {
+  const photos = shownPhotos().filter((photo) => photo.state === "answered");
+  if (!photos.length) return show(() => text("zipEmpty"));
+  const button = byId("zip");
+  button.disabled = true;
+  try {
+    const placed = photos.map((photo) => ({ file: photo.file, folder: photo.unsure ? text("folderUnsure") : label(photo.type) }));
+    const progress = (done) => (button.textContent = text("zipping", { done, n: photos.length }));
+    const name = fileName("zip");
+    save(await sorted(placed, progress), name);
+    announce(text("saved", { name }));
+  } catch (error) {
+    if (error instanceof TooLargeError) show(() => text("zipTooLarge"));
+    else if (error instanceof GoneError) show(() => text("zipGone", { name: error.name }));
+    else throw error;
+  } finally {
+    button.disabled = false;
+    button.textContent = text("zip");
+  }
+}
+
+function fileName(extension) {
+  const now = new Date();
+  const [month, day] = [now.getMonth() + 1, now.getDate()].map((value) => String(value).padStart(2, "0"));
+  return `prenda-${now.getFullYear()}-${month}-${day}.${extension}`;
+}
+
+// Drawing
+
+function applyFilter() {
+  for (const [photo, card] of cards) card.element.hidden = !filters.shows(photo);
+  drawState();
+}
+
+/** Write everything, in the current language. */
+function draw() {
+  document.documentElement.lang = currentLanguage();
+  document.title = text("title");
+  translate(document);
+  for (const button of document.querySelectorAll(".languages button")) {
+    button.setAttribute("aria-pressed", String(button.value === currentLanguage()));
+  }
+  drawModel();
+  for (const card of cards.values()) card.draw();
+  redrawNotice();
+  drawState();
+}
+
+function drawModel() {
+  byId("types").replaceChildren(...sortedTypes().map((type) => Object.assign(document.createElement("li"), { textContent: label(type) })));
+  byId("privacy").textContent = text(model.corrections ? "privacyCorrections" : "privacy");
+  const lines = model.name ? [text("model", model), text("sees", model.input)] : [];
+  byId("model").textContent = lines.join(". ");
+}
+
+function drawState() {
+  const photos = [...cards.keys()];
+  const done = photos.filter((photo) => photo.done);
+  document.body.classList.toggle("empty", !photos.length);
+  byId("progress").max = photos.length || 1;
+  byId("progress").value = done.length;
+  byId("progress").hidden = done.length === photos.length;
+  byId("summary").textContent = summary(photos, done);
+  byId("csv").disabled = !done.length;
+  byId("zip").disabled = !done.length;
+  filters.draw(photos);
+}
+
+function summary(photos, done) {
+  if (done.length < photos.length) return text("working", { done: done.length, n: photos.length });
+  return photos.length ? `${text("photos", { n: photos.length })}: ${parts(photos)}` : "";
+}
+
+start();
