@@ -84,7 +84,9 @@ export class Card {
     if (photo.type === null) options.unshift(new Option(text("chooseType"), ""));
     select.replaceChildren(...options);
     select.value = photo.type ?? "";
-    select.setAttribute("aria-label", text("correctName", { name: photo.name }));
+    const words = text(photo.type && !photo.corrected ? "correctSure" : "correct");
+    this.find("label span").textContent = words;
+    select.setAttribute("aria-label", text("correctName", { words, name: photo.name }));
     this.find(".kept").textContent = correctionWords(photo);
     this.find(".kept").classList.toggle("wrong", typeof photo.correction === "object" && photo.correction !== null);
   }

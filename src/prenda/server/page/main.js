@@ -17,6 +17,7 @@ import { GoneError, TooLargeError } from "./zip.js";
 const MOST_BYTES = 128 * 2 ** 20; // of a photo, as for `prenda predict`
 const SPOKEN = 3; // so many answers are read out one by one
 const RETRY_MODEL = 5_000; // milliseconds
+const PASTE = /Mac|iPhone|iPad/.test(navigator.platform) ? "⌘ V" : "Ctrl + V";
 
 const byId = (id) => document.getElementById(id);
 const cards = new Map(); // by photo, in the order in which they came
@@ -222,10 +223,11 @@ async function saveZip() {
   const photos = shownPhotos().filter((photo) => photo.state === "answered");
   if (!photos.length) return show(() => text("zipEmpty"));
   const button = byId("zip");
+  const words = button.querySelector("span");
   button.disabled = true;
   try {
     const placed = photos.map((photo) => ({ file: photo.file, folder: photo.unsure ? text("folderUnsure") : label(photo.type) }));
-    const progress = (done) => (button.textContent = text("zipping", { done, n: photos.length }));
+    const progress = (done) => (words.textContent = text("zipping", { done, n: photos.length }));
     const name = fileName("zip");
     save(await sorted(placed, progress), name);
     announce(text("saved", { name }));
@@ -235,7 +237,7 @@ async function saveZip() {
     else throw error;
   } finally {
     button.disabled = false;
-    button.textContent = text("zip");
+    words.textContent = text("zip");
   }
 }
 
@@ -260,6 +262,7 @@ function draw() {
   for (const button of document.querySelectorAll(".languages button")) {
     button.setAttribute("aria-pressed", String(button.value === currentLanguage()));
   }
+  byId("paste").textContent = text("paste", { key: PASTE });
   drawModel();
   for (const card of cards.values()) card.draw();
   redrawNotice();
@@ -268,7 +271,7 @@ function draw() {
 
 function drawModel() {
   byId("types").replaceChildren(...sortedTypes().map((type) => Object.assign(document.createElement("li"), { textContent: label(type) })));
-  byId("privacy").textContent = text(model.corrections ? "privacyCorrections" : "privacy");
+  for (const line of document.querySelectorAll(".privacy")) line.textContent = text(model.corrections ? "privacyCorrections" : "privacy");
   const lines = model.name ? [text("model", model), text("sees", model.input)] : [];
   byId("model").textContent = lines.join(". ");
 }
