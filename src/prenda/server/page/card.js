@@ -47,9 +47,11 @@ export class Card {
     own.alt = text("yoursAlt", { name: photo.name });
     own.hidden = !photo.preview;
     if (photo.preview) own.src = photo.preview;
+    this.find(".pictures").hidden = photo.state === "failed" && !photo.preview;
     this.find(".no-preview").hidden = photo.preview !== "";
     this.find(".no-preview").textContent = text("noPreview");
-    this.find(".of-network").hidden = !photo.seen;
+    this.find(".of-network").hidden = photo.state === "failed";
+    seen.hidden = !photo.seen;
     seen.alt = text("seenAlt", { name: photo.name });
     if (photo.seen) seen.src = photo.seen;
     seen.classList.toggle("coarse", model.input?.width < FEW_PIXELS);
@@ -60,9 +62,9 @@ export class Card {
     const note = this.find(".note");
     const lines = [];
     if (photo.state === "failed") lines.push(errorWords(photo));
-    if (photo.unsure) lines.push(said(photo.answer.reason), text("perhaps", { type: label(photo.answer.guesses[0].type) }));
+    if (photo.unsure) lines.push(`${capital(said(photo.answer.reason))}.`, text("perhaps", { type: label(photo.answer.guesses[0].type) }));
     note.hidden = !lines.length;
-    note.replaceChildren(...lines.map((line) => paragraph(capital(line))));
+    note.replaceChildren(...lines.map(paragraph));
   }
 
   drawGuesses() {
@@ -99,8 +101,14 @@ export function answerWords(photo) {
   return photo.unsure ? text("unsure") : capital(label(photo.type));
 }
 
+/** Return why a photo has no answer, as a sentence about it: the server's texts have no subject. */
 export function errorWords(photo) {
-  return typeof photo.error === "function" ? photo.error() : said(photo.error);
+  return `${photo.name} ${reason(photo)}.`;
+}
+
+/** Return why a photo has no answer, as the end of a sentence about it. */
+export function reason({ error }) {
+  return typeof error === "function" ? error() : said(error);
 }
 
 function correctionWords({ correction }) {

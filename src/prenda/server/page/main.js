@@ -1,6 +1,6 @@
 // The page: photos come in, go to the server a few at a time, and their answers are shown, filtered and saved.
 
-import { Card, answerWords, errorWords } from "./card.js";
+import { Card, answerWords, errorWords, reason } from "./card.js";
 import { Filters } from "./filters.js";
 import * as intake from "./intake.js";
 import { capital, describe, isOther, label, learn, model, sortedTypes } from "./model.js";
@@ -184,7 +184,7 @@ function finished() {
 }
 
 function spokenAnswer(photo) {
-  if (photo.state === "failed") return `${photo.name}: ${answerWords(photo)}. ${errorWords(photo)}.`;
+  if (photo.state === "failed") return `${answerWords(photo)}: ${errorWords(photo)}`;
   return `${photo.name}: ${answerWords(photo)}, ${percent(photo.answer.guesses[0].probability)}.`;
 }
 
@@ -214,7 +214,7 @@ function row(photo) {
     unsure: photo.unsure ? said(answer.reason) : null,
     guesses: (answer?.guesses ?? []).map(({ type, probability }) => ({ garment: label(type), confidence: probability })),
     warnings: (answer?.warnings ?? []).map(said),
-    error: photo.state === "failed" ? errorWords(photo) : null,
+    error: photo.state === "failed" ? reason(photo) : null,
     corrected: photo.corrected && label(photo.corrected),
   };
 }
@@ -223,7 +223,7 @@ async function saveZip() {
   const photos = shownPhotos().filter((photo) => photo.state === "answered");
   if (!photos.length) return show(() => text("zipEmpty"));
   const button = byId("zip");
-  const words = button.querySelector("span");
+  const words = button.querySelector(".what");
   button.disabled = true;
   try {
     const placed = photos.map((photo) => ({ file: photo.file, folder: photo.unsure ? text("folderUnsure") : label(photo.type) }));
