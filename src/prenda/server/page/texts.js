@@ -1,7 +1,7 @@
 // Texts of the page in English and Spanish, and numbers as each language writes them.
 // Entries with `one` and `other` depend on the number {n}.
 
-const TEXTS = {
+export const TEXTS = {
   en: {
     title: "prenda: which garment is it?",
     language: "Language",

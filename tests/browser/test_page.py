@@ -1,0 +1,287 @@
+"""The page of `prenda serve` in Chromium: what a person with photos sees and does there."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+import zipfile
+
+import pytest
+
+from tests.browser.page_server import PHONE, Server, answered, answers, card, draw, drop
+
+pytestmark = pytest.mark.browser
+
+
+def test_dropped_photos_are_answered(server, visit, tmp_path):
+    page = visit(server.address)
+    drop(page, *draw(tmp_path, "red.jpg", "green.png", "grey.jpg"))
+    answered(page, 3)
+    assert answers(page) == {"red.jpg": "T-shirt/top", "green.png": "Dress", "grey.jpg": "Unsure"}
+    red = card(page, "red.jpg")
+    assert red.locator(".guesses li").all_inner_texts()[0].split("\n") == ["T-shirt/top", "100.0%"]
+    assert red.locator(".guesses li").count() == 3
+    assert red.locator(".fill").first.bounding_box()["width"] > 10 * red.locator(".fill").last.bounding_box()["width"]
+    seen = red.get_by_alt_text("red.jpg as the network saw it")
+    assert seen.evaluate("image => [image.naturalWidth, image.naturalHeight]") == [16, 16]
+    own = red.get_by_alt_text("Your photo red.jpg")
+    assert own.evaluate("image => [image.naturalWidth, image.naturalHeight]") == [64, 48]
+
+
+def test_an_unsure_answer_says_why(server, visit, tmp_path):
+    page = visit(server.address)
+    drop(page, *draw(tmp_path, "grey.jpg"))
+    answered(page, 1)
+    note = card(page, "grey.jpg").locator(".note").inner_text()
+    assert re.search(r"33\.33% is less than the 90\.00% that an answer needs\.\n+Look at it yourself", note), note
+
+
+def test_a_dropped_folder_is_searched_for_photos(server, visit, tmp_path):
+    draw(tmp_path / "shop", "red.jpg")
+    draw(tmp_path / "shop/more", "blue.jpg")
+    (tmp_path / "shop/prices.txt").write_text("12.50", encoding="utf-8")
+    page = visit(server.address)
+    drop(page, tmp_path / "shop")
+    answered(page, 2)
+    assert answers(page) == {"red.jpg": "T-shirt/top", "blue.jpg": "Bag"}
+
+
+def test_a_pasted_picture_is_answered(server, visit):
+    page = visit(server.address)
+    page.evaluate(
+        """async () => {
+          const canvas = new OffscreenCanvas(32, 32), context = canvas.getContext("2d")
+          context.fillStyle = "#0000ff"
+          context.fillRect(0, 0, 32, 32)
+          const clipboardData = new DataTransfer()
+          clipboardData.items.add(new File([await canvas.convertToBlob()], "image.png", { type: "image/png" }))
+          document.body.dispatchEvent(new ClipboardEvent("paste", { clipboardData, bubbles: true, cancelable: true }))
+        }"""
+    )
+    answered(page, 1)
+    assert answers(page) == {"pasted 1.png": "Bag"}
+
+
+def test_a_text_file_is_refused_politely(server, visit, tmp_path):
+    (tmp_path / "prices.txt").write_text("Dress 12.50", encoding="utf-8")
+    page = visit(server.address)
+    drop(page, tmp_path / "prices.txt", *draw(tmp_path, "red.jpg"))
+    answered(page, 2)
+    assert answers(page) == {"prices.txt": "Not read", "red.jpg": "T-shirt/top"}
+    assert card(page, "prices.txt").locator(".note").inner_text() == "prices.txt is text, no picture."
+    assert page.locator("#summary").inner_text() == "2 photos: 1 with a type, 1 not read"
+
+
+def test_many_photos_go_a_few_at_a_time(server, visit, tmp_path):
+    photos = draw(tmp_path, *(f"{color}{number}.jpg" for number in range(4) for color in ("red", "green", "blue")))
+    page = visit(server.address)
+    asked, open_at_once = set(), []
+
+    def started(request):
+        if "predict" in request.url:
+            asked.add(request)
+            open_at_once.append(len(asked))
+
+    page.on("request", started)
+    page.on("requestfinished", asked.discard)
+    page.set_input_files("#files", photos)
+    answered(page, 12)
+    assert len(open_at_once) == 3
+    assert max(open_at_once) <= 2
+    assert page.locator("#summary").inner_text() == "12 photos: 12 with a type"
+    assert list(answers(page)) == [photo.name for photo in photos]
+
+
+def test_types_are_filtered(server, visit, tmp_path):
+    page = visit(server.address)
+    page.set_input_files("#files", draw(tmp_path, "red1.jpg", "red2.jpg", "blue.jpg", "grey.jpg"))
+    answered(page, 4)
+    filters = page.locator("#filters button")
+    assert filters.all_inner_texts() == ["All 4", "Bag 1", "T-shirt/top 2", "Unsure 1"]
+    filters.filter(has_text="T-shirt").click()
+    assert set(answers(page)) == {"red1.jpg", "red2.jpg"}
+    filters.filter(has_text="Unsure").click()
+    assert set(answers(page)) == {"grey.jpg"}
+
+
+def test_a_server_that_goes_away_is_waited_for(bundle, visit, tmp_path):
+    server = Server(bundle)
+    page = visit(server.address)
+    asked = []
+
+    def second_request_finds_no_server(route):
+        asked.append(route.request.url)
+        if len(asked) == 2:
+            server.kill()
+        route.continue_()
+
+    page.route("**/predict*", second_request_finds_no_server)
+    page.set_input_files("#files", draw(tmp_path, *(f"red{number}.jpg" for number in range(10))))
+    try:
+        page.get_by_text("The server does not answer.").first.wait_for()
+        server.start()
+        answered(page, 10)
+        assert set(answers(page).values()) == {"T-shirt/top"}
+        page.locator("#notice").wait_for(state="hidden")
+        assert len(asked) >= 4
+    finally:
+        server.stop()
+
+
+@pytest.mark.parametrize(("status", "texts"), [(429, "The server is busy."), (503, "The server is busy.")])
+def test_a_busy_server_is_asked_again(server, visit, tmp_path, status, texts):
+    page = visit(server.address)
+    busy = [status, status]
+    page.route(
+        "**/predict*",
+        lambda route: route.fulfill(status=busy.pop(), headers={"Retry-After": "1"}) if busy else route.continue_(),
+    )
+    page.set_input_files("#files", draw(tmp_path, "red.jpg"))
+    page.get_by_text(texts).first.wait_for()
+    answered(page, 1)
+    assert answers(page) == {"red.jpg": "T-shirt/top"}
+
+
+def test_photos_that_are_refused_together_are_sent_alone(server, visit, tmp_path):
+    """A limit on the request must not cost the photos that are small enough."""
+    page = visit(server.address)
+    error = '{"error": {"code": "body", "en": "is too much", "es": "es demasiado"}}'
+
+    def limited(route):
+        body = route.request.post_data_buffer
+        if body.count(b'name="photos"') > 1 or b"blue.jpg" in body:
+            route.fulfill(status=413, body=error, content_type="application/json")
+        else:
+            route.continue_()
+
+    page.route("**/predict*", limited)
+    page.set_input_files("#files", draw(tmp_path, "red.jpg", "blue.jpg", "green.jpg"))
+    answered(page, 3)
+    assert answers(page) == {"red.jpg": "T-shirt/top", "blue.jpg": "Not read", "green.jpg": "Dress"}
+    assert card(page, "blue.jpg").locator(".note").inner_text() == "blue.jpg is too much."
+
+
+def test_a_photo_whose_connection_always_breaks_does_not_hold_up_the_others(server, visit, tmp_path):
+    """A server that refuses a body before it is read looks to a browser like one that is away."""
+    page = visit(server.address)
+    page.route(
+        "**/predict*",
+        lambda route: route.abort() if b"blue.jpg" in route.request.post_data_buffer else route.continue_(),
+    )
+    page.set_input_files("#files", draw(tmp_path, "red.jpg", "blue.jpg"))
+    answered(page, 2)
+    assert answers(page) == {"red.jpg": "T-shirt/top", "blue.jpg": "Not read"}
+    assert "could not be sent" in card(page, "blue.jpg").locator(".note").inner_text()
+    page.unroute("**/predict*")
+    card(page, "blue.jpg").get_by_role("button", name="Try again").click()
+    page.locator(".card.failed").wait_for(state="detached")
+    assert answers(page) == {"red.jpg": "T-shirt/top", "blue.jpg": "Bag"}
+
+
+def test_answers_are_saved_as_csv(server, visit, tmp_path):
+    names = ["red.jpg", '=1+1, "green".jpg', "grey niño.jpg"]
+    (tmp_path / "prices.txt").write_text("Dress 12.50", encoding="utf-8")
+    page = visit(server.address)
+    page.set_input_files("#files", [*draw(tmp_path, *names), tmp_path / "prices.txt"])
+    answered(page, 4)
+    card(page, "red.jpg").get_by_role("combobox").select_option("Bag")
+    content = saved(page, "csv", tmp_path / "list.csv").decode("utf-8-sig")
+    assert content.count("\r\n") == content.count("\n") == 5
+    rows = {row["photo"]: row for row in csv.DictReader(io.StringIO(content, newline=""), strict=True)}
+    assert list(rows) == ["red.jpg", "'" + names[1], names[2], "prices.txt"]
+    assert [row["garment"] for row in rows.values()] == ["Bag", "Dress", "unsure", ""]
+    assert [row["corrected"] for row in rows.values()] == ["Bag", "", "", ""]
+    assert (rows["red.jpg"]["guess_1"], float(rows["red.jpg"]["confidence_1"])) == ("T-shirt/top", 1.0)
+    assert "that an answer needs" in rows[names[2]]["unsure"]
+    assert rows["prices.txt"]["error"] == "is text, no picture"
+
+
+def test_photos_are_saved_as_sorted_zip(server, visit, tmp_path):
+    names = ["red.jpg", "blue ñandú 衣.png", "grey.jpg", "..green.jpg"]
+    first, second = draw(tmp_path / "one", *names), draw(tmp_path / "two", "red.jpg", "RED.jpg".replace("RED", "Xred"))
+    page = visit(server.address)
+    page.set_input_files("#files", [*first, *second])
+    answered(page, 6)
+    content = saved(page, "zip", tmp_path / "sorted.zip")
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        assert archive.testzip() is None
+        found = {info.filename: archive.read(info) for info in archive.infolist()}
+        assert all(info.date_time[0] > 2020 for info in archive.infolist())
+    assert found == {
+        "T-shirt-top/red.jpg": first[0].read_bytes(),
+        "Bag/blue ñandú 衣.png": first[1].read_bytes(),
+        "unsure/grey.jpg": first[2].read_bytes(),
+        "Dress/green.jpg": first[3].read_bytes(),
+        "T-shirt-top/red (2).jpg": second[0].read_bytes(),
+        "T-shirt-top/Xred.jpg": second[1].read_bytes(),
+    }
+
+
+def test_what_a_zip_file_cannot_hold_is_refused(server, visit):
+    page = visit(server.address)
+    refused = page.evaluate(
+        """async () => {
+          const { zip, TooLargeError } = await import("./zip.js"), modified = new Date()
+          const file = (size) => ({ name: "a", blob: { size }, modified })
+          const trials = [[file(2 ** 32)], [file(2 ** 31), file(2 ** 31)], Array(65_535).fill(file(0))]
+          const outcomes = trials.map((files) => zip(files).then(() => "made", (error) => error instanceof TooLargeError))
+          return Promise.all(outcomes)
+        }"""
+    )
+    assert refused == [True, True, True]
+
+
+def test_only_the_shown_photos_are_saved(server, visit, tmp_path):
+    page = visit(server.address)
+    page.set_input_files("#files", draw(tmp_path, "red.jpg", "blue.jpg"))
+    answered(page, 2)
+    page.locator("#filters button", has_text="Bag").click()
+    with zipfile.ZipFile(io.BytesIO(saved(page, "zip", tmp_path / "sorted.zip"))) as archive:
+        assert archive.namelist() == ["Bag/blue.jpg"]
+
+
+def saved(page, button, path):
+    """Press a button that saves a file, and return the file's content."""
+    with page.expect_download() as download:
+        page.locator(f"#{button}").click()
+    assert re.fullmatch(rf"prenda-\d{{4}}-\d\d-\d\d\.{button}", download.value.suggested_filename)
+    download.value.save_as(path)
+    return path.read_bytes()
+
+
+def test_removed_photos_leave_nothing_behind(server, visit, tmp_path):
+    page = visit(server.address)
+    page.set_input_files("#files", draw(tmp_path, "red.jpg", "blue.jpg"))
+    answered(page, 2)
+    address = card(page, "red.jpg").locator(".photo").get_attribute("src")
+    page.get_by_role("button", name="Remove red.jpg").click()
+    assert page.evaluate("address => fetch(address).then(() => 'kept', () => 'freed')", address) == "freed"
+    assert page.evaluate("document.activeElement.getAttribute('aria-label')") == "Remove blue.jpg"
+    page.get_by_role("button", name="Remove all").click()
+    assert page.locator(".card").count() == 0
+    assert page.locator(".about").is_visible()
+
+
+def test_a_phone_shows_everything(server, visit, tmp_path):
+    name = "red " + "very_long_name_of_a_photo_without_a_space" * 3 + ".jpg"
+    (tmp_path / "prices.txt").write_text("Dress 12.50", encoding="utf-8")
+    page = visit(server.address, viewport=PHONE, has_touch=True, is_mobile=True)
+    assert_nothing_overflows(page)
+    assert page.locator("#camera").get_attribute("capture") == "environment"
+    assert page.get_by_role("button", name="Take a photo").is_visible()
+    page.set_input_files("#files", [*draw(tmp_path, name, "grey.jpg"), tmp_path / "prices.txt"])
+    answered(page, 3)
+    for language in ("Español", "English"):
+        page.get_by_role("button", name=language).click()
+        assert_nothing_overflows(page)
+
+
+def assert_nothing_overflows(page):
+    outside = page.evaluate(
+        """() => [...document.querySelectorAll("body *:not(.for-readers)")]
+          .filter((element) => element.getBoundingClientRect().right > innerWidth + 0.5)
+          .map((element) => element.outerHTML.slice(0, 100))"""
+    )
+    assert outside == []
+    assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
