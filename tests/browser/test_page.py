@@ -84,7 +84,7 @@ def test_many_photos_go_a_few_at_a_time(server, visit, tmp_path):
             open_at_once.append(len(asked))
 
     page.on("request", started)
-    page.on("requestfinished", asked.discard)
+    page.on("requestfinished", lambda request: asked.discard(request))
     page.set_input_files("#files", photos)
     answered(page, 12)
     assert len(open_at_once) == 3
@@ -146,7 +146,7 @@ def test_a_busy_server_is_asked_again(server, visit, tmp_path, status, texts):
 def test_photos_that_are_refused_together_are_sent_alone(server, visit, tmp_path):
     """A limit on the request must not cost the photos that are small enough."""
     page = visit(server.address)
-    error = '{"error": {"code": "body", "en": "is too much", "es": "es demasiado"}}'
+    error = '{"error": {"code": "body", "en": "The request is too large.", "es": "Es demasiado."}}'
 
     def limited(route):
         body = route.request.post_data_buffer
@@ -159,7 +159,7 @@ def test_photos_that_are_refused_together_are_sent_alone(server, visit, tmp_path
     page.set_input_files("#files", draw(tmp_path, "red.jpg", "blue.jpg", "green.jpg"))
     answered(page, 3)
     assert answers(page) == {"red.jpg": "T-shirt/top", "blue.jpg": "Not read", "green.jpg": "Dress"}
-    assert card(page, "blue.jpg").locator(".note").inner_text() == "blue.jpg is too much."
+    assert card(page, "blue.jpg").locator(".note").inner_text() == "The request is too large."
 
 
 def test_a_photo_whose_connection_always_breaks_does_not_hold_up_the_others(server, visit, tmp_path):
@@ -194,7 +194,7 @@ def test_answers_are_saved_as_csv(server, visit, tmp_path):
     assert [row["corrected"] for row in rows.values()] == ["Bag", "", "", ""]
     assert (rows["red.jpg"]["guess_1"], float(rows["red.jpg"]["confidence_1"])) == ("T-shirt/top", 1.0)
     assert "that an answer needs" in rows[names[2]]["unsure"]
-    assert rows["prices.txt"]["error"] == "is text, no picture"
+    assert rows["prices.txt"]["error"] == "prices.txt is text, no picture."
 
 
 def test_photos_are_saved_as_sorted_zip(server, visit, tmp_path):

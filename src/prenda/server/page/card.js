@@ -4,6 +4,9 @@ import { capital, label, model, sortedTypes } from "./model.js";
 import { percent, said, text, translate } from "./texts.js";
 
 const FEW_PIXELS = 64; // a picture of fewer is enlarged with visible pixels
+const ANOTHER = ":another"; // choice of a type that the model does not know
+
+const typed = new Set(); // types that were typed on this page
 
 export class Card {
   /** @param {object} on Handlers: remove, again, correct(photo, type). */
@@ -12,7 +15,16 @@ export class Card {
     this.element = document.getElementById("card").content.firstElementChild.cloneNode(true);
     this.find(".remove").addEventListener("click", () => on.remove(photo));
     this.find(".again").addEventListener("click", () => on.again(photo));
-    this.find("select").addEventListener("change", (event) => on.correct(photo, event.target.value));
+    this.find("select").addEventListener("change", ({ target }) => {
+      if (target.value === ANOTHER) this.askType();
+      else on.correct(photo, target.value);
+    });
+    this.find(".another").addEventListener("submit", (event) => {
+      event.preventDefault();
+      const type = knownType(this.find(".another input").value);
+      if (type) on.correct(photo, type);
+      if (type) this.find("select").focus();
+    });
     this.find(".name").textContent = photo.name;
     this.find(".name").title = photo.name;
     this.draw();
@@ -20,6 +32,11 @@ export class Card {
 
   find(selector) {
     return this.element.querySelector(selector);
+  }
+
+  askType() {
+    this.find(".another").hidden = false;
+    this.find(".another input").focus();
   }
 
   focus() {
@@ -38,7 +55,7 @@ export class Card {
     this.drawGuesses();
     this.drawWarnings();
     this.drawCorrection();
-    this.find(".again").hidden = !(photo.state === "failed" && typeof photo.error === "function");
+    this.find(".again").hidden = !(photo.state === "failed" && photo.lost);
   }
 
   drawPictures() {
@@ -82,16 +99,33 @@ export class Card {
     this.find(".correction").hidden = photo.state !== "answered";
     if (photo.state !== "answered") return;
     const select = this.find("select");
-    const options = sortedTypes().map((type) => new Option(label(type), type));
+    const options = offeredTypes().map((type) => new Option(label(type), type));
+    options.push(new Option(text("anotherType"), ANOTHER));
     if (photo.type === null) options.unshift(new Option(text("chooseType"), ""));
     select.replaceChildren(...options);
     select.value = photo.type ?? "";
     const words = text(photo.type && !photo.corrected ? "correctSure" : "correct");
     this.find("label span").textContent = words;
     select.setAttribute("aria-label", text("correctName", { words, name: photo.name }));
+    this.find(".another").hidden = true;
+    this.find(".another input").setAttribute("aria-label", text("anotherName", { name: photo.name }));
     this.find(".kept").textContent = correctionWords(photo);
     this.find(".kept").classList.toggle("wrong", typeof photo.correction === "object" && photo.correction !== null);
   }
+}
+
+/** Return the types to choose from: those of the model, and those that were typed on this page. */
+function offeredTypes() {
+  return [...sortedTypes(), ...typed];
+}
+
+/** Return a typed type; one that has the name of another is that one. */
+function knownType(words) {
+  const name = words.trim();
+  const same = (type) => [type, label(type)].some((each) => each.toLowerCase() === name.toLowerCase());
+  const known = [...model.types, ...typed].find(same);
+  if (!known && name) typed.add(name);
+  return known ?? name;
 }
 
 /** Return the answer in a word or two. */
@@ -101,14 +135,9 @@ export function answerWords(photo) {
   return photo.unsure ? text("unsure") : capital(label(photo.type));
 }
 
-/** Return why a photo has no answer, as a sentence about it: the server's texts have no subject. */
-export function errorWords(photo) {
-  return `${photo.name} ${reason(photo)}.`;
-}
-
-/** Return why a photo has no answer, as the end of a sentence about it. */
-export function reason({ error }) {
-  return typeof error === "function" ? error() : said(error);
+/** Return why a photo has no answer, as a sentence. */
+export function errorWords({ name, error }) {
+  return typeof error === "function" ? error() : `${name} ${said(error)}.`;
 }
 
 function correctionWords({ correction }) {

@@ -1,9 +1,9 @@
 // The page: photos come in, go to the server a few at a time, and their answers are shown, filtered and saved.
 
-import { Card, answerWords, errorWords, reason } from "./card.js";
+import { Card, answerWords, errorWords } from "./card.js";
 import { Filters } from "./filters.js";
 import * as intake from "./intake.js";
-import { capital, describe, isOther, label, learn, model, sortedTypes } from "./model.js";
+import { describe, isOther, label, learn, model, sortedTypes } from "./model.js";
 import { announce, hide, redraw as redrawNotice, show } from "./notice.js";
 import { Photo } from "./photo.js";
 import { address, preview } from "./pictures.js";
@@ -26,7 +26,8 @@ const queue = new Queue({
   sending: (photo) => change(photo, { state: "sending" }),
   waiting: (photo) => change(photo, { state: "waiting" }),
   answered,
-  failed: (photo, texts) => change(photo, { state: "failed", error: texts ?? (() => text("notSent")) }),
+  refused: (photo, texts) => change(photo, { state: "failed", error: () => said(texts) }),
+  lost: (photo) => change(photo, { state: "failed", error: () => text("notSent", photo), lost: true }),
   blocked,
   resumed: () => {
     hide();
@@ -66,7 +67,7 @@ async function loadModel() {
   } catch (error) {
     if (error instanceof TokenError) blocked("token");
     else if (error instanceof LaterError) setTimeout(loadModel, RETRY_MODEL);
-    else if (error instanceof RefusedError) show(() => capital(said(error.texts)));
+    else if (error instanceof RefusedError) show(() => said(error.texts));
     else throw error;
   }
 }
@@ -91,8 +92,8 @@ function tooLarge({ file }) {
   return file.size > MOST_BYTES;
 }
 
-function sizeWords({ file }) {
-  return text("tooLarge", { n: Math.round(file.size / 2 ** 20) });
+function sizeWords({ name, file }) {
+  return text("tooLarge", { name, n: Math.round(file.size / 2 ** 20) });
 }
 
 async function showPreview(photo) {
@@ -119,7 +120,7 @@ function change(photo, values) {
 }
 
 function again(photo) {
-  change(photo, { state: "waiting", error: null, tries: 0 });
+  change(photo, { state: "waiting", error: null, lost: false, tries: 0 });
   queue.add([photo]);
 }
 
@@ -134,11 +135,7 @@ async function correct(photo, type) {
     result = error.texts ?? {};
   }
   change(photo, { correction: result });
-  announce(byIdOf(photo).textContent);
-}
-
-function byIdOf(photo) {
-  return cards.get(photo).find(".kept");
+  if (!photo.removed) announce(cards.get(photo).find(".kept").textContent);
 }
 
 function remove(photo) {
@@ -214,7 +211,7 @@ function row(photo) {
     unsure: photo.unsure ? said(answer.reason) : null,
     guesses: (answer?.guesses ?? []).map(({ type, probability }) => ({ garment: label(type), confidence: probability })),
     warnings: (answer?.warnings ?? []).map(said),
-    error: photo.state === "failed" ? reason(photo) : null,
+    error: photo.state === "failed" ? errorWords(photo) : null,
     corrected: photo.corrected && label(photo.corrected),
   };
 }

@@ -6,7 +6,8 @@ export const FAILED = ":failed";
 export class Photo {
   state = "waiting"; // then "sending", then "answered" or "failed"
   answer = null;
-  error = null; // texts in both languages, or a function that gives one
+  error = null; // texts of the answer, without a subject; or a function that gives a sentence
+  lost = false; // whether the photo never reached the server
   corrected = null; // a type
   correction = null; // "sending", "kept", "here" or texts of why it was not kept
   removed = false;

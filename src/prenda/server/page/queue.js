@@ -16,7 +16,7 @@ export class Queue {
   #timer = null;
   #blocked = null; // null, "later", "stopped" or "token"
 
-  /** @param {object} on Handlers: sending, waiting, answered, failed, blocked, resumed, emptied. */
+  /** @param {object} on Handlers: sending, waiting, answered, refused, lost, blocked, resumed, emptied. */
   constructor(on) {
     this.on = on;
   }
@@ -87,12 +87,12 @@ export class Queue {
   /** A server that is up broke the connection: the photos may be too large for it, or no longer be there. */
   #lost(photos) {
     const last = photos.length === 1 && (photos[0].tries = (photos[0].tries ?? 0) + 1) >= TRIES;
-    if (last) this.on.failed(photos[0], null);
+    if (last) this.on.lost(photos[0]);
     else this.#putBack(photos.map((photo) => Object.assign(photo, { alone: true })));
   }
 
   #refused(photos, texts) {
-    if (photos.length === 1) this.on.failed(photos[0], texts ?? {});
+    if (photos.length === 1) this.on.refused(photos[0], texts);
     else this.#putBack(photos.map((photo) => Object.assign(photo, { alone: true })));
   }
 

@@ -4,6 +4,7 @@ import { hasToken, useToken } from "./server.js";
 import { text } from "./texts.js";
 
 const dialog = document.getElementById("token");
+const SENDABLE = /^[\x21-\x7e]+$/; // in a header
 const field = document.getElementById("token-value");
 
 /** @param {() => void} onToken Called once a token is given. */
@@ -11,8 +12,10 @@ export function listen(onToken) {
   document.getElementById("token-cancel").addEventListener("click", () => dialog.close());
   document.getElementById("token-form").addEventListener("submit", (event) => {
     event.preventDefault();
-    useToken(field.value.trim());
+    const value = field.value.trim();
     field.value = "";
+    if (!SENDABLE.test(value)) return wrong();
+    useToken(value);
     dialog.close();
     onToken();
   });
@@ -20,6 +23,11 @@ export function listen(onToken) {
 
 export function ask() {
   if (dialog.open) return;
-  document.getElementById("token-wrong").textContent = hasToken() ? text("tokenWrong") : "";
+  if (hasToken()) wrong();
+  else document.getElementById("token-wrong").textContent = "";
   dialog.showModal();
+}
+
+function wrong() {
+  document.getElementById("token-wrong").textContent = text("tokenWrong");
 }
