@@ -41,7 +41,9 @@ def words(page):
         page.evaluate(
             """() => {
               const texts = [document.title], walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT)
-              while (walker.nextNode()) texts.push(walker.currentNode.data.trim())
+              while (walker.nextNode()) {
+                if (!walker.currentNode.parentElement.closest("noscript")) texts.push(walker.currentNode.data.trim())
+              }
               for (const element of document.querySelectorAll("[aria-label], [alt], [title], [placeholder]")) {
                 for (const name of ["aria-label", "alt", "title", "placeholder"]) texts.push(element.getAttribute(name) ?? "")
               }

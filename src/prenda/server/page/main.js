@@ -42,6 +42,7 @@ function start() {
   for (const button of document.querySelectorAll(".languages button")) {
     button.addEventListener("click", () => {
       chooseLanguage(button.value);
+      announce(""); // what was said last is in the other language
       draw();
     });
   }
@@ -115,7 +116,7 @@ function change(photo, values) {
   Object.assign(photo, values);
   const card = cards.get(photo);
   card.draw();
-  if (photo.done) card.element.hidden = !filters.shows(photo);
+  if (values.state) card.element.hidden = photo.done && !filters.shows(photo); // a corrected one stays in sight
   drawState();
 }
 
