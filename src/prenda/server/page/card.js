@@ -79,7 +79,10 @@ export class Card {
     const note = this.find(".note");
     const lines = [];
     if (photo.state === "failed") lines.push(errorWords(photo));
-    if (photo.unsure) lines.push(`${capital(said(photo.answer.reason))}.`, text("perhaps", { type: label(photo.answer.guesses[0].type) }));
+    if (photo.unsure) {
+      const type = label(photo.answer.guesses[0].type);
+      lines.push(`${capital(said(photo.answer.reason))}.`, text("perhaps", { type }));
+    }
     note.hidden = !lines.length;
     note.replaceChildren(...lines.map(paragraph));
   }

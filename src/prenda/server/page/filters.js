@@ -32,13 +32,15 @@ export class Filters {
     for (const { group } of photos) if (group) counts.set(group, (counts.get(group) ?? 0) + 1);
     const known = sortedTypes();
     const others = [...counts.keys()].filter((group) => !group.startsWith(":") && !known.includes(group));
-    const groups = [ALL, ...known, ...others, UNSURE, FAILED].filter((group) => counts.has(group) || group === this.chosen);
+    const all = [ALL, ...known, ...others, UNSURE, FAILED];
+    const groups = all.filter((group) => counts.has(group) || group === this.chosen);
     const buttons = new Map([...this.element.children].map((button) => [button.value, button]));
     const wanted = groups.map((group) => this.button(buttons.get(group), group, counts.get(group) ?? 0));
     for (const button of this.element.children) if (!wanted.includes(button)) button.remove();
     wanted.forEach((button, place) => {
-      if (this.element.children[place] !== button) this.element.insertBefore(button, this.element.children[place] ?? null);
-    }); // a button that has the focus keeps it
+      const there = this.element.children[place] ?? null;
+      if (there !== button) this.element.insertBefore(button, there); // a button in its place keeps the focus
+    });
   }
 
   button(found, group, count) {

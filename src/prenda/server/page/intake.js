@@ -54,16 +54,24 @@ async function dropped(transfer) {
   return files;
 }
 
+/** Add the file of an entry, or the photos in a folder, to `files`. What the browser may not read is left out. */
 async function collect(entry, files, inFolder = false) {
-  if (entry.isFile) {
-    if (!inFolder || (!entry.name.startsWith(".") && PHOTO.test(entry.name))) files.push(await new Promise((...done) => entry.file(...done)));
-    return;
+  try {
+    if (entry.isDirectory) {
+      for (const each of await entriesOf(entry.createReader())) await collect(each, files, true);
+    } else if (!inFolder || (!entry.name.startsWith(".") && PHOTO.test(entry.name))) {
+      files.push(await new Promise((...done) => entry.file(...done)));
+    }
+  } catch (error) {
+    if (!(error instanceof DOMException)) throw error;
   }
-  const reader = entry.createReader();
+}
+
+async function entriesOf(reader) {
   const read = () => new Promise((...done) => reader.readEntries(...done));
-  for (let part = await read(); part.length; part = await read()) {
-    for (const each of part) await collect(each, files, true); // browsers give 100 at a time
-  }
+  const entries = [];
+  for (let part = await read(); part.length; part = await read()) entries.push(...part); // 100 at a time
+  return entries;
 }
 
 /** Give a picture from the clipboard a name of its own: browsers call each of them image.png. */

@@ -1,6 +1,7 @@
 // The page: photos come in, go to the server a few at a time, and their answers are shown, filtered and saved.
 
 import { Card, answerWords, errorWords } from "./card.js";
+import { saveFolders, saveList } from "./downloads.js";
 import { Filters } from "./filters.js";
 import * as intake from "./intake.js";
 import { describe, isOther, label, learn, model, sortedTypes } from "./model.js";
@@ -8,11 +9,9 @@ import { announce, hide, redraw as redrawNotice, show } from "./notice.js";
 import { Photo } from "./photo.js";
 import { address, preview } from "./pictures.js";
 import { Queue } from "./queue.js";
-import { csv, save, sorted } from "./saving.js";
 import { LaterError, RefusedError, TokenError, askModel, hasToken, sendCorrection } from "./server.js";
-import { chooseLanguage, currentLanguage, number, percent, said, text, translate } from "./texts.js";
+import { chooseLanguage, currentLanguage, percent, said, text, translate } from "./texts.js";
 import * as token from "./token.js";
-import { GoneError, TooLargeError } from "./zip.js";
 
 const MOST_BYTES = 128 * 2 ** 20; // of a photo, as for `prenda predict`
 const SPOKEN = 3; // so many answers are read out one by one
@@ -32,10 +31,12 @@ const queue = new Queue({
   resumed: () => {
     hide();
     announce(text("back"));
+    loadModel(); // the server may have been started anew with another one
   },
   emptied: finished,
 });
 
+let loading = false; // the description of the model
 let spoken = []; // photos since the last summary for screen readers
 
 function start() {
@@ -52,8 +53,8 @@ function start() {
     await loadModel();
     queue.resume();
   });
-  byId("csv").addEventListener("click", saveCsv);
-  byId("zip").addEventListener("click", saveZip);
+  byId("csv").addEventListener("click", () => saveList(shownPhotos()));
+  byId("zip").addEventListener("click", () => saveFolders(shownPhotos(), byId("zip")));
   byId("remove-all").addEventListener("click", removeAll);
   addEventListener("online", () => queue.resume());
   draw();
@@ -61,6 +62,8 @@ function start() {
 }
 
 async function loadModel() {
+  if (loading) return;
+  loading = true;
   try {
     describe(await askModel());
     if (model.token && !hasToken()) blocked("token");
@@ -70,12 +73,15 @@ async function loadModel() {
     else if (error instanceof LaterError) setTimeout(loadModel, RETRY_MODEL);
     else if (error instanceof RefusedError) show(() => said(error.texts));
     else throw error;
+  } finally {
+    loading = false;
   }
 }
 
 // Photos
 
 function add(files) {
+  if (!queue.blocked) hide();
   if (!files.length) return show(() => text("noPhotos"));
   const photos = files.map((file) => new Photo(file));
   for (const photo of photos) cards.set(photo, new Card(photo, { remove, again, correct }));
@@ -86,6 +92,7 @@ function add(files) {
   spoken.push(...photos);
   announce(text("added", { n: photos.length }));
   queue.add(others);
+  if (!others.length) finished();
   drawState();
 }
 
@@ -178,7 +185,8 @@ function finished() {
   const done = spoken.filter((photo) => photo.done && !photo.removed);
   spoken = [];
   if (!done.length) return;
-  announce(done.length > SPOKEN ? text("finished", { n: done.length, parts: parts(done) }) : done.map(spokenAnswer).join(" "));
+  const many = done.length > SPOKEN;
+  announce(many ? text("finished", { n: done.length, parts: parts(done) }) : done.map(spokenAnswer).join(" "));
 }
 
 function spokenAnswer(photo) {
@@ -187,62 +195,18 @@ function spokenAnswer(photo) {
 }
 
 function parts(photos) {
-  const count = (key, which) => [key, photos.filter(which).length];
-  const counts = [count("answeredPart", (photo) => photo.type), count("unsurePart", (photo) => photo.unsure), count("failedPart", (photo) => photo.state === "failed")];
-  return counts.filter(([, n]) => n).map(([key, n]) => text(key, { n })).join(", ");
+  const counts = {
+    answeredPart: photos.filter((photo) => photo.type).length,
+    unsurePart: photos.filter((photo) => photo.unsure).length,
+    failedPart: photos.filter((photo) => photo.state === "failed").length,
+  };
+  return Object.entries(counts).filter(([, n]) => n).map(([key, n]) => text(key, { n })).join(", ");
 }
 
 // Saving
 
 function shownPhotos() {
   return [...cards.keys()].filter((photo) => photo.done && filters.shows(photo));
-}
-
-function saveCsv() {
-  const name = fileName("csv");
-  save(csv(shownPhotos().map(row)), name);
-  announce(text("saved", { name }));
-}
-
-function row(photo) {
-  const { answer } = photo;
-  return {
-    photo: photo.name,
-    garment: photo.state === "failed" ? null : photo.unsure ? text("folderUnsure") : label(photo.type),
-    unsure: photo.unsure ? said(answer.reason) : null,
-    guesses: (answer?.guesses ?? []).map(({ type, probability }) => ({ garment: label(type), confidence: probability })),
-    warnings: (answer?.warnings ?? []).map(said),
-    error: photo.state === "failed" ? errorWords(photo) : null,
-    corrected: photo.corrected && label(photo.corrected),
-  };
-}
-
-async function saveZip() {
-  const photos = shownPhotos().filter((photo) => photo.state === "answered");
-  if (!photos.length) return show(() => text("zipEmpty"));
-  const button = byId("zip");
-  const words = button.querySelector(".what");
-  button.disabled = true;
-  try {
-    const placed = photos.map((photo) => ({ file: photo.file, folder: photo.unsure ? text("folderUnsure") : label(photo.type) }));
-    const progress = (done) => (words.textContent = text("zipping", { done, n: photos.length }));
-    const name = fileName("zip");
-    save(await sorted(placed, progress), name);
-    announce(text("saved", { name }));
-  } catch (error) {
-    if (error instanceof TooLargeError) show(() => text("zipTooLarge"));
-    else if (error instanceof GoneError) show(() => text("zipGone", { name: error.name }));
-    else throw error;
-  } finally {
-    button.disabled = false;
-    words.textContent = text("zip");
-  }
-}
-
-function fileName(extension) {
-  const now = new Date();
-  const [month, day] = [now.getMonth() + 1, now.getDate()].map((value) => String(value).padStart(2, "0"));
-  return `prenda-${now.getFullYear()}-${month}-${day}.${extension}`;
 }
 
 // Drawing
@@ -268,8 +232,10 @@ function draw() {
 }
 
 function drawModel() {
-  byId("types").replaceChildren(...sortedTypes().map((type) => Object.assign(document.createElement("li"), { textContent: label(type) })));
-  for (const line of document.querySelectorAll(".privacy")) line.textContent = text(model.corrections ? "privacyCorrections" : "privacy");
+  const types = sortedTypes().map((type) => Object.assign(document.createElement("li"), { textContent: label(type) }));
+  byId("types").replaceChildren(...types);
+  const privacy = text(model.corrections ? "privacyCorrections" : "privacy");
+  for (const line of document.querySelectorAll(".privacy")) line.textContent = privacy;
   const lines = model.name ? [text("model", model), text("sees", model.input)] : [];
   byId("model").textContent = lines.join(". ");
 }

@@ -21,17 +21,14 @@ export class Queue {
     this.on = on;
   }
 
+  /** Whether something has to happen before photos are sent. */
   get blocked() {
-    return this.#blocked;
+    return this.#blocked !== null;
   }
 
   add(photos) {
     this.#waiting.push(...photos);
     this.#start();
-  }
-
-  clear() {
-    this.#waiting = [];
   }
 
   remove(photo) {
@@ -40,6 +37,7 @@ export class Queue {
 
   resume() {
     clearTimeout(this.#timer);
+    if (this.#blocked === "stopped") this.#failures = 1; // it has stopped counting: wait as after the first failure
     this.#blocked = null;
     this.#start();
   }

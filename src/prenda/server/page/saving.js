@@ -16,7 +16,7 @@ const HEADER = ["photo", "garment", "confidence", "unsure"]
 /**
  * Return rows as CSV (RFC 4180), after a byte order mark that tells spreadsheets that it is UTF-8.
  *
- * @param {object[]} rows photo, garment, unsure, guesses [{garment, confidence}], warnings, error, corrected; all as texts.
+ * @param {object[]} rows Texts photo, garment, unsure, error and corrected; texts warnings; guesses {garment, confidence}.
  */
 export function csv(rows) {
   const lines = [HEADER, ...rows.map(cells)].map((row) => row.map(cell).join(",") + "\r\n");
@@ -39,7 +39,7 @@ function cell(value) {
 }
 
 /**
- * Return photos as a ZIP file with a folder for each type. Photos keep their names; a second one of a name gets a number.
+ * Return photos as a ZIP file with a folder for each type. A second photo of a name gets a number.
  *
  * @param {{file: File, folder: string}[]} photos
  */

@@ -52,7 +52,9 @@ export function unique(name, taken) {
   const dot = name.lastIndexOf(".");
   const end = dot > name.lastIndexOf("/") + 1 ? dot : name.length;
   let free = name;
-  for (let number = 2; taken.has(free.toLowerCase()); number++) free = `${name.slice(0, end)} (${number})${name.slice(end)}`;
+  for (let number = 2; taken.has(free.toLowerCase()); number++) {
+    free = `${name.slice(0, end)} (${number})${name.slice(end)}`;
+  }
   taken.add(free.toLowerCase()); // file systems of Windows and macOS do not tell capitals apart
   return free;
 }
@@ -66,7 +68,8 @@ function size(files) {
 function common(file, crc, nameLength) {
   const [date, time] = dosTime(file.modified);
   const size = file.blob.size;
-  return [[2, VERSION], [2, UTF8], [2, 0], [2, time], [2, date], [4, crc], [4, size], [4, size], [2, nameLength], [2, 0]];
+  const sizes = [[4, size], [4, size], [2, nameLength], [2, 0]];
+  return [[2, VERSION], [2, UTF8], [2, 0], [2, time], [2, date], [4, crc], ...sizes];
 }
 
 function record(signature, fields) {
