@@ -35,14 +35,15 @@ def correct(address: str, photo: Path, given: str) -> None:
 
 def main(photo: str, given: str, *command: str) -> int:
     with subprocess.Popen([*command, "--port", "0"], stderr=subprocess.PIPE, text=True) as server:
+        assert server.stderr is not None
         try:
-            assert server.stderr is not None
             found = next(filter(None, (re.search(r"http://\S+", line) for line in server.stderr)))
             with urllib.request.urlopen(f"{found[0]}/", timeout=60) as page:
                 assert b"<title>prenda</title>" in page.read()
             correct(found[0], Path(photo), given)
         finally:
             server.send_signal(signal.SIGINT)
+            print(server.stderr.read(), file=sys.stderr)  # to its end: what a server writes must find a reader
     return 0 if server.returncode == STOPPED else 1
 
 

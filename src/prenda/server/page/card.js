@@ -71,6 +71,7 @@ export class Card {
     seen.hidden = !photo.seen;
     seen.alt = text("seenAlt", { name: photo.name });
     if (photo.seen) seen.src = photo.seen;
+    for (const picture of [own, seen]) picture.parentElement.classList.toggle("blank", picture.hidden);
     seen.classList.toggle("coarse", model.input?.width < FEW_PIXELS);
   }
 

@@ -244,6 +244,7 @@ function drawState() {
   const photos = [...cards.keys()];
   const done = photos.filter((photo) => photo.done);
   document.body.classList.toggle("empty", !photos.length);
+  byId("cards").classList.toggle("single", photos.length === 1);
   byId("progress").max = photos.length || 1;
   byId("progress").value = done.length;
   byId("progress").hidden = done.length === photos.length;

@@ -5,6 +5,7 @@ const MOST_FILES = 65_534; // one less than the number that announces ZIP64
 const MOST_BYTES = 2 ** 32 - 2;
 const UTF8 = 0x0800;
 const VERSION = 20;
+const PIECE = 4 * 2 ** 20; // bytes that are read at once
 
 const TABLE = Uint32Array.from({ length: 256 }, (_, byte) => {
   let value = byte;
@@ -91,14 +92,20 @@ function bytes(arrays) {
 async function checksum(file) {
   let value = 0xffffffff;
   try {
-    const reader = file.blob.stream().getReader();
-    for (let chunk = await reader.read(); !chunk.done; chunk = await reader.read()) {
-      for (const byte of chunk.value) value = TABLE[(value ^ byte) & 0xff] ^ (value >>> 8);
+    for (let start = 0; start < file.blob.size; start += PIECE) {
+      value = updated(value, new Uint8Array(await file.blob.slice(start, start + PIECE).arrayBuffer()));
     }
   } catch {
     throw new GoneError(file.name.slice(file.name.lastIndexOf("/") + 1));
   }
   return (value ^ 0xffffffff) >>> 0;
+}
+
+/** Return a CRC-32 after more bytes. An index is several times faster here than for … of. */
+function updated(crc, bytes) {
+  let value = crc;
+  for (let place = 0; place < bytes.length; place++) value = TABLE[(value ^ bytes[place]) & 0xff] ^ (value >>> 8);
+  return value;
 }
 
 /** Return date and time as MS-DOS keeps them: years from 1980 to 2107, every second second. */
