@@ -105,7 +105,7 @@ export class Card {
     const select = this.find("select");
     const options = offeredTypes().map((type) => new Option(label(type), type));
     options.push(new Option(text("anotherType"), ANOTHER));
-    if (photo.type === null) options.unshift(new Option(text("chooseType"), ""));
+    if (photo.type === null) options.unshift(Object.assign(new Option(text("chooseType"), ""), { disabled: true }));
     select.replaceChildren(...options);
     select.value = photo.type ?? "";
     const words = text(photo.type && !photo.corrected ? "correctSure" : "correct");
