@@ -26,6 +26,14 @@ def test_dropped_photos_are_answered(server, visit, tmp_path):
     assert own.evaluate("image => [image.naturalWidth, image.naturalHeight]") == [64, 48]
 
 
+def test_an_updated_page_is_taken_at_once(server, visit):
+    page = visit(server.address)
+    answers = [page.request.get(server.address + name) for name in ("", "main.js", "page.css")]
+    assert [answer.headers["cache-control"] for answer in answers] == ["no-cache"] * 3
+    again = page.request.get(server.address + "main.js", headers={"If-None-Match": answers[1].headers["etag"]})
+    assert again.status == 304
+
+
 def test_an_unsure_answer_says_why(server, visit, tmp_path):
     page = visit(server.address)
     drop(page, *draw(tmp_path, "grey.jpg"))

@@ -19,5 +19,5 @@ def test_the_folders_of_the_commands_are_those_that_the_script_fills():
 
 def test_a_server_is_visited_and_everything_else_runs_as_it_is_written():
     assert as_run("prenda predict photos", "photos") == "prenda predict photos"
-    visit = as_run("prenda serve --keep-corrections my_photos", "photos")
-    assert visit.endswith("/tests/docs/page_visit.py photos/bags/0.jpg sandals prenda serve --keep-corrections my_photos")
+    command = "prenda serve --keep-corrections my_photos"
+    assert as_run(command, "photos").endswith(f"/tests/docs/page_visit.py photos/bags/0.jpg sandals {command}")

@@ -162,7 +162,9 @@ def _page() -> Callable[[Request], Awaitable[Response]]:
     files = StaticFiles(directory=PAGE, html=True)
 
     async def page(request: Request) -> Response:
-        return await files.get_response(files.get_path(request.scope), request.scope)
+        response = await files.get_response(files.get_path(request.scope), request.scope)
+        response.headers["cache-control"] = "no-cache"  # asked for each time: files of two versions never mix
+        return response
 
     return page
 
