@@ -95,7 +95,7 @@ export class Card {
   drawWarnings() {
     const warnings = this.photo.answer?.warnings ?? [];
     this.find(".warnings").hidden = !warnings.length;
-    this.find(".warnings").replaceChildren(...warnings.map((warning) => item(capital(said(warning)))));
+    this.find(".warnings").replaceChildren(...warnings.map((warning) => item(`${capital(said(warning))}.`)));
   }
 
   drawCorrection() {
