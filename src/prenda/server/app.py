@@ -162,6 +162,8 @@ def _page() -> Callable[[Request], Awaitable[Response]]:
     files = StaticFiles(directory=PAGE, html=True)
 
     async def page(request: Request) -> Response:
+        if request.url.path in ("/predict", "/corrections"):  # the router prefers this route to one of another method
+            raise RefusedError("wrong_method", {"allow": "POST"})
         response = await files.get_response(files.get_path(request.scope), request.scope)
         response.headers["cache-control"] = "no-cache"  # asked for each time: files of two versions never mix
         return response
