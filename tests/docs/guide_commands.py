@@ -3,7 +3,8 @@
     python -m tests.docs.guide_commands
 
 The commands run in a copy of the project with drawn photos. Its `experiment=shop` trains a tiny network on them, so no
-data set and no weights are fetched, and a page takes a minute. The exit code is 1 if a command fails.
+data set and no weights are fetched, and a page takes a minute. A server is sent a correction and stopped. The exit code
+is 1 if a command fails.
 """
 
 from __future__ import annotations
@@ -69,6 +70,14 @@ def _merged(*parts: str) -> str:
     return "# @package _global_\n" + OmegaConf.to_yaml(merged)
 
 
+def as_run(command: str, unsorted: str) -> str:
+    """Return the command; one that starts a server runs below a script that visits its page and then stops it."""
+    if not command.startswith("prenda serve"):
+        return command
+    photo, given = f"{unsorted}/bags/0.jpg", "sandals"
+    return f"{sys.executable} {REPOSITORY}/tests/docs/page_visit.py {photo} {given} {command}"
+
+
 def run(page: str) -> bool:
     """Run a page's commands in one shell, as its reader would; print the first that fails."""
     with tempfile.TemporaryDirectory() as folder:
@@ -76,7 +85,8 @@ def run(page: str) -> bool:
         project.mkdir()
         prepare(project, *PAGES[page])
         environment = os.environ | {"PRENDA_HOME": str(project), "PYTHONPATH": str(project / "src")}
-        script = "\n".join(["set -e", *(f"printf '== %s\\n' {command!r}\n{command}" for command in commands(page))])
+        steps = [f"printf '== %s\\n' {command!r}\n{as_run(command, PAGES[page][0])}" for command in commands(page)]
+        script = "\n".join(["set -e", *steps])
         done = subprocess.run(["bash", "-c", script], cwd=project, env=environment, stdin=subprocess.DEVNULL)
         found = sorted(path.parent.name for path in project.glob("*/*/*.jpg") if path.parts[-3] not in PAGES[page])
     print(f"{page}: exit code {done.returncode}, sorted into {sorted(set(found))}")

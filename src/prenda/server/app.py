@@ -164,7 +164,9 @@ def _page() -> Callable[[Request], Awaitable[Response]]:
     async def page(request: Request) -> Response:
         if request.url.path in ("/predict", "/corrections"):  # the router prefers this route to one of another method
             raise RefusedError("wrong_method", {"allow": "POST"})
-        return await files.get_response(files.get_path(request.scope), request.scope)
+        response = await files.get_response(files.get_path(request.scope), request.scope)
+        response.headers["cache-control"] = "no-cache"  # asked for each time: files of two versions never mix
+        return response
 
     return page
 
