@@ -41,11 +41,11 @@ def background_distance(pixels: NDArray[np.float32]) -> NDArray[np.float32]:
     plane, border = _plane(pixels.shape[:2]), _border(pixels.shape[:2])
     known, colors = plane[border], pixels[border]
     unlikeness = _largest(np.abs(colors - np.median(colors, axis=0)))
-    kept = unlikeness <= np.quantile(unlikeness, 0.7)
+    kept = unlikeness <= float(np.quantile(unlikeness, 0.7))
     for _ in range(5):
         coefficients, *_ = np.linalg.lstsq(known[kept], colors[kept], rcond=None)
         residuals = _largest(np.abs(colors - known @ coefficients))
-        spread = 1.4826 * np.median(residuals[kept])
+        spread = 1.4826 * float(np.median(residuals[kept]))
         fitted, kept = kept, residuals <= max(LEAST_DISTANCE, OUTLIER * spread)
         if np.array_equal(fitted, kept):  # the next fit would be the same
             break
