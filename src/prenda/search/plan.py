@@ -72,6 +72,8 @@ class Plan:
             ConfigError: If a setting does not exist, or does not accept the value.
         """
         config = self.bases[_key(chosen, self.groups)].copy()
+        # Resolved at the start: MLflow changes its variable, to which they may refer, while the sweep runs.
+        config.tracking.uri, config.tracking.artifacts = self.tracking.uri, self.tracking.artifacts
         for setting, value in self.space.settings(chosen).items():
             if setting in self.groups:
                 continue
