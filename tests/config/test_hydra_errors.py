@@ -60,7 +60,10 @@ def refusal(*overrides: str) -> str:
             "backbone.foo=3",
             f"Settings of backbone: {CNN}. Another that prenda.backbones.cnn.ConvNet takes is added by +",
         ),
-        ("search.space.x=1", "There is no setting search.space.x (search.space.x=1). A new one is added by +search.sp"),
+        (
+            "search.space.x=1",
+            "(search.space.x=1). In a sweep, give the setting itself its values, without search.space: x=1.",
+        ),
         ("~trainer.epochs", "~trainer.epochs: this setting cannot be left out, only changed."),
         ("seed", "'seed' cannot be read (it has no =): write SETTING=VALUE, and quote a value"),
         (

@@ -532,6 +532,7 @@ REFUSED = [
         "such as augment.shift=0. An interval has real numbers; int(interval(0,4)) has whole ones.",
     ),
     (["+search.space.optimizer.lr=choice(1,2)"], "its values, without search.space: 'optimizer.lr=choice(1,2)'."),
+    (["seed=1,2", "+search.space.optimizer.lr=0.1"], "its values, without search.space: optimizer.lr=0.1."),
     (["search.space.seed=1,2"], "search.space.seed=1,2 is written inside the search space: give the setting itself"),
     (["seed=1,2", "search.n_trials=3,4"], "search.n_trials=3,4 has several values, but all trials of a sweep share"),
     (["+search.when.seed=choice(1,2)"], "+search.when.seed=choice(1,2) has several values, but all trials of a sweep"),

@@ -31,6 +31,7 @@ from prenda.system.redaction import without_passwords
 SEE = "`prenda train --cfg job` shows the settings, `prenda train --help` the groups."
 # Hydra raises these as plain ValueError, so only their text shows that they are mistakes in the command.
 PLAIN = ("Config group override must be", "Only one of --", "The --resolve flag")
+SPACE = "search.space."  # settings of a search space, which the command gives by themselves
 HIDDEN = {"hydra", "choices"}  # settings at the top: Hydra's own, and those that a run fills in
 UNUSABLE = {"basic"}  # Hydra's own sweeper and launcher, which cannot resume
 WORDS: dict[Any, str] = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
@@ -118,6 +119,9 @@ def _unknown(error: OmegaConfBaseException, overrides: Sequence[str]) -> str:
     close = [one for one in alike if not setting.startswith(f"{one}.")]
     typed = _typed(setting, overrides) or _group_of(setting, overrides)
     message = f"There is no setting {setting}{f' ({typed})' if typed else ''}."
+    if setting.startswith(SPACE) and typed is not None:
+        meant = shlex.quote(typed.lstrip("+~").removeprefix(SPACE))
+        return f"{message} In a sweep, give the setting itself its values, without search.space: {meant}."
     if close:
         message += f" Did you mean {' or '.join(close)}?"
     if known:

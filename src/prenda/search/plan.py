@@ -36,6 +36,7 @@ from prenda.system.redaction import without_passwords
 FREE = {"workers", "search.n_trials", "search.hours", "search.max_failures", "search.retry_failed", "search.retries"}
 NAME = re.compile(r"[^/\\.\-\x00-\x1f][^/\\\x00-\x1f]{0,99}")
 FREE_GROUPS = {"hydra", "tracking", "paths"}
+SPACE = "search.space."
 SHARED = {"search", "tracking", "workers", "hydra", "choices", "results_version"}  # equal in all trials
 
 
@@ -71,6 +72,8 @@ class Plan:
             ConfigError: If a setting does not exist, or does not accept the value.
         """
         config = self.bases[_key(chosen, self.groups)].copy()
+        # Resolved at the start: MLflow changes its variable, to which they may refer, while the sweep runs.
+        config.tracking.uri, config.tracking.artifacts = self.tracking.uri, self.tracking.artifacts
         for setting, value in self.space.settings(chosen).items():
             if setting in self.groups:
                 continue
@@ -105,7 +108,7 @@ def make_plan(config: DictConfig, loader: ConfigLoader, arguments: Sequence[str]
     search: Any = OmegaConf.to_container(config.search, resolve=False)
     fixed_overrides = [override for override in overrides.values() if not override.is_sweep_override()]
     parameters = parse(search["space"], search["when"], list(overrides.values()), grid=search["sampler"] is None)
-    _check_swept(parameters, overrides)
+    _check_shared(parameters, overrides)
     check_conditions(search, parameters, config, loader)
     parameters = [parameter for parameter in parameters if _is_used(parameter, parameters, config)]
     space = Space(parameters, known_values(config, fixed_overrides, parameters))
@@ -143,27 +146,28 @@ def make_plan(config: DictConfig, loader: ConfigLoader, arguments: Sequence[str]
     )
 
 
-def _check_swept(parameters: Sequence[Parameter], overrides: Mapping[str, Override]) -> None:
-    """Refuse several values for a setting that all trials of a sweep share.
+def _check_shared(parameters: Sequence[Parameter], overrides: Mapping[str, Override]) -> None:
+    """Refuse overrides inside the search space, and several values for a setting that all trials of a sweep share.
 
     Raises:
         ConfigError: If there is such a setting, with the way to write what is probably meant.
     """
+    for key, override in overrides.items():
+        name = key.lstrip("+")
+        if name.startswith(SPACE) and not override.is_delete():
+            meant = shlex.quote(f"{name.removeprefix(SPACE)}={override.get_value_string()}")
+            raise ConfigError(
+                f"{override.input_line} is written inside the search space: give the setting itself its values, "
+                f"without search.space: {meant}."
+            )
     for setting in (one.setting for one in parameters):
         name = setting.lstrip("+")
-        if name.startswith(VARIABLES) or name.replace("/", ".").partition(".")[0] not in SHARED:
-            continue
-        given = overrides[setting].input_line if setting in overrides else f"{setting} in search.space"
-        if name.startswith("search.space."):
-            meant = f"{name.removeprefix('search.space.')}={overrides[setting].get_value_string()}"
+        if name.replace("/", ".").partition(".")[0] in SHARED and not name.startswith(VARIABLES):
+            given = overrides[setting].input_line if setting in overrides else f"{setting} in search.space"
             raise ConfigError(
-                f"{given} is written inside the search space: give the setting itself its values, without "
-                f"search.space: {shlex.quote(meant)}."
+                f"{given} has several values, but all trials of a sweep share this setting: give one value; start a "
+                "sweep for each value if you need several."
             )
-        raise ConfigError(
-            f"{given} has several values, but all trials of a sweep share this setting: give one value; start a sweep "
-            "for each value if you need several."
-        )
 
 
 def trial_overrides(plan: Plan, config: TrainConfig, chosen: Mapping[str, Value]) -> tuple[list[str], list[str]]:
