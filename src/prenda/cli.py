@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import errno
+import importlib.util
 import os
 import platform
 import shlex
@@ -17,6 +18,7 @@ from prenda.commands.parser import CommandParser
 from prenda.errors import RUN_FOLDER, UserError
 from prenda.system.redaction import without_passwords
 
+INSTALL_ALL = "`pip install --constraint requirements.lock --editable '.[train]'`"
 NO_ROOM = "make room on the disks of outputs/, mlruns/ and temporary files, then "
 NO_PERMISSION = "give yourself permission, or name another folder; PRENDA_HOME moves outputs/ and mlruns/"
 REMEDIES = {  # for errors of the operating system, which are no bugs of prenda
@@ -99,15 +101,31 @@ def _guarded(command: Callable[[], int], arguments: Sequence[str]) -> int:
     except UserError as error:
         print("\n".join([f"prenda: {error}", *getattr(error, "__notes__", [])]), file=sys.stderr)
         return 2
+    except ModuleNotFoundError as error:
+        return _failed(error, arguments) if importlib.util.find_spec("torch") else _not_installed(error, arguments)
     except Exception as error:
-        remedy = REMEDIES.get(error.errno or 0) if isinstance(error, OSError) else None
-        if remedy is None:
-            traceback.print_exc()
-            print(_bug_report(error, arguments), file=sys.stderr)
-        else:
-            again = _again(error) if remedy == NO_ROOM else ""
-            print("\n".join([f"prenda: {error}: {remedy}{again}", *getattr(error, "__notes__", [])]), file=sys.stderr)
-        return 1
+        return _failed(error, arguments)
+
+
+def _not_installed(error: ModuleNotFoundError, arguments: Sequence[str]) -> int:
+    print(
+        f"prenda: `prenda {arguments[0]}` needs the package {error.name}. This installation, without torch, has what "
+        f"predict and serve need for a bundle: run {INSTALL_ALL} in prenda's repository.",
+        file=sys.stderr,
+    )
+    return 2
+
+
+def _failed(error: Exception, arguments: Sequence[str]) -> int:
+    """Show an error that is no `UserError`: one of the machine in a line with its remedy, a bug with its traceback."""
+    remedy = REMEDIES.get(error.errno or 0) if isinstance(error, OSError) else None
+    if remedy is None:
+        traceback.print_exception(error)
+        print(_bug_report(error, arguments), file=sys.stderr)
+    else:
+        again = _again(error) if remedy == NO_ROOM else ""
+        print("\n".join([f"prenda: {error}: {remedy}{again}", *getattr(error, "__notes__", [])]), file=sys.stderr)
+    return 1
 
 
 def _again(error: Exception) -> str:
