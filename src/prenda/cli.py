@@ -13,7 +13,21 @@ import traceback
 from collections.abc import Callable, Sequence
 
 from prenda import __version__
-from prenda.commands import compare, data, evaluate, export, models, predict, promote, resume, runs, sync, train, ui
+from prenda.commands import (
+    compare,
+    data,
+    evaluate,
+    export,
+    models,
+    predict,
+    promote,
+    resume,
+    runs,
+    serve,
+    sync,
+    train,
+    ui,
+)
 from prenda.commands.parser import CommandParser
 from prenda.errors import RUN_FOLDER, UserError
 from prenda.system.redaction import without_passwords
@@ -33,7 +47,7 @@ REMEDIES = {  # for errors of the operating system, which are no bugs of prenda
     errno.EROFS: NO_PERMISSION,
     errno.EADDRINUSE: "give another port, or end the program that uses it",
 }
-COMMANDS = (train, resume, runs, sync, evaluate, compare, promote, export, models, predict, data, ui)
+COMMANDS = (train, resume, runs, sync, evaluate, compare, promote, export, models, predict, serve, data, ui)
 EPILOG = """
 prenda train takes Hydra overrides and has its own help: prenda train --help
 
@@ -50,6 +64,7 @@ examples:
   prenda promote RUN                             # register its model; make it champion if significantly better
   prenda export RUN --to model                   # write its bundle to a folder, checked
   prenda predict PHOTO FOLDER                    # say which garments photos show
+  prenda serve                                   # answer photos over HTTP, and on a page
   prenda data show                               # draw random samples of each class
   prenda ui                                      # open MLflow's UI on this project's runs
 """

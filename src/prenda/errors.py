@@ -6,6 +6,31 @@ RUN_FOLDER = "Run folder: "  # start of the note that names the run in an error 
 RUN_TO_RESUME = "Resume by: prenda resume "  # start of the note that names the run in a stop
 
 
+class Message(str):
+    """A text for people in English that knows its code, for programs, and its Spanish form.
+
+    Attributes:
+        code: Short name that never changes, such as `too_small`.
+        es: The text in Spanish.
+    """
+
+    __slots__ = ("code", "es")
+    code: str
+    es: str
+
+    def __new__(cls, code: str, en: str, es: str) -> Message:
+        message = super().__new__(cls, en)
+        message.code, message.es = code, es
+        return message
+
+    def __reduce__(self) -> tuple[type[Message], tuple[str, str, str]]:
+        return Message, (self.code, str(self), self.es)
+
+    def text(self, language: str) -> str:
+        """Return the text in a language; in English if it has none in that one."""
+        return self.es if language == "es" else str(self)
+
+
 class UserError(ValueError):
     """An error that the user can correct: `prenda` prints its text without a traceback and exits with code 2.
 
@@ -23,7 +48,11 @@ class DataError(UserError):
 
 
 class PhotoError(UserError):
-    """A picture file that cannot be read or used; the text says why, without the file's name."""
+    """A picture file that cannot be read or used; the message says why, without the file's name."""
+
+    def __init__(self, message: Message) -> None:
+        super().__init__(message)
+        self.message = message
 
 
 class TrackingError(UserError):

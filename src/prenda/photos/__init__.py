@@ -4,6 +4,7 @@ Modules:
     find: Photos that the arguments of a command name.
     decode: Decoding of untrusted picture files into upright RGB pictures.
     containers: Picture files reduced to what decoding needs, without metadata.
+    messages: Texts about photos, in English and Spanish.
     foreign: Names for files that are no readable picture.
     pillow_warnings: Pillow's warnings, ignored while photos are decoded.
     prepare: Preparation of decoded photos: the pixels that a network asks for.

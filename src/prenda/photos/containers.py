@@ -11,13 +11,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from prenda.errors import PhotoError
+from prenda.errors import Message
+from prenda.photos.messages import message, problem
 
 MOST_SCANS = 500  # of a progressive JPEG; each costs a pass over the whole picture, and a photo has about ten
 MOST_TAG_BYTES = 2**20  # of one entry of a TIFF directory; the strip offsets of a large scan need 0.1 MB
-DAMAGED = "is damaged: its contents contradict each other"
-ANIMATED = "animated: only its first frame is used"
-SEVERAL_PAGES = "several pages: only the first is used"
 
 PNG_CHUNKS = (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND")
 TIFF_TYPE_BYTES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8}
@@ -45,7 +43,7 @@ class Container:
     format: str
     data: bytes
     orientation: int = 1
-    warnings: tuple[str, ...] = ()
+    warnings: tuple[Message, ...] = ()
 
 
 def recognize(data: bytes) -> str | None:
@@ -110,7 +108,7 @@ def _strip_jpeg(data: bytes) -> Container:
         marker = data[at + 1]
         if marker == 0xDA:
             if data.count(b"\xff\xda", at) > MOST_SCANS:
-                raise PhotoError(DAMAGED)
+                raise problem("damaged")
             kept.append(data[at:])
             break
         if marker == 0xFF or marker <= 0x01 or 0xD0 <= marker <= 0xD9:
@@ -128,7 +126,7 @@ def _strip_jpeg(data: bytes) -> Container:
 def _strip_png(data: bytes) -> Container:
     """Return the PNG with its critical chunks and its transparency alone."""
     kept, upright, at = [data[:8]], 1, 8
-    warnings: tuple[str, ...] = ()
+    warnings: tuple[Message, ...] = ()
     while at + 8 <= len(data):
         name = data[at + 4 : at + 8]
         end = at + 12 + int.from_bytes(data[at : at + 4])
@@ -137,7 +135,7 @@ def _strip_png(data: bytes) -> Container:
         elif name == b"eXIf":
             upright = orientation(data[at + 8 : end - 4])
         elif name == b"acTL" and int.from_bytes(data[at + 8 : at + 12]) > 1:
-            warnings = (ANIMATED,)
+            warnings = (message("animated"),)
         if name == b"IEND":
             break
         at = end
@@ -151,13 +149,13 @@ def _strip_tiff(data: bytes) -> Container:
     for tag, kind, count, value, _ in _entries(data):
         if tag in TIFF_TAGS:
             if count * TIFF_TYPE_BYTES.get(kind, 8) > MOST_TAG_BYTES:
-                raise PhotoError(DAMAGED)
+                raise problem("damaged")
             if tag == COMPRESSION_TAG and int.from_bytes(value[:2], order) not in TIFF_COMPRESSIONS:
-                raise PhotoError("is a TIFF picture with a rare compression: save it as JPEG")
+                raise problem("rare_compression")
             kept.append(b"".join(n.to_bytes(s, order) for n, s in ((tag, 2), (kind, 2), (count, 4))) + value)
     start = int.from_bytes(data[4:8], order)
     end = start + 2 + 12 * int.from_bytes(data[start : start + 2], order)
-    warnings = (SEVERAL_PAGES,) if any(data[end : end + 4]) else ()
+    warnings = (message("several_pages"),) if any(data[end : end + 4]) else ()
     directory = len(kept).to_bytes(2, order) + b"".join(kept) + bytes(4)
     bare = bytearray(data)
     bare[start : start + len(directory)] = directory
@@ -179,7 +177,7 @@ def _strip_gif(data: bytes) -> Container:
     kept += [control, data[at:end], b"\x3b"] if end <= len(data) else [control, data[at:]]
     while end < len(data) and data[end] == 0x21:
         end = _sub_blocks_end(data, end + 2)
-    return Container("GIF", b"".join(kept), warnings=(ANIMATED,) if data[end : end + 1] == b"\x2c" else ())
+    return Container("GIF", b"".join(kept), warnings=(message("animated"),) if data[end : end + 1] == b"\x2c" else ())
 
 
 def _color_table_bytes(flags: bytes) -> int:

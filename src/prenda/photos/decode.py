@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from prenda.errors import PhotoError
+from prenda.errors import Message, PhotoError
 from prenda.photos import containers, foreign
+from prenda.photos.messages import message, problem
 from prenda.photos.pillow_warnings import pillow_warnings_ignored
 
 MOST_PIXELS = 100_000_000  # declared width * height; decoding takes about 8 bytes for each
@@ -22,7 +23,6 @@ MOST_BYTES = 128 * 2**20  # of a file
 SMALLEST_SIDE = 8  # pixels
 MOST_ELONGATED = 20  # longer side / shorter side
 WEBP_SHARE = 4  # a WebP picture takes about four times the memory of another for each pixel
-CUT = "is cut off: the end of the file is missing; copy it again"
 
 EXTENSIONS = {
     "JPEG": (".jpg", ".jpeg", ".jpe", ".jfif", ".mpo"),
@@ -56,7 +56,7 @@ class Photo:
 
     image: Image.Image
     size: tuple[int, int]
-    warnings: tuple[str, ...] = ()
+    warnings: tuple[Message, ...] = ()
 
 
 def decode(source: Path | bytes, *, draft: int | None = None, most_pixels: int = MOST_PIXELS) -> Photo:
@@ -73,7 +73,7 @@ def decode(source: Path | bytes, *, draft: int | None = None, most_pixels: int =
     """
     data = source if isinstance(source, bytes) else read(source)
     if not data:
-        raise PhotoError("is empty")
+        raise problem("empty")
     picture_format = containers.recognize(data)
     if picture_format is None:
         raise PhotoError(foreign.describe(data))
@@ -82,7 +82,7 @@ def decode(source: Path | bytes, *, draft: int | None = None, most_pixels: int =
         image, size, animated = _decoded(container, draft, most_pixels)
     warnings = [*container.warnings]
     if animated:
-        warnings.append(containers.ANIMATED)
+        warnings.append(message("animated"))
     if isinstance(source, Path):
         warnings += _extension_warnings(source.suffix.lower(), picture_format)
     return Photo(image, size, tuple(warnings))
@@ -98,17 +98,16 @@ def read(path: Path) -> bytes:
         mode = path.stat().st_mode
         data = _first_bytes(path) if stat.S_ISREG(mode) else b""
     except FileNotFoundError as error:
-        text = "is a link to a file that does not exist" if path.is_symlink() else "does not exist"
-        raise PhotoError(text) from error
+        raise problem("broken_link" if path.is_symlink() else "absent") from error
     except PermissionError as error:
-        raise PhotoError("may not be read: give yourself permission") from error
+        raise problem("no_permission") from error
     except (OSError, ValueError) as error:
         reason = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else str(error)
-        raise PhotoError(f"cannot be read: {reason}") from error
+        raise problem("unreadable", reason=reason) from error
     if not stat.S_ISREG(mode):
-        raise PhotoError("is a folder, no picture" if stat.S_ISDIR(mode) else "is no regular file")
+        raise problem("folder" if stat.S_ISDIR(mode) else "no_regular_file")
     if len(data) > MOST_BYTES:
-        raise PhotoError(f"is larger than {MOST_BYTES // 2**20} MiB: save it as a smaller JPEG")
+        raise problem("too_many_bytes", limit=MOST_BYTES // 2**20)
     return data
 
 
@@ -136,11 +135,11 @@ def _decoded(
     except PhotoError:
         raise
     except Image.DecompressionBombError as error:
-        raise PhotoError(_bomb_text("more", limit)) from error
+        raise _bomb("more", limit) from error
     except MemoryError as error:
-        raise PhotoError("needs more memory than is free: save it as a smaller JPEG") from error
+        raise problem("no_memory") from error
     except Exception as error:  # Pillow raises errors of a dozen kinds for damaged files
-        raise PhotoError(CUT if _is_cut(container, error) else containers.DAMAGED) from error
+        raise problem("cut" if _is_cut(container, error) else "damaged") from error
     image.info = {}
     if container.orientation in TURNS:
         image = image.transpose(TURNS[container.orientation])
@@ -149,21 +148,19 @@ def _decoded(
 
 def _check_pixels(size: tuple[int, int], limit: int) -> None:
     if size[0] * size[1] > limit:
-        raise PhotoError(_bomb_text(f"{size[0]} x {size[1]} pixels, more", limit))
+        raise _bomb(f"{size[0]} x {size[1]} pixels, more", limit)
 
 
-def _bomb_text(claim: str, limit: int) -> str:
-    return f"claims {claim} than the limit of {limit / 1e6:g} megapixels: save it as a smaller JPEG"
+def _bomb(claim: str, limit: int) -> PhotoError:
+    return problem("too_many_pixels", claim=claim, limit=limit / 1e6)
 
 
 def _check_shape(size: tuple[int, int]) -> None:
-    described = f"{size[0]} x {size[1]} pixels"
+    width, height = size
     if min(size) < SMALLEST_SIDE:
-        raise PhotoError(f"is too small: {described}; at least {SMALLEST_SIDE} a side are needed")
+        raise problem("too_small", width=width, height=height, least=SMALLEST_SIDE)
     if max(size) > MOST_ELONGATED * min(size):
-        raise PhotoError(
-            f"is too narrow: {described}; the longer side may be {MOST_ELONGATED} times the shorter one at most"
-        )
+        raise problem("too_narrow", width=width, height=height, most=MOST_ELONGATED)
 
 
 def _rgb(image: Image.Image) -> Image.Image:
@@ -190,7 +187,7 @@ def _on_white(image: Image.Image) -> Image.Image:
         visible = visible or alpha.getbbox() is not None
         flat.paste(part, box[:2], mask=alpha)
     if not visible:
-        raise PhotoError("is fully transparent: nothing is to be seen")
+        raise problem("transparent")
     return flat
 
 
@@ -229,7 +226,7 @@ def _is_cut(container: containers.Container, error: Exception) -> bool:
     return isinstance(error, EOFError) or "truncated" in str(error).lower()
 
 
-def _extension_warnings(extension: str, picture_format: str) -> list[str]:
+def _extension_warnings(extension: str, picture_format: str) -> list[Message]:
     """Return a warning if the extension is that of another format."""
     others = {known for name, names in EXTENSIONS.items() if name != picture_format for known in names}
-    return [f"a {picture_format} picture named {extension}"] if extension in others else []
+    return [message("extension", format=picture_format, extension=extension)] if extension in others else []

@@ -10,7 +10,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from prenda.errors import Message
 from prenda.photos.decode import EXTENSIONS
+from prenda.photos.messages import message
 
 STANDARD_INPUT = "-"
 MAGIC = re.compile(r"[*?\[]")
@@ -31,7 +33,7 @@ class Found:
 
     path: Path
     name: str
-    error: str | None = None
+    error: Message | None = None
 
 
 def find(arguments: Sequence[str]) -> Iterator[Found]:
@@ -62,7 +64,7 @@ def shown(path: Path) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
-def _named(arguments: Sequence[str]) -> Iterator[tuple[Path, str | None]]:
+def _named(arguments: Sequence[str]) -> Iterator[tuple[Path, Message | None]]:
     """Yield the paths behind the arguments, each with what is already known to be wrong with it."""
     for argument in arguments:
         if argument == STANDARD_INPUT:
@@ -75,7 +77,7 @@ def _named(arguments: Sequence[str]) -> Iterator[tuple[Path, str | None]]:
             for match in matches:
                 yield from _expanded(match)
             if not matches:
-                yield Path(argument), "matches no photo"
+                yield Path(argument), message("no_match")
 
 
 def _standard_input() -> Iterator[str]:
@@ -105,7 +107,7 @@ def _matches(pattern: Path) -> list[Path]:
     return sorted(kept, key=lambda path: natural_key(str(path)))
 
 
-def _expanded(path: Path) -> Iterator[tuple[Path, str | None]]:
+def _expanded(path: Path) -> Iterator[tuple[Path, Message | None]]:
     if not _is_folder(path):
         yield path, None
         return
@@ -114,7 +116,7 @@ def _expanded(path: Path) -> Iterator[tuple[Path, str | None]]:
         empty = False
         yield inside
     if empty:
-        yield path, "is a folder without photos"
+        yield path, message("empty_folder")
 
 
 def _is_folder(path: Path) -> bool:
@@ -124,7 +126,7 @@ def _is_folder(path: Path) -> bool:
         return False
 
 
-def _walk(folder: Path) -> Iterator[tuple[Path, str | None]]:
+def _walk(folder: Path) -> Iterator[tuple[Path, Message | None]]:
     """Yield the photos of a folder and its sub-folders; links to folders are not followed."""
     stack = [(folder, True)]
     while stack:
@@ -135,7 +137,7 @@ def _walk(folder: Path) -> Iterator[tuple[Path, str | None]]:
         try:
             inside = _listed(path)
         except OSError as problem:
-            yield path, f"is a folder that cannot be read: {problem.strerror}"
+            yield path, message("unreadable_folder", reason=problem.strerror)
         else:
             stack += reversed(inside)
 
@@ -152,7 +154,7 @@ def _listed(folder: Path) -> list[tuple[Path, bool]]:
     ]
 
 
-def _checked(path: Path, error: str | None) -> tuple[Found, int | None]:
+def _checked(path: Path, error: Message | None) -> tuple[Found, int | None]:
     """Return what was found, and the file's identity: a path may lead to a file that another one has led to."""
     identity = None
     try:
@@ -160,9 +162,9 @@ def _checked(path: Path, error: str | None) -> tuple[Found, int | None]:
             status = path.stat()
             identity = hash((status.st_dev, status.st_ino))
             if not os.access(path, os.R_OK):
-                error = "may not be read: give yourself permission"
+                error = message("no_permission")
     except FileNotFoundError:
-        error = "is a link to a file that does not exist" if path.is_symlink() else "does not exist"
+        error = message("broken_link" if path.is_symlink() else "absent")
     except (OSError, ValueError) as problem:
-        error = f"cannot be read: {getattr(problem, 'strerror', None) or problem}"
+        error = message("unreadable", reason=getattr(problem, "strerror", None) or problem)
     return Found(path, shown(path), error), identity

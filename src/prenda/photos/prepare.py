@@ -9,13 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from prenda.errors import Message
 from prenda.photos.decode import MOST_PIXELS, Photo, decode
 from prenda.photos.garment import SIDE
+from prenda.photos.messages import message
 from prenda.photos.preparation import Preparation
 from prenda.photos.resize import padded_square, resize_longest
 from prenda.photos.thumbnail import thumbnail_steps
 
-BLANK = "blank: one colour everywhere"
 BLANK_CONTRAST = 4  # grey values that compression adds to a picture of one colour
 
 
@@ -26,12 +27,12 @@ class Prepared:
     Attributes:
         pixels: uint8 (C, size, size).
         size: (width, height) of the photo as displayed.
-        warnings: Those of `Photo`, and `BLANK` for a photo of one colour.
+        warnings: Those of `Photo`, and `blank` for a photo of one colour.
     """
 
     pixels: NDArray[np.uint8]
     size: tuple[int, int]
-    warnings: tuple[str, ...]
+    warnings: tuple[Message, ...]
 
 
 def load(source: Path | bytes, preparation: Preparation, *, most_pixels: int = MOST_PIXELS) -> Prepared:
@@ -45,7 +46,7 @@ def load(source: Path | bytes, preparation: Preparation, *, most_pixels: int = M
     named = steps(photo.image, preparation)
     resized = np.asarray(named[1][1])  # without the padding
     blank = preparation.kind == "pad" and np.ptp(resized, axis=(0, 1)).max() <= BLANK_CONTRAST
-    warnings = (*photo.warnings, BLANK) if blank else photo.warnings
+    warnings = (*photo.warnings, message("blank")) if blank else photo.warnings
     return Prepared(_pixels(named[-1][1]), photo.size, warnings)
 
 

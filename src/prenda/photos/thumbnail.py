@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image, ImageFilter
 
-from prenda.errors import PhotoError
 from prenda.photos import garment
+from prenda.photos.messages import problem
 from prenda.photos.resize import padded_square, resize_longest
 
 WORKING_SIDE = 2 * garment.SIDE  # pixels of the longer edge up to the last resize
@@ -28,7 +28,7 @@ def thumbnail_steps(image: Image.Image, native: int) -> list[Step]:
     working = resize_longest(image, max(WORKING_SIDE, 2 * native))
     mask = garment.garment_mask(working)
     if not mask.any():
-        raise PhotoError("is blank: nothing but background is found")
+        raise problem("no_garment")
     soft = Image.fromarray(np.uint8(255) * mask.astype(np.uint8)).resize(working.size, Image.Resampling.BILINEAR)
     grey, inside = np.asarray(working.convert("L")), np.asarray(soft) > 127
     pale = bool(inside.any()) and float(np.median(grey[inside])) > PALE

@@ -6,6 +6,7 @@ Modules:
     predictor: A bundle's network in ONNX Runtime.
     pipeline: Photos through decoding, preparation and network, in several threads.
     answer: Answers in words, and when a model is unsure.
+    reasons: Reasons of unsure answers, and warnings of models, in English and Spanish.
     outputs: Files of answers, resumed after an interruption.
     formats: CSV, JSON, JSON lines and Parquet.
     sorting: Photos in one folder for each type of garment.

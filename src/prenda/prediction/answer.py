@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from prenda.bundle.format import NOVELTY, Bundle
-from prenda.errors import UserError
+from prenda.errors import Message, UserError
+from prenda.prediction import reasons
 
 DECIMALS = 4  # of probabilities, before any threshold: what is shown decides
 CONFIDENCE = 0.5  # threshold of a bundle that has none
-# By data set of thumbnails: share of real photos that the default network had right (docs/predict.md).
-MEASURED = {"fashion_mnist": "the default network has half of real photos right"}
 UNSURE = {"en": "unsure", "es": "dudosa"}
 
 
@@ -65,6 +64,20 @@ class Answer:
         }
 
 
+class Verdict(NamedTuple):
+    """What a model says about one photo, without words.
+
+    Attributes:
+        places: Places of the most probable classes among the bundle's, the best first.
+        confidences: Their calibrated probabilities, rounded.
+        reason: Why the model is unsure; None if it is not.
+    """
+
+    places: tuple[int, ...]
+    confidences: tuple[float, ...]
+    reason: Message | None
+
+
 class Judge:
     """Turns probabilities and logits into answers, in one language.
 
@@ -96,39 +109,51 @@ class Judge:
             )
         if top < 1:
             raise UserError(f"--top is {top}: give a number of guesses, at least 1.")
-        self.labels = bundle.labels[language]
+        self.language, self.labels = language, bundle.labels[language]
         self.unsure = UNSURE.get(language, UNSURE["en"])
         self.top = min(top, len(self.labels))
         self.least_confidence = bundle.unsure.get("confidence", CONFIDENCE)
         self.most_novelty, self.most_energy = bundle.unsure.get(NOVELTY), bundle.unsure.get("energy")
-        self.warnings = _of_model(bundle)
+        self.warnings = reasons.model_warnings(bundle)
+
+    def verdict(
+        self, probabilities: NDArray[np.float32], logits: NDArray[np.float32], novelty: float | None = None
+    ) -> Verdict:
+        """Return the best guesses and the reason to be unsure, from probabilities and logits, both (classes,)."""
+        rounded = np.round(probabilities.astype(np.float64), DECIMALS)
+        order = np.argsort(-rounded, kind="stable")[: self.top].tolist()
+        confidences = tuple(float(rounded[place]) for place in order)
+        return Verdict(tuple(order), confidences, self._reason(confidences[0], logits, novelty))
 
     def answer(
         self,
         photo: str,
         probabilities: NDArray[np.float32],
         logits: NDArray[np.float32],
-        warnings: Sequence[str] = (),
+        warnings: Sequence[Message] = (),
         novelty: float | None = None,
     ) -> Answer:
         """Return the answer for one photo from its probabilities and logits, both (classes,), and its novelty."""
-        rounded = np.round(probabilities.astype(np.float64), DECIMALS)
-        order = np.argsort(-rounded, kind="stable")[: self.top]
-        guesses = tuple(Guess(self.labels[place], float(rounded[place])) for place in order)
-        reason = self._reason(guesses[0].confidence, logits, novelty)
-        garment = guesses[0].garment if reason is None else self.unsure
-        return Answer(photo, garment, reason, guesses, (*self.warnings, *warnings))
+        verdict = self.verdict(probabilities, logits, novelty)
+        places = zip(verdict.places, verdict.confidences, strict=True)
+        guesses = tuple(Guess(self.labels[place], confidence) for place, confidence in places)
+        garment = guesses[0].garment if verdict.reason is None else self.unsure
+        reason = None if verdict.reason is None else verdict.reason.text(self.language)
+        said = tuple(warning.text(self.language) for warning in (*self.warnings, *warnings))
+        return Answer(photo, garment, reason, guesses, said)
 
-    def _reason(self, confidence: float, logits: NDArray[np.float32], novelty: float | None) -> str | None:
+    def refusal(self, photo: str, error: Message) -> Answer:
+        """Return the answer for a photo that cannot be read."""
+        return Answer(photo, error=error.text(self.language))
+
+    def _reason(self, confidence: float, logits: NDArray[np.float32], novelty: float | None) -> Message | None:
         if self.most_novelty is not None and novelty is not None:
-            value, limit = round(novelty, DECIMALS), self.most_novelty
-            if value > limit:
-                return f"unlike the photos that it was trained on (novelty {value:.2f}, limit {limit:.2f})"
+            if (value := round(novelty, DECIMALS)) > self.most_novelty:
+                return reasons.high_novelty(value, self.most_novelty)
         elif self.most_energy is not None and (energy := free_energy(logits)) > self.most_energy:
-            limit = self.most_energy
-            return f"does not look like anything it was trained on (energy {energy:.2f}, limit {limit:.2f})"
+            return reasons.high_energy(energy, self.most_energy)
         if confidence < self.least_confidence:
-            return f"{confidence:.2%} is less than the {self.least_confidence:.2%} that an answer needs"
+            return reasons.low_confidence(confidence, self.least_confidence)
         return None
 
 
@@ -137,12 +162,3 @@ def free_energy(logits: NDArray[np.float32]) -> float:
     values = logits.astype(np.float64)
     largest = values.max()
     return round(float(-(largest + np.log(np.exp(values - largest).sum()))), DECIMALS)
-
-
-def _of_model(bundle: Bundle) -> tuple[str, ...]:
-    """Return the warnings that belong to every answer of a model."""
-    preparation = bundle.preparation
-    if preparation is None or preparation.kind != "thumbnail":
-        return ()
-    measured = MEASURED.get(bundle.data["name"], "photos are hard for it")
-    return (f"learned from {preparation.native}x{preparation.native} grey pictures: {measured}",)

@@ -11,6 +11,7 @@ from pathlib import Path
 from prenda.bundle.format import DESCRIPTION, Bundle, checksum
 from prenda.errors import PhotoError, UserError
 from prenda.photos.find import Found, find
+from prenda.photos.messages import message
 from prenda.photos.preparation import Preparation
 from prenda.prediction import models, outputs, pipeline
 from prenda.prediction.answer import Answer, Judge
@@ -146,7 +147,8 @@ def _answer_all(work: _Work, output: Output | None) -> None:
 def _answer(work: _Work, outcome: Outcome) -> Answer:
     photo = recorded(outcome.found.path)
     if outcome.probabilities is None or outcome.logits is None:
-        return Answer(photo, error=outcome.error)
+        assert outcome.error is not None
+        return work.judge.refusal(photo, outcome.error)
     return work.judge.answer(photo, outcome.probabilities, outcome.logits, outcome.warnings, outcome.novelty)
 
 
@@ -162,7 +164,7 @@ def _placed(work: _Work, photo: Path, answer: Answer) -> Answer:
     except (FileNotFoundError, PhotoError):
         if photo.exists():
             raise
-        return Answer(answer.photo, error="was deleted after it was classified")
+        return work.judge.refusal(answer.photo, message("deleted"))
     return answer
 
 

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from prenda.errors import PhotoError
+from prenda.errors import Message, PhotoError
 from prenda.photos.find import Found
+from prenda.photos.messages import message
 from prenda.photos.preparation import Preparation
 from prenda.photos.prepare import Prepared, load
 from prenda.prediction.predictor import Outputs, Predictor
@@ -38,8 +39,8 @@ class Outcome:
     probabilities: NDArray[np.float32] | None = None
     logits: NDArray[np.float32] | None = None
     novelty: float | None = None
-    warnings: tuple[str, ...] = ()
-    error: str | None = None
+    warnings: tuple[Message, ...] = ()
+    error: Message | None = None
 
 
 def cores() -> int:
@@ -93,7 +94,7 @@ def _outcomes(batch: Sequence[Found], predictor: Predictor, preparation: Prepara
     answers = _each(predictor(np.stack(readable))) if readable else iter(())
     outcomes = []
     for found, prepared in zip(batch, loaded, strict=True):
-        if isinstance(prepared, str):
+        if isinstance(prepared, Message):
             outcomes.append(Outcome(found, error=prepared))
         else:
             outcomes.append(Outcome(found, *next(answers), tuple(prepared.warnings)))
@@ -106,13 +107,13 @@ def _each(outputs: Outputs) -> Iterator[tuple[NDArray[np.float32], NDArray[np.fl
     yield from zip(outputs.probabilities, outputs.logits, novelty, strict=False)  # `repeat` has no end
 
 
-def _loaded(found: Found, preparation: Preparation) -> Prepared | str:
+def _loaded(found: Found, preparation: Preparation) -> Prepared | Message:
     """Return the photo's pixels, or why it has none."""
     if found.error is not None:
         return found.error
     try:
         return load(found.path, preparation)
     except PhotoError as error:
-        return str(error)
+        return error.message
     except MemoryError:
-        return "needs more memory than there is"
+        return message("no_memory")
