@@ -5,7 +5,7 @@ READY := $(VENV)/.ready
 PEERS := .venv-peers
 SERVE := .venv-serve
 SERVE_TEST := .venv-serve-test
-SERVE_TESTS := tests/photos tests/prediction tests/commands/test_predict.py tests/serve_env
+SERVE_TESTS := tests/photos tests/prediction tests/commands/test_predict.py tests/server tests/serve_env
 SITE_PACKAGES := 'import sysconfig; print(sysconfig.get_path("purelib"))'
 # The first interpreter that really starts and is one that the lock was made for.
 PYTHON ?= $(shell for python in python3 python3.11 python3.12 python3.13; do \

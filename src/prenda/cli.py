@@ -32,7 +32,7 @@ from prenda.commands.parser import CommandParser
 from prenda.errors import RUN_FOLDER, UserError
 from prenda.system.redaction import without_passwords
 
-INSTALL_ALL = "`pip install --constraint requirements.lock --editable '.[train]'`"
+INSTALL = "pip install --constraint requirements.lock --editable"
 NO_ROOM = "make room on the disks of outputs/, mlruns/ and temporary files, then "
 NO_PERMISSION = "give yourself permission, or name another folder; PRENDA_HOME moves outputs/ and mlruns/"
 REMEDIES = {  # for errors of the operating system, which are no bugs of prenda
@@ -123,9 +123,10 @@ def _guarded(command: Callable[[], int], arguments: Sequence[str]) -> int:
 
 
 def _not_installed(error: ModuleNotFoundError, arguments: Sequence[str]) -> int:
+    extra = "registry" if arguments[0] in ("predict", "serve") else "train"
     print(
         f"prenda: `prenda {arguments[0]}` needs the package {error.name}. This installation, without torch, has what "
-        f"predict and serve need for a bundle: run {INSTALL_ALL} in prenda's repository.",
+        f"predict and serve need for a bundle: run `{INSTALL} '.[{extra}]'` in prenda's repository.",
         file=sys.stderr,
     )
     return 2

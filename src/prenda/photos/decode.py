@@ -7,7 +7,7 @@ import os
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,7 +59,7 @@ class Photo:
     warnings: tuple[Message, ...] = ()
 
 
-def decode(source: Path | bytes, *, draft: int | None = None, most_pixels: int = MOST_PIXELS) -> Photo:
+def decode(source: Path | bytes, *, draft: int | None = None, most_pixels: int = MOST_PIXELS, name: str = "") -> Photo:
     """Return the decoded photo. The file is not trusted: its memory is bounded, whatever it claims about itself.
 
     Args:
@@ -67,6 +67,7 @@ def decode(source: Path | bytes, *, draft: int | None = None, most_pixels: int =
         draft: Pixels that suffice for the shorter side. A JPEG whose shorter side has at least four times as many is
             decoded at a half, a quarter or an eighth of its size, never below twice this number.
         most_pixels: Limit of the declared width times height; a quarter of it for WebP, whose decoder needs more.
+        name: Name of the file that the bytes come from; its extension may be wrong.
 
     Raises:
         PhotoError: If the file cannot be read or is no usable picture. The text has no subject: "is empty".
@@ -83,8 +84,8 @@ def decode(source: Path | bytes, *, draft: int | None = None, most_pixels: int =
     warnings = [*container.warnings]
     if animated:
         warnings.append(message("animated"))
-    if isinstance(source, Path):
-        warnings += _extension_warnings(source.suffix.lower(), picture_format)
+    extension = (source if isinstance(source, Path) else PurePath(name)).suffix.lower()
+    warnings += _extension_warnings(extension, picture_format)
     return Photo(image, size, tuple(warnings))
 
 

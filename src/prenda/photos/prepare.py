@@ -35,14 +35,14 @@ class Prepared:
     warnings: tuple[Message, ...]
 
 
-def load(source: Path | bytes, preparation: Preparation, *, most_pixels: int = MOST_PIXELS) -> Prepared:
-    """Return the photo in a file, or in its bytes, decoded and prepared.
+def load(source: Path | bytes, preparation: Preparation, *, most_pixels: int = MOST_PIXELS, name: str = "") -> Prepared:
+    """Return the photo in a file, or in its bytes, decoded and prepared. `decode` explains the arguments.
 
     Raises:
         PhotoError: If it is no usable picture.
     """
     sufficient = preparation.size if preparation.kind == "pad" else max(SIDE, preparation.native)
-    photo = decode(source, draft=sufficient, most_pixels=most_pixels)
+    photo = decode(source, draft=sufficient, most_pixels=most_pixels, name=name)
     named = steps(photo.image, preparation)
     resized = np.asarray(named[1][1])  # without the padding
     blank = preparation.kind == "pad" and np.ptp(resized, axis=(0, 1)).max() <= BLANK_CONTRAST

@@ -116,6 +116,15 @@ class Judge:
         self.most_novelty, self.most_energy = bundle.unsure.get(NOVELTY), bundle.unsure.get("energy")
         self.warnings = reasons.model_warnings(bundle)
 
+    @property
+    def thresholds(self) -> dict[str, float]:
+        """Thresholds of unsure answers, by the code of the reason."""
+        limits = {NOVELTY: self.most_novelty, "energy": self.most_energy}
+        return {
+            "confidence": self.least_confidence,
+            **{code: limit for code, limit in limits.items() if limit is not None},
+        }
+
     def verdict(
         self, probabilities: NDArray[np.float32], logits: NDArray[np.float32], novelty: float | None = None
     ) -> Verdict:

@@ -28,7 +28,19 @@ def choose(model: str, scratch: Path) -> Bundle:
         UserError: If there is none, or it is not for photos.
         BundleError: If it is damaged.
     """
-    bundle = read(_default() if model == CHAMPION else _named(model, scratch))
+    return for_photos(read(_default() if model == CHAMPION else _named(model, scratch)), model)
+
+
+def for_photos(bundle: Bundle, model: str) -> Bundle:
+    """Return a bundle that is for photos.
+
+    Args:
+        bundle: The bundle.
+        model: Its name in the error.
+
+    Raises:
+        UserError: If its pictures are not made from photos.
+    """
     if bundle.preparation is None:
         raise UserError(
             f"--model is {model!r}, but its pictures are not made from photos (data set {bundle.data['name']!r}): name "

@@ -4,20 +4,30 @@ from __future__ import annotations
 
 import base64
 import io
-from typing import Any
+import time
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from prenda.bundle.format import DESCRIPTION, Bundle, checksum
-from prenda.errors import Message, PhotoError
+from prenda.errors import BundleError, Message, PhotoError
 from prenda.photos.decode import MOST_PIXELS
-from prenda.photos.prepare import load
+from prenda.photos.messages import message
+from prenda.photos.prepare import Prepared, load
 from prenda.prediction.answer import Judge
-from prenda.prediction.predictor import Predictor
+from prenda.prediction.predictor import AGAIN, Outputs, Predictor
 
 LANGUAGES = ("en", "es")
+
+
+class Answered(NamedTuple):
+    """An answer in plain types, and what it took."""
+
+    answer: dict[str, Any]
+    decode_seconds: float
+    network_seconds: float
 
 
 class Model:
@@ -39,6 +49,7 @@ class Model:
         self._judge = Judge(bundle, top=len(bundle.class_names))
         labels = [bundle.labels.get(language, bundle.labels["en"]) for language in LANGUAGES]
         self.labels = [dict(zip(LANGUAGES, names, strict=True)) for names in zip(*labels, strict=True)]
+        self.thresholds = self._judge.thresholds
         channels, height, width = bundle.pixel_shape
         self.described: dict[str, Any] = {
             "name": bundle.task,
@@ -47,15 +58,46 @@ class Model:
             "input": {"height": height, "width": width, "channels": channels},
         }
 
+    def self_test(self) -> None:
+        """Run the network on a black picture.
+
+        Raises:
+            BundleError: If its answer is none.
+        """
+        outputs = self._predictor(np.zeros((1, *self.bundle.pixel_shape), np.uint8))
+        probabilities = outputs.probabilities
+        whole = probabilities.shape == (1, len(self.bundle.class_names)) and abs(float(probabilities.sum()) - 1) < 1e-3
+        values = [
+            *probabilities.ravel(),
+            *outputs.logits.ravel(),
+            *(outputs.novelty if outputs.novelty is not None else ()),
+        ]
+        if not (whole and np.isfinite(values).all()):
+            raise BundleError(
+                f"{self.bundle.network} fails its self-test: its answer for a black picture is no list of "
+                f"{len(self.bundle.class_names)} probabilities: {AGAIN}"
+            )
+
     def answer(
-        self, name: str, photo: bytes, top: int, *, picture: bool = False, most_pixels: int = MOST_PIXELS
-    ) -> dict[str, Any]:
-        """Return the answer for one photo, in plain types."""
+        self, name: str, photo: bytes, top: int = 3, picture: bool = False, most_pixels: int = MOST_PIXELS
+    ) -> Answered:
+        """Return the answer for one photo."""
+        started = time.perf_counter()
         try:
-            prepared = load(photo, self.preparation, most_pixels=most_pixels)
+            prepared = load(photo, self.preparation, most_pixels=most_pixels, name=name)
         except PhotoError as error:
-            return _answer(name, error=in_both(error.message))
+            return Answered(_answer(name, error=in_both(error.message)), time.perf_counter() - started, 0.0)
+        except MemoryError:
+            return Answered(_answer(name, error=in_both(message("no_memory"))), time.perf_counter() - started, 0.0)
+        decoded = time.perf_counter()
         outputs = self._predictor(prepared.pixels[None])
+        network_seconds = time.perf_counter() - decoded
+        answer = self._in_words(name, prepared, outputs, top)
+        if picture:
+            answer["picture"] = _png(prepared.pixels)
+        return Answered(answer, decoded - started, network_seconds)
+
+    def _in_words(self, name: str, prepared: Prepared, outputs: Outputs, top: int) -> dict[str, Any]:
         novelty = None if outputs.novelty is None else float(outputs.novelty[0])
         verdict = self._judge.verdict(outputs.probabilities[0], outputs.logits[0], novelty)
         guesses = [
@@ -69,13 +111,12 @@ class Model:
             reason=verdict.reason and in_both(verdict.reason),
             guesses=guesses[:top],
             warnings=[in_both(warning) for warning in (*self._judge.warnings, *prepared.warnings)],
-            **({"picture": _png(prepared.pixels)} if picture else {}),
         )
 
 
-def in_both(message: Message) -> dict[str, str]:
+def in_both(text: Message) -> dict[str, str]:
     """Return a message in both languages, with its code."""
-    return {"code": message.code, "en": str(message), "es": message.es}
+    return {"code": text.code, "en": str(text), "es": text.es}
 
 
 def _answer(name: str, **given: Any) -> dict[str, Any]:

@@ -159,15 +159,24 @@ class Registry:
             TrackingError: If there is none, or its files cannot be had.
             BundleError: If a file is not what was written.
         """
-        name, _, alias = model.partition("@")
-        if not alias:
-            name, _, number = model.rpartition("/")
+        number = self.version(model)
+        name = model.partition("@")[0] if "@" in model else model.rpartition("/")[0]
         with self._had(f"Model {model!r}"):
-            if alias:
-                number = self._client.get_model_version_by_alias(name, alias).version
-            place = self._client.get_model_version_download_uri(name, str(number))
+            place = self._client.get_model_version_download_uri(name, number)
             files = self._download(place, into)
         return _verified(files, f"Model {model!r}", place)
+
+    def version(self, model: str) -> str:
+        """Return the number of a version, named as MLflow does: `prenda@champion` or `prenda/3`.
+
+        Raises:
+            TrackingError: If there is none, or the server does not answer.
+        """
+        name, _, alias = model.partition("@")
+        if not alias:
+            return model.rpartition("/")[2]
+        with self._had(f"Model {model!r}"):
+            return str(self._client.get_model_version_by_alias(name, alias).version)
 
     def versions(self, model: str) -> list[Version]:
         """Return the versions of a registered model, the newest first; none if there is no such model."""
