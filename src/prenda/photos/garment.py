@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
+
+Indices = NDArray[np.int64]
 
 SIDE = 128  # pixels of the longer edge at which the garment is looked for
 BORDER_SHARE = 0.03  # width of the border that shows the background, as a share of the shorter edge
@@ -36,23 +38,38 @@ def garment_mask(image: Image.Image) -> NDArray[np.bool_]:
 
 def background_distance(pixels: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return each pixel's distance from the background in RGB, float32 (H, W) for pixels (H, W, 3)."""
-    height, width = pixels.shape[:2]
-    rows, columns = np.mgrid[-1 : 1 : height * 1j, -1 : 1 : width * 1j].astype(np.float32)
-    plane = np.stack([np.ones_like(rows), rows, columns], axis=-1)
-    border = _border((height, width))
+    plane, border = _plane(pixels.shape[:2]), _border(pixels.shape[:2])
     known, colors = plane[border], pixels[border]
-    kept = np.abs(colors - np.median(colors, axis=0)).max(axis=1)
+    kept = _largest(np.abs(colors - np.median(colors, axis=0)))
     kept = kept <= np.quantile(kept, 0.7)
     for _ in range(5):
         coefficients, *_ = np.linalg.lstsq(known[kept], colors[kept], rcond=None)
-        residuals = np.abs(colors - known @ coefficients).max(axis=1)
+        residuals = _largest(np.abs(colors - known @ coefficients))
         spread = 1.4826 * np.median(residuals[kept])
-        kept = residuals <= max(LEAST_DISTANCE, OUTLIER * spread)
-    distance: NDArray[np.float32] = np.abs(pixels - plane @ coefficients).max(axis=2)
+        fitted, kept = kept, residuals <= max(LEAST_DISTANCE, OUTLIER * spread)
+        if np.array_equal(fitted, kept):  # the next fit would be the same
+            break
+    distance: NDArray[np.float32] = _largest(np.abs(pixels - plane @ coefficients))
     return distance
 
 
-def _border(shape: Sequence[int]) -> NDArray[np.bool_]:
+def _largest(colors: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the largest of three channels, (..., 3); `max(axis=-1)` takes several times as long."""
+    largest: NDArray[np.float32] = np.maximum(np.maximum(colors[..., 0], colors[..., 1]), colors[..., 2])
+    return largest
+
+
+@lru_cache(maxsize=64)  # photos of a shop have few formats
+def _plane(shape: tuple[int, int]) -> NDArray[np.float32]:
+    """Return 1, row and column of each pixel, (H, W, 3), from -1 to 1."""
+    height, width = shape
+    rows, columns = np.mgrid[-1 : 1 : height * 1j, -1 : 1 : width * 1j].astype(np.float32)
+    plane: NDArray[np.float32] = np.stack([np.ones_like(rows), rows, columns], axis=-1)
+    return plane
+
+
+@lru_cache(maxsize=64)
+def _border(shape: tuple[int, int]) -> NDArray[np.bool_]:
     height, width = shape
     thickness = max(1, round(BORDER_SHARE * min(height, width)))
     border = np.ones((height, width), bool)
@@ -73,31 +90,39 @@ def otsu(values: NDArray[np.float32]) -> float:
 
 
 def components(mask: NDArray[np.bool_]) -> NDArray[np.int32]:
-    """Return the number of each pixel's 4-connected component, from 1; 0 outside the mask."""
-    parents = [0]
+    """Return the number of each pixel's 4-connected component, from 1; 0 outside the mask.
+
+    Rows are cut into runs of pixels. Runs that touch, one below the other, take the smaller number of the two until
+    none changes.
+    """
+    height, width = mask.shape
+    padded = np.zeros((height, width + 2), np.int8)
+    padded[:, 1:-1] = mask
+    changes = np.flatnonzero(np.diff(padded.ravel()))
+    starts, ends = changes[::2], changes[1::2]  # in the padded picture: each row begins and ends outside the mask
+    upper, lower = _touching(starts, ends, width + 2)
+    numbers = np.arange(1, len(starts) + 1, dtype=np.int32)
+    while True:
+        smaller = np.minimum(numbers[upper], numbers[lower])
+        before = numbers.copy()
+        np.minimum.at(numbers, upper, smaller)
+        np.minimum.at(numbers, lower, smaller)
+        numbers = numbers[numbers - 1]  # a run's number is a run too: take its number at once
+        if np.array_equal(before, numbers):
+            break
     labels = np.zeros(mask.shape, np.int32)
-    previous: list[tuple[int, int, int]] = []
-    for row, line in enumerate(mask):
-        changes = np.flatnonzero(np.diff(np.concatenate([[0], line.astype(np.int8), [0]])))
-        current = []
-        for start, end in zip(changes[::2].tolist(), changes[1::2].tolist(), strict=True):
-            touching = {_root(parents, label) for first, last, label in previous if first < end and start < last}
-            label = min(touching, default=len(parents))
-            if not touching:
-                parents.append(label)
-            for other in touching:
-                parents[other] = label
-            labels[row, start:end] = label
-            current.append((start, end, label))
-        previous = current
-    roots = np.array([_root(parents, label) for label in range(len(parents))], np.int32)
-    return roots[labels]
+    labels[mask] = np.repeat(numbers, ends - starts)
+    return labels
 
 
-def _root(parents: list[int], label: int) -> int:
-    while parents[label] != label:
-        label = parents[label]
-    return label
+def _touching(starts: Indices, ends: Indices, row: int) -> tuple[Indices, Indices]:
+    """Return the pairs of runs that touch in neighbouring rows, as indices of the upper and of the lower run."""
+    first = np.searchsorted(ends, starts - row, side="right")  # upper runs that end behind the lower one's start
+    last = np.searchsorted(starts, ends - row, side="left")  # and start before its end
+    counts = np.maximum(last - first, 0)
+    lower = np.repeat(np.arange(len(starts)), counts)
+    offsets = np.arange(len(lower)) - np.repeat(np.cumsum(counts) - counts, counts)
+    return np.repeat(first, counts) + offsets, lower
 
 
 def _large_components(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:

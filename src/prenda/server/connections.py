@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import resource
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 if TYPE_CHECKING:
     from uvicorn.protocols.http.h11_impl import H11Protocol as AutoHTTPProtocol
@@ -39,7 +39,8 @@ class Bounded(AutoHTTPProtocol):
         self.idle_since = self.head_since = self.loop.time()
         self.timer = self.loop.call_later(self.seconds, self.check_head)
         if len(self.connections) > self.most:
-            resting = [each for each in self.connections if not each.works() and each is not self]
+            peers = cast("set[Bounded]", self.connections)
+            resting = [each for each in peers if not each.works() and each is not self]
             closed = min(resting, key=lambda each: each.idle_since, default=self)
             closed.transport.abort()
             self.connections.discard(closed)
