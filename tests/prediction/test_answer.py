@@ -5,6 +5,7 @@ import pytest
 
 from prenda.bundle.format import read
 from prenda.errors import UserError
+from prenda.photos.messages import message
 from prenda.photos.preparation import Preparation
 from prenda.prediction.answer import Judge, free_energy
 from tests.prediction.bundles import write_bundle
@@ -82,5 +83,30 @@ def test_top_is_at_least_one_and_at_most_the_classes(tmp_path):
 def test_a_model_of_thumbnails_warns_in_every_answer(tmp_path, name, text):
     data = {"name": name, "content_hash": ""}
     small = judge(tmp_path, preparation=Preparation("thumbnail", 28, 1), data=data)
-    warnings = answer(small, 0.0, 1.0, 0.0, warnings=("animated",)).warnings
-    assert warnings == (f"learned from 28x28 grey pictures: {text}", "animated")
+    warnings = answer(small, 0.0, 1.0, 0.0, warnings=(message("animated"),)).warnings
+    assert warnings == (f"learned from 28x28 grey pictures: {text}", "animated: only its first frame is used")
+
+
+def test_reasons_and_warnings_follow_the_language(tmp_path):
+    spanish = judge(tmp_path, "es", unsure={"confidence": 0.9})
+
+    doubtful = answer(spanish, 0.2, 0.8, 0.0, warnings=(message("animated"),))
+
+    assert doubtful.unsure == "80,00 % es menos del 90,00 % que necesita una respuesta"
+    assert doubtful.warnings == ("animada: solo se usa su primer fotograma",)
+    assert spanish.refusal("a.jpg", message("empty")).error == "está vacía"
+
+
+@pytest.mark.parametrize(
+    ("unsure", "novelty", "text"),
+    [
+        ({"novelty": 1.5}, 2.5, "no se parece a las fotos con las que aprendió (novedad 2,50, límite 1,50)"),
+        ({"energy": -50.0}, None, "no se parece a nada de lo que aprendió (energía -10,00, límite -50,00)"),
+    ],
+)
+def test_strange_pictures_say_so_in_spanish(tmp_path, unsure, novelty, text):
+    spanish = judge(tmp_path, "es", unsure=unsure)
+
+    verdict = spanish.verdict(np.array([0.0, 1.0, 0.0], np.float32), np.array([10.0, 0.0, 0.0], np.float32), novelty)
+
+    assert (verdict.reason.code, verdict.reason.es) == (next(iter(unsure)), text)

@@ -71,7 +71,7 @@ def application(options: Options, log: AccessLog | None = None) -> FastAPI:
         responses=openapi.REFUSALS,
         separate_input_output_schemas=False,
     )
-    app.state.service = service
+    app.state.service, app.state.log = service, log
     _add_predictions(app, service)
     _add_descriptions(app, service)
     docs.add(app)
