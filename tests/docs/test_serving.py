@@ -55,7 +55,7 @@ def test_caddy_takes_its_configuration(tmp_path):
 
 
 def test_every_metric_that_the_page_names_is_served():
-    served = {family for family in re.findall(r"^# TYPE (\S+)", Metrics().text().decode(), re.M)}
+    served = set(re.findall(r"^# TYPE (\S+)", Metrics().text().decode(), re.M))
     named = set(re.findall(r"\bprenda_[a-z_]+", PAGE))
     assert named
     assert {re.sub(r"_bucket$", "", name) for name in named} <= served
