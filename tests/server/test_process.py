@@ -16,6 +16,7 @@ import time
 from pathlib import Path
 
 import httpx
+import psutil
 import pytest
 
 from prenda import cli
@@ -236,6 +237,8 @@ def test_several_processes_share_a_port_and_are_replaced(bundle):
         os.kill(pids[0], signal.SIGKILL)
         _wait(lambda: len(set(_workers(server)) - set(pids)) == 1)
         assert _wait(lambda: all(ask(server).status_code == 200 for _ in range(5)))
+        answering = r"prenda_model_info\{[^}]*\} 2.0"
+        assert _wait(lambda: re.search(answering, httpx.get(f"{server.url}/metrics").text))  # without the dead one
         assert server.stop() == 143
         assert not _workers(server)
 
@@ -249,10 +252,8 @@ def test_processes_end_with_their_parent(bundle):
 
 
 def _workers(server) -> list[int]:
-    children = subprocess.run(
-        ["ps", "-o", "pid=,args=", "--ppid", str(server.process.pid)], capture_output=True, text=True
-    )
-    return [int(line.split()[0]) for line in children.stdout.splitlines() if "spawn_main" in line]
+    children = psutil.Process(server.process.pid).children() if server.process.poll() is None else []
+    return [child.pid for child in children if "spawn_main" in " ".join(child.cmdline())]
 
 
 def _wait(done, seconds: float = 60):
@@ -261,7 +262,7 @@ def _wait(done, seconds: float = 60):
         try:
             if found := done():
                 return found
-        except httpx.TransportError:
+        except (httpx.TransportError, psutil.Error):
             pass
         time.sleep(0.1)
     raise AssertionError("it did not happen in time")

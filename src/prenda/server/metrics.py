@@ -72,7 +72,7 @@ class Metrics:
         return generate_latest(everything)
 
 
-def forget_process(pid: int) -> None:
+def forget_process(pid: int | None) -> None:
     """Leave the gauges of a process that ended out of the sums."""
     multiprocess.mark_process_dead(pid)  # type: ignore[no-untyped-call]
 

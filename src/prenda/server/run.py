@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import functools
 import logging
 import os
@@ -24,7 +25,7 @@ from prenda.errors import UserError
 from prenda.prediction import models
 from prenda.server import connections
 from prenda.server.options import LOOPBACK, TOKEN, Options
-from prenda.system.signals import stop_on_signal
+from prenda.system.signals import Stopped, stop_on_signal
 
 METRICS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 LOGGER = logging.getLogger("prenda")
@@ -68,13 +69,21 @@ def _serve_in_processes(options: Options, listening: socket.socket) -> None:
         supervisor.run()
     if supervisor.signum is None:
         raise UserError("The processes of the server could not start; the reason stands above.")
-    signal.raise_signal(supervisor.signum)
+    raise Stopped(supervisor.signum)
 
 
 class _Supervisor(Multiprocess):
     """uvicorn's supervisor, which starts a dead process anew; this one remembers the signal that stopped it."""
 
     signum: int | None = None
+
+    def keep_subprocess_alive(self) -> None:
+        from prenda.server.metrics import forget_process
+
+        before = {process.pid for process in self.processes}
+        super().keep_subprocess_alive()
+        for pid in before - {process.pid for process in self.processes}:
+            forget_process(pid)
 
     def handle_int(self) -> None:
         self.signum = signal.SIGINT
@@ -125,9 +134,11 @@ def _listening(options: Options) -> Iterator[socket.socket]:
     family = socket.AF_INET6 if ":" in options.host else socket.AF_INET
     try:
         listening = socket.create_server((options.host.strip("[]"), options.port), family=family, backlog=2048)
-    except socket.gaierror:
+    except OSError as error:
+        if error.errno in (errno.EADDRINUSE, errno.EACCES):
+            raise
         raise UserError(
-            f"--host is {options.host!r}, which is no address of this machine: give one, or 0.0.0.0."
+            f"--host is {options.host!r}, which is no address of this machine: give one, or 0.0.0.0 for all."
         ) from None
     with listening:
         listening.set_inheritable(True)
