@@ -1,69 +1,32 @@
-"""The application of `prenda serve` on Ray Serve, one copy on each of two nodes, as docs/serving.md shows."""
+"""`prenda serve` and its OpenAPI document, by schemathesis."""
 
 from __future__ import annotations
 
-import json
-import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from tests.prediction.bundles import photo, write_bundle
+from prenda.config.paths import REPOSITORY
+from tests.prediction.bundles import write_bundle
+from tests.server.process import serving
 
-from .host import free_ports
-from .ray_nodes import RayNodes
-
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(400)]
-
-DRIVER = """
-import json, sys, urllib.request
-from pathlib import Path
-
-import ray
-from ray import serve
-
-from prenda.server.app import application
-from prenda.server.options import Options
-
-address, port, bundle, photo, nodes = sys.argv[1:]
+CONFIGURATION = REPOSITORY / "tests/server/schemathesis.toml"
 
 
-def build():
-    Path(nodes, ray.get_runtime_context().get_node_id()).touch()
-    return application(Options(model=bundle))
+@pytest.mark.cluster
+@pytest.mark.parametrize("keeps", [True, False])
+def test_the_server_does_what_its_document_says(tmp_path, keeps):
+    command = str(Path(sys.executable).with_name("schemathesis"))
+    kept = ("--keep-corrections", str(tmp_path / "kept")) if keeps else ()
+    with serving("--model", str(write_bundle(tmp_path / "model")), "--timeout", "5", *kept) as server:
+        done = subprocess.run(
+            [command, "--config-file", str(CONFIGURATION), "run", f"{server.url}/openapi.json", "--max-examples", "50"],
+            capture_output=True,
+            text=True,
+            cwd=tmp_path,
+            timeout=240,
+        )
 
-
-@serve.deployment(num_replicas=2, ray_actor_options={"num_cpus": 1})
-@serve.ingress(build)
-class Photos:
-    pass
-
-
-def answer():
-    request = urllib.request.Request(f"http://127.0.0.1:{port}/predict", Path(photo).read_bytes())
-    request.add_header("Content-Type", "image/jpeg")
-    with urllib.request.urlopen(request, timeout=60) as response:
-        return json.load(response)["answers"][0]
-
-
-ray.init(address=address, log_to_driver=False)
-serve.start(http_options={"host": "127.0.0.1", "port": int(port)})
-serve.run(Photos.bind(), name="prenda")
-answers = [answer() for _ in range(10)]
-serve.shutdown()
-print(json.dumps({"types": [each["type"] for each in answers], "nodes": len(list(Path(nodes).iterdir()))}))
-"""
-
-
-def test_ray_serve_runs_the_application_on_two_nodes(ray_nodes: RayNodes, tmp_path: Path):
-    (port,) = free_ports(1)
-    (tmp_path / "nodes").mkdir()
-    places = [write_bundle(tmp_path / "model"), photo(tmp_path / "a.jpg", "Dress"), tmp_path / "nodes"]
-    command = [sys.executable, "-c", DRIVER, ray_nodes.address, str(port), *map(str, places)]
-    done = subprocess.run(
-        command, env=os.environ | ray_nodes.environment, capture_output=True, text=True, timeout=300
-    )
-    assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout.splitlines()[-1]) == {"types": ["Dress"] * 10, "nodes": 2}
+    assert done.returncode == 0, done.stdout + done.stderr

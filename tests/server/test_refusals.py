@@ -99,6 +99,7 @@ def test_addresses_and_methods_that_are_not_there(client):
     response = client.put("/predict")
     refused(response, 405, "wrong_method")
     assert response.headers["allow"] == "POST"
+    refused(client.get("/corrections"), 405, "wrong_method")
 
 
 @pytest.mark.parametrize(

@@ -162,6 +162,8 @@ def _page() -> Callable[[Request], Awaitable[Response]]:
     files = StaticFiles(directory=PAGE, html=True)
 
     async def page(request: Request) -> Response:
+        if request.url.path in ("/predict", "/corrections"):  # the router prefers this route to one of another method
+            raise RefusedError("wrong_method", {"allow": "POST"})
         return await files.get_response(files.get_path(request.scope), request.scope)
 
     return page
