@@ -3,7 +3,8 @@
     python benchmarks/serve.py                                   the default network on small JPEGs
     python benchmarks/serve.py --bundle FOLDER --photos FOLDER   also a photo model; without --photos on generated ones
 
-    prenda, 1 and 2   `prenda serve` with one and two workers; photos in, answers out
+    prenda, 1 and 2   `prenda serve` with one and two workers; photos in, answers out. It runs in .venv-serve if
+                      `make serve-env` has set it up
     mlflow            `mlflow models serve` with one worker; ready arrays as JSON in, since it takes no photos
     litserve          LitServe with two workers, and prenda's own photo preparation and network behind it; left out
                       unless `make bench-peers` has set it up
@@ -134,7 +135,18 @@ def servers(network: Network, scratch: Path) -> dict[str, tuple[Command, Bodies]
     settings = {"PRENDA_HOME": str(scratch / "home"), "MLFLOW_DISABLE_TELEMETRY": "true", "OMP_NUM_THREADS": "1"}
     settings["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])  # MLflow calls uvicorn
     photos = Bodies("image/jpeg", network.photos)
-    serve = [sys.executable, "-m", "prenda", "serve", "--model", str(folder), "--port", "{port}", "--workers"]
+    own = HERE.parent / ".venv-serve/bin/python"
+    serve = [
+        str(own) if own.exists() else sys.executable,
+        "-m",
+        "prenda",
+        "serve",
+        "--model",
+        str(folder),
+        "--port",
+        "{port}",
+        "--workers",
+    ]
     found = {
         f"prenda, {workers}": (Command([*serve, str(workers)], "/predict", settings), photos) for workers in (1, 2)
     }

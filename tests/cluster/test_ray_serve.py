@@ -62,8 +62,6 @@ def test_ray_serve_runs_the_application_on_two_nodes(ray_nodes: RayNodes, tmp_pa
     (tmp_path / "nodes").mkdir()
     places = [write_bundle(tmp_path / "model"), photo(tmp_path / "a.jpg", "Dress"), tmp_path / "nodes"]
     command = [sys.executable, "-c", DRIVER, ray_nodes.address, str(port), *map(str, places)]
-    done = subprocess.run(
-        command, env=os.environ | ray_nodes.environment, capture_output=True, text=True, timeout=300
-    )
+    done = subprocess.run(command, env=os.environ | ray_nodes.environment, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout.splitlines()[-1]) == {"types": ["Dress"] * 10, "nodes": 2}
