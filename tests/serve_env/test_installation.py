@@ -70,6 +70,12 @@ def test_another_command_says_in_a_line_what_is_missing_and_what_installs_it(pre
     assert "pip install --constraint requirements.lock --editable '.[train]'" in done.stderr
 
 
+def test_following_a_registry_names_the_extra_for_it(prenda):
+    done = prenda("serve", "--tracking-uri", "http://127.0.0.1:9")
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "pip install --constraint requirements.lock --editable '.[registry]'" in done.stderr
+
+
 def test_each_library_is_named_once_in_pyproject():
     project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text("utf-8"))["project"]
     light = {normal(re.match(r"[\w-]+", line)[0]) for line in project["dependencies"]}
