@@ -25,7 +25,7 @@ end
 
 function done(summary, latency, _)
   local errors = summary.errors
-  local failed = errors.connect + errors.read + errors.write + errors.status + errors.timeout
-  io.write(string.format('{"answers": %d, "seconds": %f, "failed": %d, "p50": %f, "p99": %f}\n', summary.requests,
-    summary.duration / 1e6, failed, latency:percentile(50) / 1e3, latency:percentile(99) / 1e3))
+  io.write(string.format('{"answers": %d, "seconds": %f, "connect": %d, "read": %d, "write": %d, "status": %d, ' ..
+    '"timeout": %d, "p50": %f, "p99": %f}\n', summary.requests, summary.duration / 1e6, errors.connect, errors.read,
+    errors.write, errors.status, errors.timeout, latency:percentile(50) / 1e3, latency:percentile(99) / 1e3))
 end

@@ -9,6 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 SCRIPT = Path(__file__).with_suffix(".lua")
+ERRORS = ("connect", "read", "write", "status", "timeout")
+
+
+class LoadError(Exception):
+    """A load in which requests failed."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +30,6 @@ class Load:
 
     answers: int
     seconds: float
-    failed: int
     p50: float
     p99: float
 
@@ -39,17 +43,18 @@ def load(address: str, bodies: Bodies, connections: int, seconds: float, pause: 
     """Post bodies over some connections, each of which pauses for `pause` ms on average after an answer.
 
     Raises:
-        SystemExit: If wrk fails, or a request failed.
+        LoadError: If wrk fails, or a request failed.
     """
     wrk = ["wrk", "-t1", f"-c{connections}", f"-d{seconds:g}s", "--timeout", "60s", "-s", SCRIPT, address, "--"]
     command = [*map(str, wrk), bodies.content_type, f"{pause:.3f}", *map(str, bodies.files)]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=seconds + 120)
     if ended.returncode:
-        raise SystemExit(f"wrk failed: {ended.stdout}{ended.stderr}")
-    found = Load(**json.loads(ended.stdout.strip().splitlines()[-1]))
-    if found.failed or not found.answers:
-        raise SystemExit(f"{address}: {found.failed} of {found.answers} requests failed")
-    return found
+        raise LoadError(f"wrk failed: {ended.stdout}{ended.stderr}")
+    found = json.loads(ended.stdout.strip().splitlines()[-1])
+    failed = {kind: count for kind in ERRORS if (count := found.pop(kind))}
+    if failed or not found["answers"]:
+        raise LoadError(f"{found['answers']} answers with {connections} connections; failed requests: {failed}")
+    return Load(**found)
 
 
 def load_at(address: str, bodies: Bodies, rate: float, connections: int, seconds: float, answer: float) -> Load:

@@ -34,11 +34,12 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import psutil
 
 import predict
-from http_load import Bodies, load, load_at
+from http_load import Bodies, LoadError, load, load_at
 from http_servers import Command, running
 from machine import cores, machine
 from prenda.bundle.format import Bundle, read
@@ -285,23 +286,32 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(asked: argparse.Namespace, scratch: Path) -> int:
-    shown, content = [], {"load_before": psutil.getloadavg()[0]}
-    for number, network in enumerate(networks(asked, scratch)):
-        of, found = ideal(network), []
-        (folder := scratch / str(number)).mkdir()
-        for name, (command, bodies) in servers(network, folder).items():
-            if asked.only is None or name.startswith(tuple(asked.only)):
-                found.append(measure(name, command, bodies, asked.connections, asked.seconds, folder))
-                print(f"{name}: {found[-1].rate:.0f} answers a second", flush=True)
-        shown.append(text(network, of, found, asked.connections))
-        content[network.name] = {"ideal": asdict(of), "servers": [asdict(each) for each in found]}
     described = machine("onnxruntime", "pillow", "fastapi", "uvicorn", "mlflow")
     note = f" {asked.note}" if asked.note else ""
-    heading = f"# prenda serve beside other servers\n\n{date.today()}.{note} {told(described)}"
-    print("\n" + (page := "\n\n".join([heading, *shown])))
-    if asked.write:
-        write("serve", {"machine": described, **content}, page)
+    pages = [f"# prenda serve beside other servers\n\n{date.today()}.{note} {told(described)}"]
+    content: dict[str, Any] = {"machine": described, "load_before": psutil.getloadavg()[0]}
+    for number, network in enumerate(networks(asked, scratch)):
+        (folder := scratch / str(number)).mkdir()
+        of, found = ideal(network), measured(network, asked, folder)
+        pages.append(text(network, of, found, asked.connections))
+        content[network.name] = {"ideal": asdict(of), "servers": [asdict(each) for each in found]}
+        print(f"\n{pages[-1]}\n", flush=True)
+        if asked.write:
+            write("serve", content, "\n\n".join(pages))
     return 0
+
+
+def measured(network: Network, asked: argparse.Namespace, scratch: Path) -> list[Figures]:
+    """Measure the servers one after the other; one whose requests fail is left out, with the reason."""
+    found = []
+    for name, (command, bodies) in servers(network, scratch).items():
+        if asked.only is None or name.startswith(tuple(asked.only)):
+            try:
+                found.append(measure(name, command, bodies, asked.connections, asked.seconds, scratch))
+                print(f"{name}: {found[-1].rate:.0f} answers a second", flush=True)
+            except LoadError as error:
+                print(f"{name} is left out: {error}", flush=True)
+    return found
 
 
 if __name__ == "__main__":
