@@ -154,10 +154,11 @@ def test_a_named_bundle_is_not_followed(serve, promote, tmp_path):
 def test_without_a_model_nothing_starts(serve):
     with pytest.raises(UserError, match="holds neither a champion nor a finished run"):
         serve(model="champion")
-    with pytest.raises(
-        UserError, match="--model is 'dresses': with --tracking-uri, give champion, NAME@ALIAS or NAME/"
-    ):
-        serve(model="dresses", tracking_uri="http://127.0.0.1:1")
+    for name in ("dresses", "/folder/bundle"):
+        with pytest.raises(
+            UserError, match=r"--model is '.*': with --tracking-uri, give champion, NAME@ALIAS or NAME/"
+        ):
+            serve(model=name, tracking_uri="http://127.0.0.1:1")
 
 
 def test_it_looks_again_and_again(promote, serve):
@@ -183,3 +184,33 @@ def test_a_registry_that_does_not_answer_is_reported_once(following, caplog):
 
     assert metric(client, 'prenda_reload_failures_total{code="unreachable"}') == 2
     assert len([record for record in caplog.records if "unreachable" in record.message]) == 1
+
+
+def test_the_champion_of_a_registry_is_followed(serve, tmp_path):
+    from mlflow import MlflowClient
+
+    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    registry = MlflowClient(uri, uri)
+    registry.create_registered_model("prenda")
+
+    def register(name: str, **changes) -> str:
+        folder = write_bundle(tmp_path / name, **changes)
+        version = registry.create_model_version("prenda", str(folder), await_creation_for=0).version
+        registry.set_registered_model_alias("prenda", "champion", version)
+        return str(version)
+
+    assert register("first") == "1"
+    client = serve(tracking_uri=uri, model="champion")
+    fixed = serve(tracking_uri=uri, model="prenda/1")
+    assert client.get("/readyz").json()["model"]["registry_version"] == "1"
+
+    register("second", temperature=3.0)
+    client.app.state.service.following.look()
+    fixed.app.state.service.following.look()
+    assert client.get("/readyz").json()["model"]["registry_version"] == "2"
+    assert fixed.get("/readyz").json()["model"]["registry_version"] == "1"
+
+    registry.delete_registered_model_alias("prenda", "champion")
+    client.app.state.service.following.look()
+    assert client.get("/readyz").json()["model"]["registry_version"] == "2"
+    assert metric(client, 'prenda_reload_failures_total{code="unreachable"}') == 1

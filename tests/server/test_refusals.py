@@ -95,7 +95,7 @@ def test_addresses_and_methods_that_are_not_there(client):
     refused(client.get("/nothing"), 404, "no_such_page")
     refused(client.get("/../pyproject.toml"), 404, "no_such_page")
     refused(client.get("/%2e%2e/app.py"), 404, "no_such_page")
-    refused(client.get("/docs/__init__.py"), 404, "no_such_page")
+    refused(client.get("/swagger/__init__.py"), 404, "no_such_page")
     response = client.put("/predict")
     refused(response, 405, "wrong_method")
     assert response.headers["allow"] == "POST"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 from collections.abc import Hashable
 from pathlib import Path
@@ -17,6 +18,8 @@ from prenda.server.options import Options
 
 if TYPE_CHECKING:
     from prenda.tracking.registry import Registry
+
+NAMED = re.compile(r"[^/@]+(@[^/@]+|/\d+)")  # as MLflow names a version
 
 
 class Source(Protocol):
@@ -83,7 +86,7 @@ class RegisteredModel:
     def __init__(self, uri: str, model: str) -> None:
         self._uri = uri
         self._model = f"{FIRST_MODEL}@{model}" if model == models.CHAMPION else model
-        if "@" not in self._model and "/" not in self._model:
+        if NAMED.fullmatch(self._model) is None:
             raise UserError(
                 f"--model is {model!r}: with --tracking-uri, give champion, NAME@ALIAS or NAME/VERSION, such as "
                 f"{FIRST_MODEL}@champion."
@@ -102,7 +105,7 @@ class RegisteredModel:
         """Download the version and return its model."""
         version = str(self.identity())
         assert self._registry is not None
-        name = self._model.partition("@")[0].rpartition("/")[0] or self._model.partition("@")[0]
+        name = re.split("[@/]", self._model)[0]
         with tempfile.TemporaryDirectory(prefix="prenda-") as scratch:
             bundle = self._registry.download(f"{name}/{version}", Path(scratch))
             return _tested(Model(models.for_photos(bundle, self._model), version)), version

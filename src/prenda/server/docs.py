@@ -21,12 +21,12 @@ PAGE = """<!doctype html>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>prenda: interface of the server</title>
-<link rel="stylesheet" href="docs/swagger-ui.css">
+<link rel="stylesheet" href="swagger/swagger-ui.css">
 </head>
 <body>
 <div id="document"></div>
-<script src="docs/swagger-ui-bundle.js"></script>
-<script src="docs/start.js"></script>
+<script src="swagger/swagger-ui-bundle.js"></script>
+<script src="swagger/start.js"></script>
 </body>
 </html>
 """
@@ -49,7 +49,7 @@ def add(app: FastAPI) -> None:
     async def page() -> Response:
         return Response(PAGE, media_type="text/html")
 
-    @app.get("/docs/{name}", include_in_schema=False)
+    @app.get("/swagger/{name}", include_in_schema=False)
     async def asset(request: Request) -> Response:
         name = request.path_params["name"]
         if name == "start.js":
