@@ -39,8 +39,8 @@ def garment_mask(image: Image.Image) -> NDArray[np.bool_]:
 def median_filtered(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Return the median of each pixel's 3x3 neighbourhood in each channel, (H, W, channels); edges are repeated.
 
-    The result is that of Pillow's `MedianFilter(3)`, which takes five times as long. Where columns are sorted, the median
-    is that of three values: the largest of the lows, the median of the middles, the smallest of the highs.
+    The result is that of Pillow's `MedianFilter(3)`, which takes five times as long. Where columns are sorted, the
+    median is that of three values: the largest of the lows, the median of the middles, the smallest of the highs.
     """
     padded = np.pad(pixels, ((1, 1), (1, 1), (0, 0)), "edge")
     columns = _sorted(padded[:-2], padded[1:-1], padded[2:])
