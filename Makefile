@@ -3,6 +3,10 @@
 VENV := .venv
 READY := $(VENV)/.ready
 PEERS := .venv-peers
+SERVE := .venv-serve
+SERVE_TEST := .venv-serve-test
+SERVE_TESTS := tests/photos tests/prediction tests/commands/test_predict.py tests/server tests/serve_env
+SITE_PACKAGES := 'import sysconfig; print(sysconfig.get_path("purelib"))'
 # The first interpreter that really starts and is one that the lock was made for.
 PYTHON ?= $(shell for python in python3 python3.11 python3.12 python3.13; do \
 	$$python -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && echo $$python && break; done)
@@ -13,7 +17,7 @@ SMOKE = data=$(if $(wildcard data/FashionMNIST/raw/t10k*),fashion_mnist,generate
 export PYTHONUNBUFFERED = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help train shop test check lint types smoke docs bench bench-peers ui lock clean
+.PHONY: help train shop test check lint types smoke serve-env test-serve docs bench bench-peers ui lock clean
 
 help: ## Lists these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -41,6 +45,11 @@ smoke: $(READY) ## The shortest real run of every backbone, under a minute
 	@folder=$$(mktemp -d) && trap "rm -rf $$folder" EXIT && $(VENV)/bin/prenda train -m \
 		backbone=dense,cnn,resnet,resnet9,torchvision,timm $(SMOKE) hydra.sweep.dir=$$folder $(ARGS)
 
+serve-env: $(SERVE)/.ready ## Sets up .venv-serve for `prenda predict` and `prenda serve`, without torch
+
+test-serve: $(SERVE_TEST)/.ready ## Runs the tests of predict and serve in .venv-serve; ARGS="…" goes to pytest
+	$(SERVE_TEST)/bin/python -m pytest $(SERVE_TESTS) $(ARGS)
+
 docs: $(READY) ## Builds the documentation as a site in site/, which opens without a server
 	$(PYTHON) -m pip --python $(VENV)/bin/python --disable-pip-version-check install --quiet \
 		--constraint requirements.lock --editable '.[docs]'
@@ -64,11 +73,15 @@ lock: $(READY) ## Renews requirements.lock from the ranges in pyproject.toml
 	@mv $(VENV)/lock requirements.lock
 
 clean: ## Removes the environments and caches; data/, outputs/ and mlruns/ stay
-	rm -rf $(VENV) $(PEERS) .mypy_cache .pytest_cache .ruff_cache dist site
+	rm -rf $(VENV) $(PEERS) $(SERVE) $(SERVE_TEST) .mypy_cache .pytest_cache .ruff_cache dist site
+
+define found_python
+@test -n "$(PYTHON)" || { echo "make: no Python from 3.11 to 3.13 found: install one, or give make PYTHON=…" >&2; exit 1; }
+endef
 
 # Where venv lacks its own pip (Debian without python3-venv), the system's pip installs into it from outside.
 define environment
-@test -n "$(PYTHON)" || { echo "make: no Python from 3.11 to 3.13 found: install one, or give make PYTHON=…" >&2; exit 1; }
+$(found_python)
 @test -x $(1)/bin/python || $(PYTHON) -m venv $(1) 2>/dev/null || $(PYTHON) -m venv --without-pip --clear $(1)
 endef
 
@@ -77,4 +90,20 @@ $(READY): pyproject.toml requirements.lock
 	$(call environment,$(VENV))
 	$(PYTHON) -m pip --python $(VENV)/bin/python --disable-pip-version-check install --quiet \
 		--constraint requirements.lock --editable '.[dev]'
+	@touch $@
+
+# No pip inside, which would be a part of every image; the lock, as above.
+$(SERVE)/.ready: pyproject.toml requirements.lock
+	$(found_python)
+	@test -x $(SERVE)/bin/python || $(PYTHON) -m venv --without-pip $(SERVE)
+	$(PYTHON) -m pip --python $(SERVE)/bin/python --disable-pip-version-check install --quiet \
+		--constraint requirements.lock --editable .
+	@touch $@
+
+# On top of .venv-serve, which stays as it is; this environment holds only what tests need besides.
+$(SERVE_TEST)/.ready: $(SERVE)/.ready
+	@test -x $(SERVE_TEST)/bin/python || $(PYTHON) -m venv --without-pip $(SERVE_TEST)
+	@$(SERVE)/bin/python -c $(SITE_PACKAGES) > "$$($(SERVE_TEST)/bin/python -c $(SITE_PACKAGES))/serve.pth"
+	$(PYTHON) -m pip --python $(SERVE_TEST)/bin/python --disable-pip-version-check install --quiet \
+		--constraint requirements.lock --editable '.[test]'
 	@touch $@

@@ -5,17 +5,16 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
-import torch
-from hydra import compose, initialize_config_dir
 
-from prenda.config.convert import register, typed
 from prenda.config.paths import CONFIG_DIR, REPOSITORY
-from prenda.config.schema import TrainConfig
 from prenda.data.datasets.fashion_mnist import DATA_SET as FASHION_MNIST
 from tests.orphans import guard
+
+if TYPE_CHECKING:
+    from prenda.config.schema import TrainConfig
 
 # The least that trains: 200 generated pictures, one epoch, no MLflow, no pictures.
 TINY = ("data=generated", "data.limit_train=200", "trainer=cpu", "trainer.epochs=1", "tracking=offline", "report=none")
@@ -42,11 +41,16 @@ def _own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     for name in ("PRENDA_TRUSTED_TARGETS", "MLFLOW_TRACKING_URI"):
         monkeypatch.delenv(name, raising=False)
-    torch.set_num_threads(1)
+    if torch := sys.modules.get("torch"):  # the tests of prediction run without it too
+        torch.set_num_threads(1)
 
 
 def configured(*overrides: str) -> TrainConfig:
     """The configuration that `prenda train` would compose from the same overrides."""
+    from hydra import compose, initialize_config_dir
+
+    from prenda.config.convert import register, typed
+
     register()
     with initialize_config_dir(str(CONFIG_DIR)):
         return typed(compose("train", ["trainer.threads=1", *overrides]))

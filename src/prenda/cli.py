@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import errno
+import importlib.util
 import os
 import platform
 import shlex
@@ -31,6 +32,7 @@ from prenda.commands.parser import CommandParser
 from prenda.errors import RUN_FOLDER, UserError
 from prenda.system.redaction import without_passwords
 
+INSTALL = "pip install --constraint requirements.lock --editable"
 NO_ROOM = "make room on the disks of outputs/, mlruns/ and temporary files, then "
 DATABASE_FULL = "database or disk is full"  # SQLite's message
 NO_PERMISSION = "give yourself permission, or name another folder; PRENDA_HOME moves outputs/ and mlruns/"
@@ -115,16 +117,33 @@ def _guarded(command: Callable[[], int], arguments: Sequence[str]) -> int:
     except UserError as error:
         print("\n".join([f"prenda: {error}", *getattr(error, "__notes__", [])]), file=sys.stderr)
         return 2
+    except ModuleNotFoundError as error:
+        return _failed(error, arguments) if importlib.util.find_spec("torch") else _not_installed(error, arguments)
     except Exception as error:
-        remedy = _remedy(error)
-        if remedy is None:
-            traceback.print_exc()
-            print(_bug_report(error, arguments), file=sys.stderr)
-        else:
-            again = _again(error) if remedy == NO_ROOM else ""
-            text = str(error).splitlines()[0]  # SQLAlchemy's error has the statement below
-            print("\n".join([f"prenda: {text}: {remedy}{again}", *getattr(error, "__notes__", [])]), file=sys.stderr)
-        return 1
+        return _failed(error, arguments)
+
+
+def _not_installed(error: ModuleNotFoundError, arguments: Sequence[str]) -> int:
+    extra = "registry" if arguments[0] in ("predict", "serve") else "train"
+    print(
+        f"prenda: `prenda {arguments[0]}` needs the package {error.name}. This installation, without torch, has what "
+        f"predict and serve need for a bundle: run `{INSTALL} '.[{extra}]'` in prenda's repository.",
+        file=sys.stderr,
+    )
+    return 2
+
+
+def _failed(error: Exception, arguments: Sequence[str]) -> int:
+    """Show an error that is no `UserError`: one of the machine in a line with its remedy, a bug with its traceback."""
+    remedy = _remedy(error)
+    if remedy is None:
+        traceback.print_exception(error)
+        print(_bug_report(error, arguments), file=sys.stderr)
+    else:
+        again = _again(error) if remedy == NO_ROOM else ""
+        text = str(error).splitlines()[0]  # SQLAlchemy's error has the statement below
+        print("\n".join([f"prenda: {text}: {remedy}{again}", *getattr(error, "__notes__", [])]), file=sys.stderr)
+    return 1
 
 
 def _remedy(error: Exception) -> str | None:

@@ -218,6 +218,23 @@ def test_another_error_of_the_system_keeps_its_traceback(monkeypatch, capsys):
     assert "Traceback" in capsys.readouterr().err
 
 
+def test_an_installation_without_torch_names_the_package_and_the_command_that_installs_it(monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "prenda.commands.train_application", None)
+    monkeypatch.setattr("prenda.cli.importlib.util.find_spec", lambda _: None)
+    assert main(["train", "backbone=dense"]) == 2
+    assert capsys.readouterr().err == (
+        "prenda: `prenda train` needs the package prenda.commands.train_application. This installation, without torch, "
+        "has what predict and serve need for a bundle: run `pip install --constraint requirements.lock --editable "
+        "'.[train]'` in prenda's repository.\n"
+    )
+
+
+def test_a_missing_package_of_a_whole_installation_is_a_bug(monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "prenda.commands.train_application", None)
+    assert main(["train", "backbone=dense"]) == 1
+    assert "prenda: this is a bug" in capsys.readouterr().err
+
+
 def test_the_notes_of_an_error_are_told_with_it(monkeypatch, capsys):
     def refuse(*_: object) -> None:
         error = DataError("data.name is wrong.")

@@ -617,6 +617,20 @@ def test_prediction_goes_on_where_the_store_of_a_killed_promotion_is_gone(shops,
     assert "prenda: a promotion was interrupted, and may have changed the champion. There is no store at" in told
 
 
+def test_an_earlier_champion_is_restored_by_force(shops):
+    """How docs/serving.md rolls a champion back: no new version, and the champion on this machine's disk follows."""
+    old, new = shops.run("old", 400), shops.run("new", 450)
+    for run in (old, new):
+        shops.promote(run)
+    assert [bundle.read(path).run_id for path in champions.kept()] == [new]
+    told = shops.promote(old, "--force", "takes coats for jackets")
+    assert "old (version 1 of prenda) is the champion now, in place of new (version 2 of prenda), forced (takes" in told
+    assert shops.store.champion("prenda") == old
+    assert len(shops.store.registry.versions("prenda")) == 2
+    assert [bundle.read(path).run_id for path in champions.kept()] == [old]
+    assert [entry.split(" against ")[0] for entry in shops.store.history("prenda", 1)] == ["first", "forced"]
+
+
 @pytest.mark.parametrize(
     ("right", "told"),
     [

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageFilter
 
 from prenda.errors import PhotoError
-from prenda.photos.garment import components, garment_mask, otsu
+from prenda.photos.garment import components, garment_mask, median_filtered, otsu
 from prenda.photos.preparation import Preparation
 from prenda.photos.prepare import prepare, steps
 
@@ -120,3 +120,10 @@ def test_otsu_separates_two_groups() -> None:
     values = np.concatenate([np.full(100, 10.0), np.full(50, 90.0)]).astype(np.float32)
 
     assert 10 < otsu(values) < 90
+
+
+@pytest.mark.parametrize("shape", [(2, 2), (1, 128), (7, 128), (128, 96)])
+def test_the_median_filter_is_that_of_pillow(shape):
+    pixels = np.random.default_rng(0).integers(0, 256, (*shape, 3), np.uint8)
+    filtered = np.asarray(Image.fromarray(pixels).filter(ImageFilter.MedianFilter(3)))
+    np.testing.assert_array_equal(median_filtered(pixels), filtered)

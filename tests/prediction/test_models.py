@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import importlib.util
 import os
 from pathlib import Path
 
@@ -11,9 +12,11 @@ from prenda.config.paths import home
 from prenda.errors import BundleError, TrackingError, UserError
 from prenda.photos.preparation import Preparation
 from prenda.prediction.models import choose
-from prenda.tracking import lookup, store
 from tests.prediction.bundles import write_bundle, write_old_bundle
 
+needs_mlflow = pytest.mark.skipif(
+    importlib.util.find_spec("mlflow") is None, reason="MLflow is not in an installation without torch"
+)
 THUMBNAIL = Preparation("thumbnail", 28, 1)
 
 
@@ -101,7 +104,10 @@ def test_a_bundle_of_format_1_is_chosen(tmp_path):
     assert choose(str(write_old_bundle(tmp_path / "bundle")), tmp_path).format == 1
 
 
+@needs_mlflow
 def test_a_run_that_is_named_is_looked_up_in_the_store(tmp_path, monkeypatch):
+    from prenda.tracking import lookup, store
+
     asked = []
 
     def bundle_of(uri, run, into):
@@ -113,6 +119,7 @@ def test_a_run_that_is_named_is_looked_up_in_the_store(tmp_path, monkeypatch):
     assert asked == [(store.local_store(), "cnn-seed0")]
 
 
+@needs_mlflow
 def test_a_name_that_nothing_has_is_refused(tmp_path):
     with pytest.raises(TrackingError, match=r"There is no store at sqlite:.*no-such-run.*: train a run first"):
         chosen(tmp_path, "no-such-run")

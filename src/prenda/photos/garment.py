@@ -6,7 +6,7 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageFilter
+from PIL import Image
 
 Indices = NDArray[np.int64]
 
@@ -28,12 +28,32 @@ def garment_mask(image: Image.Image) -> NDArray[np.bool_]:
     """
     scale = SIDE / max(image.size)
     small = image.resize((max(1, round(image.width * scale)), max(1, round(image.height * scale))))
-    distance = background_distance(np.asarray(small.filter(ImageFilter.MedianFilter(3)), np.float32))
+    distance = background_distance(median_filtered(np.asarray(small)).astype(np.float32))
     border = distance[_border(distance.shape)]
     noise = float(np.median(border)) + OUTLIER * 1.4826 * float(np.median(np.abs(border - np.median(border))))
     split = otsu(distance)
     threshold = max(LEAST_DISTANCE, OTSU_SHARE * split, min(noise, NOISE_CAP * split))
     return _filled(_large_components(distance > threshold))
+
+
+def median_filtered(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return the median of each pixel's 3x3 neighbourhood in each channel, (H, W, channels); edges are repeated.
+
+    The result is that of Pillow's `MedianFilter(3)`, which takes five times as long. Where columns are sorted, the
+    median is that of three values: the largest of the lows, the median of the middles, the smallest of the highs.
+    """
+    padded = np.pad(pixels, ((1, 1), (1, 1), (0, 0)), "edge")
+    columns = _sorted(padded[:-2], padded[1:-1], padded[2:])
+    neighbours = [_sorted(rows[:, :-2], rows[:, 1:-1], rows[:, 2:]) for rows in columns]
+    return _sorted(neighbours[0][2], neighbours[1][1], neighbours[2][0])[1]
+
+
+def _sorted(*three: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8]]:
+    """Return three pictures with the values of each place in order."""
+    first, second, third = three
+    first, second = np.minimum(first, second), np.maximum(first, second)
+    second, third = np.minimum(second, third), np.maximum(second, third)
+    return np.minimum(first, second), np.maximum(first, second), third
 
 
 def background_distance(pixels: NDArray[np.float32]) -> NDArray[np.float32]:
