@@ -18,7 +18,7 @@ from prenda.system.sqlite_address import sqlite_path
 from prenda.tracking import run_folder
 from prenda.tracking.records import FREED, Want, is_trial, local_folder, local_path, named, short_id, status_of
 from prenda.tracking.run_folder import CONFIG
-from prenda.tracking.store import connect
+from prenda.tracking.store import connect, variable_kept
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -258,7 +258,8 @@ def _recorded_bundle(uri: str, record: Run, into: Path) -> Path | None:
         local = local_path(place)
         if local is not None:
             return local if (local / DESCRIPTION).is_file() else None
-        return Path(download_artifacts(artifact_uri=place, dst_path=str(into), tracking_uri=complete(uri)))
+        with variable_kept():
+            return Path(download_artifacts(artifact_uri=place, dst_path=str(into), tracking_uri=complete(uri)))
     except (MlflowException, OSError) as error:
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise TrackingError(

@@ -24,6 +24,7 @@ from prenda.tracking.lookup import connect_existing, fetch, find
 from prenda.tracking.model_files import describe
 from prenda.tracking.records import short_id
 from prenda.tracking.seeds import Seeds, seeds_of
+from prenda.tracking.store import variable_kept
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -268,7 +269,8 @@ class Registry:
         from mlflow.artifacts import download_artifacts
 
         into.mkdir(parents=True, exist_ok=True)
-        return Path(download_artifacts(artifact_uri=place, dst_path=str(into), tracking_uri=complete(self.uri)))
+        with variable_kept():
+            return Path(download_artifacts(artifact_uri=place, dst_path=str(into), tracking_uri=complete(self.uri)))
 
 
 def _verified(files: Path, what: str, place: str) -> bundle.Bundle:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -94,6 +96,18 @@ def connect(uri: str) -> MlflowClient:
                 "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD."
             ) from error
         raise TrackingError(CANNOT_BE_USED.format(without_passwords(uri), reason_of(error))) from error
+
+
+@contextmanager
+def variable_kept() -> Iterator[None]:
+    """Restore MLFLOW_TRACKING_URI, which MLflow sets when it downloads from a given address."""
+    before = os.environ.get("MLFLOW_TRACKING_URI")
+    try:
+        yield
+    finally:
+        os.environ.pop("MLFLOW_TRACKING_URI", None)
+        if before is not None:
+            os.environ["MLFLOW_TRACKING_URI"] = before
 
 
 def import_mlflow() -> None:
