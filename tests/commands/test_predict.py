@@ -218,7 +218,7 @@ def test_no_photo_needs_more_memory_than_there_is_for_all(predict, shop, monkeyp
 
     monkeypatch.setattr(pipeline, "load", load)
     code, _, err = predict(shop / "a.jpg")
-    assert (code, err) == (3, f"prenda: {shop}/a.jpg: needs more memory than there is\n")
+    assert (code, err) == (3, f"prenda: {shop}/a.jpg: needs more memory than is free: save it as a smaller JPEG\n")
 
 
 NAMES = [
