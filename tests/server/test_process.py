@@ -122,6 +122,20 @@ def _trickle(connection: socket.socket) -> None:
         time.sleep(0.1)
 
 
+def test_a_client_that_reads_nothing_is_closed(server):
+    connection = socket.socket()
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    requests = b"GET /openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\n" * 600  # more than the buffers of sockets hold
+    with connection:
+        connection.connect(("127.0.0.1", server.port))
+        connection.sendall(requests)
+        assert _wait(lambda: not _is_connected(server, connection.getsockname()[1]))
+
+
+def _is_connected(server, port: int) -> bool:
+    return any(each.raddr and each.raddr.port == port for each in psutil.Process(server.process.pid).net_connections())
+
+
 def test_a_body_without_end_is_refused(server):
     start = head(0).replace(b"Content-Length: 0", b"Transfer-Encoding: chunked")
     chunk = b"10000\r\n" + bytes(0x10000) + b"\r\n"

@@ -33,7 +33,9 @@ def add_parser(subparsers: Subparsers) -> None:
         metavar="champion|BUNDLE|RUN",
         help="the champion, else the newest run (default); the folder of a bundle; or a run: its folder, id or name",
     )
-    parser.add_argument("--labels", default="en", metavar="en|es", help="language of the types (default: %(default)s)")
+    parser.add_argument(
+        "--labels", default="en", metavar="en|es", help="language of the answers (default: %(default)s)"
+    )
     parser.add_argument("--top", type=int, default=2, metavar="N", help="guesses of an answer (default: %(default)s)")
     parser.add_argument(
         "--output",

@@ -60,13 +60,13 @@ def background_distance(pixels: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return each pixel's distance from the background in RGB, float32 (H, W) for pixels (H, W, 3)."""
     plane, border = _plane(pixels.shape[:2]), _border(pixels.shape[:2])
     known, colors = plane[border], pixels[border]
-    kept = _largest(np.abs(colors - np.median(colors, axis=0)))
-    kept = kept <= np.quantile(kept, 0.7)
+    deviations = _largest(np.abs(colors - np.median(colors, axis=0)))
+    kept = deviations <= np.quantile(deviations, 0.7)
     for _ in range(5):
         coefficients, *_ = np.linalg.lstsq(known[kept], colors[kept], rcond=None)
         residuals = _largest(np.abs(colors - known @ coefficients))
         spread = 1.4826 * np.median(residuals[kept])
-        fitted, kept = kept, residuals <= max(LEAST_DISTANCE, OUTLIER * spread)
+        fitted, kept = kept, residuals <= max(LEAST_DISTANCE, float(OUTLIER * spread))
         if np.array_equal(fitted, kept):  # the next fit would be the same
             break
     distance: NDArray[np.float32] = _largest(np.abs(pixels - plane @ coefficients))

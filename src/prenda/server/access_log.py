@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import json
-import queue
 import sys
 import threading
+from collections import deque
 from datetime import UTC, datetime
 from typing import TextIO
 
 LONGEST_PATH = 200  # characters
-MOST_WAITING = 10_000  # lines; more are dropped while the reader of the output stands still
+MOST_WAITING = 10_000  # lines; older ones are dropped while the reader of the output stands still
+SECONDS = 0.2  # between two writes
 
 
 class AccessLog:
-    """Access log that a thread writes: a reader that stands still holds no request up.
+    """Access log that a thread writes, a few times a second: a reader that stands still holds no request up.
 
     Args:
         output: Where lines go; standard output if None.
@@ -23,14 +24,13 @@ class AccessLog:
 
     def __init__(self, output: TextIO | None = None) -> None:
         self._output = output if output is not None else sys.stdout
-        self._lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
-        self._thread = threading.Thread(target=self._write, name="prenda-access-log", daemon=True)
+        self._lines: deque[str] = deque(maxlen=MOST_WAITING)
+        self._closing = threading.Event()
+        self._thread = threading.Thread(target=self._write_all, name="prenda-access-log", daemon=True)
         self._thread.start()
 
     def add(self, method: str, path: str, status: int, seconds: float, photos: int, model: str | None) -> None:
         """Log a request."""
-        if self._lines.qsize() >= MOST_WAITING:
-            return
         line = {
             "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
             "method": method,
@@ -40,20 +40,21 @@ class AccessLog:
             "photos": photos,
             "model": model,
         }
-        self._lines.put(json.dumps(line))
+        self._lines.append(json.dumps(line) + "\n")
 
     def close(self) -> None:
         """Write the lines that wait."""
-        self._lines.put(None)
+        self._closing.set()
         self._thread.join(timeout=1)
 
-    def _write(self) -> None:
+    def _write_all(self) -> None:
         with contextlib.suppress(OSError, ValueError):  # the reader has closed the output
-            while (line := self._lines.get()) is not None:
-                lines = [line]
-                while not self._lines.empty() and (line := self._lines.get()) is not None:
-                    lines.append(line)
-                self._output.write("\n".join(lines) + "\n")
-                self._output.flush()
-                if line is None:
-                    return
+            while not self._closing.wait(SECONDS):  # waking this thread for each request would take processor time
+                self._write()
+            self._write()
+
+    def _write(self) -> None:
+        lines = [self._lines.popleft() for _ in range(len(self._lines))]
+        if lines:
+            self._output.write("".join(lines))
+            self._output.flush()

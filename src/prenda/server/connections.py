@@ -24,7 +24,8 @@ class Bounded(AutoHTTPProtocol):
 
     Attributes:
         most: Largest number of connections.
-        seconds: Time in which the head of a request must arrive, from its first byte, or from a new connection.
+        seconds: Time in which the head of a request must arrive, from its first byte, or from a new connection; and in
+            which a client must read something of an answer.
     """
 
     most: ClassVar[int] = 1000
@@ -32,12 +33,13 @@ class Bounded(AutoHTTPProtocol):
 
     idle_since = 0.0  # end of the last request, or start of the connection
     head_since: float | None = None  # start of an unfinished head
+    unread = 0  # bytes of answers that the client had not read at the last check
     timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self.idle_since = self.head_since = self.loop.time()
-        self.timer = self.loop.call_later(self.seconds, self.check_head)
+        self.timer = self.loop.call_later(self.seconds, self.check)
         if len(self.connections) > self.most:
             peers = cast("set[Bounded]", self.connections)
             resting = [each for each in peers if not each.works() and each is not self]
@@ -64,12 +66,15 @@ class Bounded(AutoHTTPProtocol):
     def works(self) -> bool:
         return self.cycle is not None and not self.cycle.response_complete
 
-    def check_head(self) -> None:
+    def check(self) -> None:
+        """Close the connection if a head takes too long, or if the client has read nothing of an answer since."""
         waited = 0.0 if self.head_since is None else self.loop.time() - self.head_since
-        if waited >= self.seconds:
+        unread = self.transport.get_write_buffer_size()
+        if waited >= self.seconds or (unread and unread == self.unread):
             self.transport.abort()
         else:
-            self.timer = self.loop.call_later(self.seconds - waited, self.check_head)
+            self.unread = unread
+            self.timer = self.loop.call_later(self.seconds - waited, self.check)
 
 
 SETTINGS: dict[str, Any] = {"http": Bounded, "timeout_keep_alive": KEEP_ALIVE, "ws": "none", "proxy_headers": False}
