@@ -129,7 +129,8 @@ def test_a_client_that_reads_nothing_is_closed(server):
     with connection:
         connection.connect(("127.0.0.1", server.port))
         connection.sendall(requests)
-        assert _wait(lambda: not _is_connected(server, connection.getsockname()[1]))
+        assert _wait(lambda: _is_connected(server, connection.getsockname()[1]))
+        assert _wait(lambda: not _is_connected(server, connection.getsockname()[1]), seconds=20)
 
 
 def _is_connected(server, port: int) -> bool:
