@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -17,7 +18,9 @@ MOST_MIB = 400
 ABSENT = ("torch", "torchvision", "pytorch_lightning", "hydra", "omegaconf", "mlflow", "scipy", "matplotlib", "pandas")
 OTHERS = [["train"], ["resume", "x"], ["evaluate", "x"], ["compare", "x"], ["promote", "x"], ["models"], ["ui"]]
 
-pytestmark = pytest.mark.skipif(not SERVE.is_dir(), reason=".venv-serve is not there: `make serve-env` sets it up")
+pytestmark = pytest.mark.skipif(
+    Path(sys.prefix).name != ".venv-serve-test", reason="`make test-serve` sets up .venv-serve and tests it"
+)
 
 
 @pytest.fixture
