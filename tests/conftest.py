@@ -45,6 +45,12 @@ def _own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         torch.set_num_threads(1)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _no_tracking_server() -> None:
+    """MLflow sets this variable when it downloads; a run that a module's tests share must not follow it."""
+    os.environ.pop("MLFLOW_TRACKING_URI", None)
+
+
 def configured(*overrides: str) -> TrainConfig:
     """The configuration that `prenda train` would compose from the same overrides."""
     from hydra import compose, initialize_config_dir

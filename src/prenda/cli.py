@@ -126,8 +126,8 @@ def _guarded(command: Callable[[], int], arguments: Sequence[str]) -> int:
 def _not_installed(error: ModuleNotFoundError, arguments: Sequence[str]) -> int:
     extra = "registry" if arguments[0] in ("predict", "serve") else "train"
     print(
-        f"prenda: `prenda {arguments[0]}` needs the package {error.name}. This installation, without torch, has what "
-        f"predict and serve need for a bundle: run `{INSTALL} '.[{extra}]'` in prenda's repository.",
+        f"prenda: the command {arguments[0]} needs the package {error.name}. This installation, without torch, has "
+        f"what predict and serve need for a bundle: run `{INSTALL} '.[{extra}]'` in prenda's repository.",
         file=sys.stderr,
     )
     return 2

@@ -69,7 +69,7 @@ def test_predict_answers_from_a_bundle(prenda, tmp_path):
 def test_another_command_says_in_a_line_what_is_missing_and_what_installs_it(prenda, command):
     done = prenda(*command)
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
-    assert re.match(rf"prenda: `prenda {command[0]}` needs the package \w+\. This installation, without", done.stderr)
+    assert re.match(rf"prenda: the command {command[0]} needs the package \w+\. This installation", done.stderr)
     assert "pip install --constraint requirements.lock --editable '.[train]'" in done.stderr
 
 

@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-ADDRESS = re.compile(r"serves at http://127\.0\.0\.1:(\d+)")
+ADDRESS = re.compile(r"serves at http://[\d.]+:(\d+)")
 
 
 class Server:

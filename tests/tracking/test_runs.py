@@ -15,6 +15,7 @@ from prenda.config.identity import describe_run
 from prenda.config.schema import TrainConfig
 from prenda.data.datasets.fashion_mnist import GARMENTS
 from prenda.report.tables import read_history
+from prenda.scoring.significance import accuracy_text
 from prenda.system.signals import Stopped, stop_on_signal
 from prenda.tracking import delivery, run_folder, runs
 from prenda.tracking.loggers import FileLogger
@@ -113,7 +114,8 @@ def test_tags_say_what_ran_where(home, result):
 
 def test_a_description_gives_the_headline_figures(home, result):
     note = client(home).get_run(result.run_id).data.tags["mlflow.note.content"]
-    assert f"Accuracy {result.scores['test'].metrics['accuracy']:.2%} on the 500 test images" in note
+    accuracy = result.scores["test"].metrics["accuracy"]
+    assert f"Accuracy {accuracy_text(accuracy, 500)}, on the 500 test images" in note
     assert "|  | train | val | test |" in note
     assert f"| {result.scores['test'].metrics['brier']:.4f} |" in note
     assert "both in evaluation mode" in note

@@ -45,5 +45,7 @@ def _shown(main: Callable[[], None], overrides: Sequence[str]) -> None:
         with redirect_stdout(text), suppress(SystemExit):  # by which Hydra ends after its help
             main()
     finally:
-        shown = with_meanings(text.getvalue()) + "\n" if {"--help", "-h"} & set(overrides) else text.getvalue()
+        shown = text.getvalue()
+        if shown and {"--help", "-h"} & set(overrides):
+            shown = with_meanings(shown) + "\n"
         print(without_passwords(shown), end="")
