@@ -225,8 +225,8 @@ def test_an_installation_without_torch_names_the_package_and_the_command_that_in
     assert main(["train", "backbone=dense"]) == 2
     assert capsys.readouterr().err == (
         "prenda: the command train needs the package prenda.commands.train_application. This installation, without "
-        "torch, has what predict and serve need for a bundle: run `pip install --constraint requirements.lock --editable "
-        "'.[train]'` in prenda's repository.\n"
+        "torch, has what predict and serve need for a bundle: run `pip install --constraint requirements.lock "
+        "--editable '.[train]'` in prenda's repository.\n"
     )
 
 
