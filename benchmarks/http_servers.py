@@ -14,6 +14,8 @@ from socket import create_server
 
 import psutil
 
+from http_load import LoadError
+
 LONGEST_START = 120.0  # seconds
 LOOPBACK = "127.0.0.1"
 
@@ -56,7 +58,7 @@ def running(command: Command, body: bytes, content_type: str, log: Path) -> Iter
     """Start a server, wait for its first answer, and end it with all of its processes.
 
     Raises:
-        SystemExit: If it does not answer.
+        LoadError: If it does not answer.
     """
     port = _free_port()
     words = [word.replace("{port}", str(port)) for word in command.words]
@@ -92,7 +94,7 @@ def _await_answer(process: psutil.Popen, port: int, path: str, body: bytes, cont
             if _status(port, path, body, content_type) == 200:
                 return
         time.sleep(0.02)
-    raise SystemExit(f"The server did not answer:\n{log.read_text('utf-8', 'replace')[-4000:]}")
+    raise LoadError(f"the server did not answer:\n{log.read_text('utf-8', 'replace')[-4000:]}")
 
 
 def _status(port: int, path: str, body: bytes, content_type: str) -> int:

@@ -302,7 +302,7 @@ def _run(asked: argparse.Namespace, scratch: Path) -> int:
 
 
 def measured(network: Network, asked: argparse.Namespace, scratch: Path) -> list[Figures]:
-    """Measure the servers one after the other; one whose requests fail is left out, with the reason."""
+    """Measure the servers in turn; one that does not start or whose requests fail is left out, with the reason."""
     found = []
     for name, (command, bodies) in servers(network, scratch).items():
         if asked.only is None or name.startswith(tuple(asked.only)):

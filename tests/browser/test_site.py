@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import shutil
-
 import pytest
 
 from tests.docs.test_site import build
 
 pytestmark = pytest.mark.browser
-
-CHROMIUM = shutil.which("chromium") or "chromium"
-QUIET = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
 
 
 @pytest.fixture(scope="module")
@@ -22,18 +17,8 @@ def site(tmp_path_factory):
     return folder
 
 
-@pytest.fixture(scope="module")
-def browser():
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
-        yield browser
-        browser.close()
-
-
-def test_no_page_asks_the_network(site, browser):
-    page = browser.new_page()
+def test_no_page_asks_the_network(site, chromium):
+    page = chromium.new_page()
     asked = []
     page.on("request", lambda request: asked.append(request.url))
     for file in sorted(site.rglob("*.html")):
@@ -43,15 +28,15 @@ def test_no_page_asks_the_network(site, browser):
     assert [url for url in asked if not url.startswith(("file:", "data:", "blob:"))] == []
 
 
-def test_the_diagram_of_the_architecture_is_drawn(site, browser):
-    page = browser.new_page()
+def test_the_diagram_of_the_architecture_is_drawn(site, chromium):
+    page = chromium.new_page()
     page.goto((site / "architecture.html").as_uri())
     diagram = page.get_by_alt_text("Diagram")
     assert diagram.evaluate("image => image.complete && image.naturalWidth") > 300
 
 
-def test_search_works_without_a_server(site, browser):
-    page = browser.new_page()
+def test_search_works_without_a_server(site, chromium):
+    page = chromium.new_page()
     page.goto((site / "index.html").as_uri())
     page.locator("input[name=query]").click()
     page.locator("input[name=query]").press_sequentially("Hyperband")

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import re
 import signal
 import sqlite3
@@ -12,7 +13,7 @@ import pytest
 from prenda.config.paths import REPOSITORY
 from prenda.errors import TrackingError
 from prenda.tracking.lookup import is_there
-from prenda.tracking.store import connect, experiment_id, local_store
+from prenda.tracking.store import connect, experiment_id, local_store, variable_kept
 from tests.conftest import configured
 
 
@@ -87,3 +88,12 @@ def test_a_store_lies_in_its_folder_whatever_that_is_called(tmp_path, monkeypatc
     assert is_there(local_store())
     assert [path.name for path in tmp_path.iterdir() if path.is_dir()] == [name]
     assert configured("tracking=mlflow", "backbone=dense").tracking.uri == local_store()
+
+
+@pytest.mark.parametrize("before", [None, "sqlite:///mine.db"])
+def test_mlflows_variable_is_restored(before, monkeypatch):
+    if before is not None:
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", before)
+    with variable_kept():
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:///other.db")  # as mlflow.set_tracking_uri does
+    assert os.environ.get("MLFLOW_TRACKING_URI") == before

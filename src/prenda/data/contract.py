@@ -112,7 +112,7 @@ class DataSet(ABC):
                 )
 
     # The default does nothing on purpose: a user's own files need no fetching.
-    def fetch(self, data_dir: Path) -> None:  # noqa: B027
+    def fetch(self, data_dir: Path) -> None:  # noqa: B027 - an empty method of a base class
         """Fetch the missing files into `data_dir`.
 
         Raises:

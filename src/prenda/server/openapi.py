@@ -44,6 +44,13 @@ RECEIVING = (
     "too_many_photos", "wrong_content_type", "overloaded", "not_in_time",
 )  # fmt: skip
 ONE_PHOTO = {media: {"schema": BINARY} for media in ("image/*", "application/octet-stream")}
+
+
+def _form(**fields: dict[str, Any]) -> dict[str, Any]:
+    """Return the content of a multipart form whose fields are all required."""
+    return {"multipart/form-data": {"schema": {"type": "object", "required": list(fields), "properties": fields}}}
+
+
 PREDICT: dict[str, Any] = {
     "summary": "Say which garments photos show",
     "description": "The body is a multipart form with photos, or one photo. A photo that cannot be read is an answer "
@@ -63,13 +70,7 @@ PREDICT: dict[str, Any] = {
         "requestBody": {
             "required": True,
             "content": {
-                "multipart/form-data": {
-                    "schema": {
-                        "type": "object",
-                        "required": ["photos"],
-                        "properties": {"photos": {"type": "array", "minItems": 1, "items": BINARY}},
-                    }
-                },
+                **_form(photos={"type": "array", "minItems": 1, "items": BINARY}),
                 **ONE_PHOTO,
             },
         },
@@ -90,23 +91,15 @@ CORRECT: dict[str, Any] = {
         "security": TOKEN,
         "requestBody": {
             "required": True,
-            "content": {
-                "multipart/form-data": {
-                    "schema": {
-                        "type": "object",
-                        "required": ["photo", "type"],
-                        "properties": {
-                            "photo": BINARY,
-                            "type": {
-                                "type": "string",
-                                "minLength": 1,
-                                "maxLength": 60,
-                                "description": "A type of `/model`, its label in any language, or a new type.",
-                            },
-                        },
-                    }
-                }
-            },
+            "content": _form(
+                photo=BINARY,
+                type={
+                    "type": "string",
+                    "minLength": 1,
+                    "maxLength": 60,
+                    "description": "A type of `/model`, its label in any language, or a new type.",
+                },
+            ),
         },
     },
 }
