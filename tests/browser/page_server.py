@@ -106,9 +106,11 @@ def drop(page: Any, *paths: Path) -> None:
 
 
 def answered(page: Any, count: int) -> None:
-    """Wait until so many photos have an answer or an error."""
+    """Wait until so many photos have an answer or an error, and their picture; an answer may come before it."""
     done = page.locator(".card.answered, .card.unsure, .card.failed")
     done.nth(count - 1).wait_for(state="attached", timeout=60_000)
+    drawn = page.locator(".card .photo[src], .card .no-preview:not([hidden])")
+    drawn.nth(count - 1).wait_for(state="attached", timeout=60_000)
     page.locator("#progress").wait_for(state="hidden")
 
 

@@ -21,9 +21,14 @@ def test_dropped_photos_are_answered(server, visit, tmp_path):
     assert red.locator(".guesses li").count() == 3
     assert red.locator(".fill").first.bounding_box()["width"] > 10 * red.locator(".fill").last.bounding_box()["width"]
     seen = red.get_by_alt_text("red.jpg as the network saw it")
-    assert seen.evaluate("image => [image.naturalWidth, image.naturalHeight]") == [16, 16]
+    assert size(seen) == [16, 16]
     own = red.get_by_alt_text("Your photo red.jpg")
-    assert own.evaluate("image => [image.naturalWidth, image.naturalHeight]") == [64, 48]
+    assert size(own) == [64, 48]
+
+
+def size(picture):
+    """Return width and height of a picture as soon as it is decoded."""
+    return picture.evaluate("image => image.decode().then(() => [image.naturalWidth, image.naturalHeight])")
 
 
 def test_an_updated_page_is_taken_at_once(server, visit):
