@@ -26,7 +26,7 @@ from tests.conftest import configured
         ("trainer.profile=-1", "trainer.profile is -1: it must be a number, at least 0"),
         ("trainer.devices=0", "trainer.devices is 0: it must be at least 1, or -1 for every GPU"),
         ("trainer.accelerator=tpu", "trainer.accelerator is 'tpu': choose one of auto, cpu, gpu, mps"),
-        ("trainer.precision=64", "trainer.precision is '64': choose one of 32, bf16-mixed, 16-mixed"),
+        ("trainer.precision=64", "trainer.precision is '64': choose one of auto, 32, bf16-mixed, 16-mixed"),
         ("workers=0", "workers is 0: it must be a number, at least 1"),
         ("search.n_trials=0", "search.n_trials is 0: it must be a number, at least 1"),
         ("search.hours=0", "search.hours is 0.0: it must be a number, more than 0"),

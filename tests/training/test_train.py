@@ -13,9 +13,11 @@ import numpy as np
 import pytest
 import torch
 
+from prenda.config.recorded import load
 from prenda.data.datasets import find
 from prenda.errors import ConfigError
 from prenda.training import checkpoints
+from prenda.training.build import with_precision
 from prenda.training.train import join, train
 from tests.conftest import REAL_DATA, TINY, configured, metrics_of, needs_real_data
 
@@ -241,6 +243,22 @@ def test_a_batch_that_the_processes_of_torchrun_cannot_share_is_refused(tmp_path
 
 def test_lower_precision_trains_on_the_cpu(tmp_path):
     assert train(configured(*TINY, *DENSE, "trainer.precision=bf16-mixed"), tmp_path).score >= 0
+
+
+@pytest.mark.parametrize(("capability", "recorded"), [("avx512_bf16", "bf16-mixed"), ("avx2", "32")])
+def test_precision_is_bf16_only_where_the_processor_computes_it(tmp_path, monkeypatch, capsys, capability, recorded):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {capability: True, "amx_bf16": False})
+    config = configured(*TINY, *DENSE, "trainer=cpu", "trainer.precision=auto")
+    assert load(train(config, tmp_path).folder / "config.yaml").trainer.precision == recorded
+    train(config, tmp_path)  # the same folder: what `auto` was is no other setting
+    assert "emulates" not in capsys.readouterr().err
+
+
+def test_emulated_precision_is_told(monkeypatch, capsys):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": False})
+    with_precision(configured(*TINY, *DENSE, "trainer=cpu", "trainer.precision=bf16-mixed"))
+    told = "trainer.precision is bf16-mixed, which this device only emulates, several times slower than float32: "
+    assert told + "trainer.precision=auto" in capsys.readouterr().err
 
 
 @pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler on the CPU")

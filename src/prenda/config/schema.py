@@ -175,7 +175,8 @@ class TrainerConfig:
 
     accelerator: str = setting("auto", valid=("auto", "cpu", "gpu", "mps"))
     devices: int = 1  # processes on this machine; -1 is every GPU
-    precision: str = setting("32", valid=("32", "bf16-mixed", "16-mixed"))
+    # auto: bf16-mixed where the device computes bf16 itself, else 32. A run records which of the two it was.
+    precision: str = setting("32", valid=("auto", "32", "bf16-mixed", "16-mixed"))
     epochs: int = setting(12, valid=AT_LEAST_1)
     compile: bool = False
     channels_last: bool = True

@@ -5,7 +5,9 @@ from __future__ import annotations
 import copy
 import logging
 import os
+import sys
 import warnings
+from dataclasses import replace
 from typing import Any, cast
 
 import pytorch_lightning as pl
@@ -57,6 +59,35 @@ def resolve_device(trainer: TrainerConfig) -> tuple[str, int]:
             "trainer.sync_batchnorm is true, which PyTorch supports on GPUs only: set it to false on the CPU."
         )
     return accelerator, count
+
+
+def with_precision(config: TrainConfig) -> TrainConfig:
+    """Return the configuration with the precision that `trainer.precision=auto` is on this machine.
+
+    A run records this one, so it resumes and repeats on other machines in the same precision. Says so if a processor
+    would only emulate the precision that was asked for.
+
+    Raises:
+        ConfigError: As `resolve_device`.
+    """
+    wanted, native = config.trainer.precision, _computes_bf16(resolve_device(config.trainer)[0])
+    if wanted == "bf16-mixed" and not native:
+        print(
+            "prenda: trainer.precision is bf16-mixed, which this device only emulates, several times slower than "
+            "float32: trainer.precision=auto chooses what is fast.",
+            file=sys.stderr,
+        )
+    if wanted != "auto":
+        return config
+    return replace(config, trainer=replace(config.trainer, precision="bf16-mixed" if native else "32"))
+
+
+def _computes_bf16(accelerator: str) -> bool:
+    """Return whether the device has instructions for bf16."""
+    if accelerator == "gpu":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    capabilities = torch.cpu.get_capabilities()
+    return accelerator == "cpu" and any(capabilities.get(name, False) for name in ("avx512_bf16", "amx_bf16"))
 
 
 def prepare_process(config: TrainConfig, processes: int) -> None:

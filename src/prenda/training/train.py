@@ -24,7 +24,14 @@ from prenda.tracking.run_folder import CONFIG, writing
 from prenda.tracking.runs import PRUNED, DataUsed, Pruned, Run, recorded
 from prenda.tracking.store import local_store
 from prenda.training import checkpoints
-from prenda.training.build import build_callbacks, build_classifier, build_data, prepare_process, resolve_device
+from prenda.training.build import (
+    build_callbacks,
+    build_classifier,
+    build_data,
+    prepare_process,
+    resolve_device,
+    with_precision,
+)
 from prenda.training.checkpoint_digest import damage
 from prenda.training.classifier import Classifier
 from prenda.training.distributed import Torchrun, fit_in_processes
@@ -56,6 +63,7 @@ def train(config: TrainConfig, folder: Path, callbacks: Sequence[Callback] = ())
     """
     check_version(folder)
     check(config)
+    config = with_precision(config)
     # A new folder is made, and locked, only when the settings have been checked.
     with writing(folder) if folder.is_dir() else nullcontext():
         return _train(identified(config, folder), folder, callbacks)
@@ -126,6 +134,7 @@ def join(config: TrainConfig, folder: Path) -> None:
         folder: Folder of the run, as the first process has it; all machines must see it.
     """
     check(config)
+    config = with_precision(config)
     torchrun = Torchrun.found()
     assert torchrun is not None
     check_batch_size(config.data.batch_size, torchrun.processes * torchrun.nodes)
