@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 import signal
 from dataclasses import replace
@@ -8,12 +9,15 @@ from importlib.metadata import distributions
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 from omegaconf import OmegaConf
 
 from prenda.cli import main
 from prenda.config.convert import as_plain
 from prenda.data.datasets import generated
+from prenda.errors import UserError
+from prenda.report.tables import RecordedPredictions
 from prenda.search import trial
 from prenda.search.job import Job
 from prenda.system.signals import Stopped
@@ -22,6 +26,7 @@ from prenda.tracking.run_folder import STATUS
 from prenda.tracking.store import connect
 from prenda.training import agreement, checkpoints
 from prenda.training.agreement import with_threads
+from prenda.training.equality import Results, compare, verdict
 from prenda.training.train import train
 from tests.conftest import TINY, configured
 from tests.data.photos import write_photo, write_shop
@@ -71,10 +76,8 @@ def test_a_run_is_reproduced_to_the_bit_in_a_run_of_its_own(home, reproduce):
     before, record = contents(home / "run"), store.get_run(run_id).to_dictionary()
     code, told = reproduce(run_id[:8])
     assert code == 0, told
-    parts = (
-        "weights, best epoch, weights, last epoch, predictions, val, predictions, test, metrics of each epoch, final"
-    )
-    assert f"{NAME} is reproduced, equal to the bit: {parts} scores." in told
+    parts = "best weights, last weights, val predictions, test predictions, metrics of the epochs, final scores"
+    assert f"{NAME} is reproduced, equal to the bit: {parts}." in told
     assert "threads 1 1 yes" in told
     (folder,) = (home / "outputs/reproductions" / run_id[:8]).iterdir()
     again = store.get_run((folder / ".run_id").read_text())
@@ -190,11 +193,65 @@ def test_a_run_of_another_results_version_is_refused(reproduce):
     assert "threads – 1 not recorded" in told
 
 
-def test_a_run_without_checkpoints_is_compared_in_the_rest(reproduce, copy, monkeypatch):
+def test_a_run_without_checkpoints_is_compared_in_the_rest(reproduce, copy):
     shutil.rmtree(copy / "checkpoints")
-    code, told = reproduce(copy)
-    assert code == 0, told
-    assert "equal to the bit: val predictions, test predictions, metrics of the epochs, final scores." in told
+    assert reproduce(copy, "--check")[0] == 0
+    compared = compare(results(copy), results(copy))
+    parts = ["val predictions", "test predictions", "metrics of the epochs", "final scores"]
+    assert [part.what for part in compared] == parts
+    assert verdict(compared) == "equal to the bit"
+
+
+def test_a_run_whose_folder_is_gone_is_read_from_mlflow(home, reproduce):
+    run_id = (home / "run/.run_id").read_text()
+    (home / "run").rename(home / "moved")
+    try:
+        code, told = reproduce(run_id, "--check")
+    finally:
+        (home / "moved").rename(home / "run")
+    assert code == 0
+    assert told.endswith(f"The record of {NAME} agrees with the present.")
+
+
+def results(folder: Path) -> Results:
+    return Results.read(lambda name: path if (path := folder / name).is_file() else None)
+
+
+@pytest.mark.parametrize("name", ["predictions/val.npz", "metrics/metrics.csv", "scores.json"])
+def test_a_damaged_result_is_told(name, copy):
+    (copy / name).write_text("step,val/loss\n1,{")
+    with pytest.raises(UserError, match=rf"{copy / name} is damaged \(.*\): restore the file as the run wrote it\."):
+        results(copy)
+
+
+@pytest.mark.parametrize(
+    ("change", "verdict_", "where"),
+    [
+        ({}, "equal to the bit", ""),
+        ({"test/loss": 2.00001}, "equal within rounding", "test/loss: 2 recorded, 2.00001 now"),
+        ({"test/loss": 2.001}, "different", "test/loss: 2 recorded, 2.001 now"),
+        ({"test/loss": math.nan}, "different", "test/loss: 2 recorded, nan now"),
+        ({"test/f1": 0.5}, "different", "test/f1 is in one of the two only"),
+    ],
+)
+def test_scores_are_compared_in_parts_of_a_value_above_1(change, verdict_, where):
+    scores = {"test/loss": 2.0, "test/accuracy": 0.5, "test/ece": math.nan}
+    (part,) = compare(Results({}, {}, {}, scores), Results({}, {}, {}, scores | change))
+    assert (part.verdict, part.where) == (verdict_, where)
+
+
+def test_the_first_epoch_that_differs_is_told():
+    history = {("val/loss", 1): 2.0, ("val/loss", 2): 1.0, ("val/loss", 3): 0.5}
+    later = {("val/loss", 2): 1.1, ("val/loss", 3): 0.7}
+    part, _ = compare(Results({}, {}, history, {"a": 1}), Results({}, {}, history | later, {"a": 1}))
+    assert part.where == "val/loss, epoch 3: 0.5 recorded, 0.7 now; first in epoch 2"
+
+
+def test_images_with_another_class_are_counted():
+    one = RecordedPredictions(np.array([[0, 1], [2, 1]], np.float32), np.array([0, 1]), ("a", "b"))
+    two = replace(one, logits=np.array([[0, 1], [2, 2.5]], np.float32))
+    part, _ = compare(Results({}, {"val": one}, {}, {"a": 1}), Results({}, {"val": two}, {}, {"a": 1}))
+    assert (part.verdict, part.where) == ("different", "1 of 2 images have another class")
 
 
 def test_the_trial_of_a_sweep_is_reproduced(home, reproduce, tmp_path):

@@ -152,11 +152,11 @@ def _configuration_row(original: Original, refusals: list[str]) -> Row:
         tag = original.tags.get(CONFIGURATION)
         return _row("configuration", tag and _short(tag), now)
     trained = restore(original.best.config, str(original.best.path))
-    different = differences(decisive(trained), decisive(original.config))
+    different = differences(decisive(trained), decisive(original.config), origin="now")
     if different:
         refusals.append(
-            f"config.yaml of run {original.name!r} has changed since the training ({different.replace('given', 'now')})"
-            f": restore the file. {original.best.path} holds the settings of the training."
+            f"config.yaml of run {original.name!r} has changed since the training ({different}): restore the file. "
+            f"{original.best.path} holds the settings of the training."
         )
     return _row("configuration", _short(configuration(trained)), now if not different else f"{now} (changed)")
 
