@@ -21,6 +21,7 @@ from prenda.commands import (
     models,
     predict,
     promote,
+    reproduce,
     resume,
     runs,
     serve,
@@ -48,7 +49,7 @@ REMEDIES = {  # for errors of the operating system, which are no bugs of prenda
     errno.EROFS: NO_PERMISSION,
     errno.EADDRINUSE: "give another port, or end the program that uses it",
 }
-COMMANDS = (train, resume, runs, sync, evaluate, compare, promote, export, models, predict, serve, data, ui)
+COMMANDS = (train, resume, runs, sync, evaluate, reproduce, compare, promote, export, models, predict, serve, data, ui)
 EPILOG = """
 prenda train takes Hydra overrides and has its own help: prenda train --help
 
@@ -61,6 +62,7 @@ examples:
   prenda runs --sort test                        # list finished runs, the best first, with their ids
   prenda sync                                    # deliver records that the tracking server has not received
   prenda evaluate RUN                            # score a recorded run again
+  prenda reproduce RUN                           # train it again; is the result the same?
   prenda compare RUN RUN                         # compare runs and test the differences for significance
   prenda promote RUN                             # register its model; make it champion if significantly better
   prenda export RUN --to model                   # write its bundle to a folder, checked
@@ -80,6 +82,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             missing permission or a port in use is shown in one line. A sweep with failed trials also ends with 1.
         2: An error that the user can correct, such as a wrong argument or setting, shown without a traceback.
         3: `prenda predict` could not read some photos; the others are answered.
+        4: `prenda reproduce`: the result, or with `--check` the record, is different.
         128 + N: Stopped by signal N, such as 130 for Ctrl-C and 143 for SIGTERM.
     """
     arguments = list(sys.argv[1:] if arguments is None else arguments)

@@ -27,6 +27,7 @@ OFFERED = [
     "runs",
     "sync",
     "evaluate",
+    "reproduce",
     "compare",
     "promote",
     "export",

@@ -156,6 +156,7 @@ def prune(*arguments: str) -> int:
 
 def test_pruning_frees_old_runs_and_trials_and_keeps_the_rest(home, capsys):
     best, old = home.run("best", val=0.9), home.run("old", val=0.8)
+    again = home.run("best-reproduced", val=0.95, **{"prenda.reproduces": best})
     trial = home.run("trial", val=0.7, **{"mlflow.parentRunId": "a sweep"})
     lost = home.run("lost", "PRUNED", **{"mlflow.parentRunId": "a sweep"})
     running, killed, other = (
@@ -174,7 +175,7 @@ def test_pruning_frees_old_runs_and_trials_and_keeps_the_rest(home, capsys):
     assert "Kept whole: 2 among the best of its data, 1 interrupted, to be resumed, 1 registered, 1 running." in printed
     assert "Freed " in printed
     assert {run: len(big(home, run)) for run in kept} == before
-    assert {place.name for place in big(home, old)} == {"bundle"}
+    assert {place.name for place in big(home, old)} == {place.name for place in big(home, again)} == {"bundle"}
     assert big(home, trial) == big(home, lost) == []
     assert not home.artifacts(deleted).exists()
     assert (home.artifacts(trial) / "predictions/test.npz").is_file()

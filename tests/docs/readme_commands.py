@@ -48,9 +48,9 @@ INSTEAD = {
 }
 SETS_UP = ("git", "cd", "source")  # done already where this script runs
 SHELLS = ("sh", "bash", "console", "shell")
-TESTED = ("resume", "evaluate", "compare", "promote", "models", "data", "predict")
+TESTED = ("resume", "evaluate", "reproduce", "compare", "promote", "models", "data", "predict")
 RUN_ARGUMENT = re.compile(r"RUN|FOLDER|outputs/runs/\S+")
-NAMES_RUNS = ("resume", "evaluate", "compare", "promote")
+NAMES_RUNS = ("resume", "evaluate", "reproduce", "compare", "promote")
 INTERRUPTED = "interrupted-seed0"
 HOME = "$PRENDA_HOME"  # stands for the folder that everything is written to
 PHOTOS = f"{HOME}/photos"  # in the place of the reader's own

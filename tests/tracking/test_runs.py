@@ -129,13 +129,13 @@ def test_the_commit_and_the_state_of_the_tree_are_recorded(monkeypatch, tmp_path
         return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
 
     monkeypatch.setattr(runs, "REPOSITORY", tmp_path)
-    assert runs._git_tags() == {}
+    assert runs.git_tags() == {}
     git("init")
-    assert runs._git_tags() == {}
+    assert runs.git_tags() == {}
     git("commit", "--allow-empty", "-m", "first")
-    assert runs._git_tags() == {"mlflow.source.git.commit": git("rev-parse", "HEAD"), "git.dirty": "false"}
+    assert runs.git_tags() == {"mlflow.source.git.commit": git("rev-parse", "HEAD"), "git.dirty": "false"}
     (tmp_path / "new").touch()
-    assert runs._git_tags()["git.dirty"] == "true"
+    assert runs.git_tags()["git.dirty"] == "true"
 
 
 def test_the_data_set_is_an_input_with_hash_and_split(home, result):
@@ -159,6 +159,7 @@ def test_artifacts_hold_settings_matrices_and_each_checkpoint_once(home, result)
 
     splits = ("train", "val", "test")
     assert {file for file in files() if not file.startswith("images/")} == {
+        "conditions.json",
         "config.yaml",
         "environment.txt",
         "log.txt",

@@ -6,6 +6,7 @@ Modules:
     train_help: Help of `prenda train`.
     resume: `prenda resume`: resume an interrupted run.
     evaluate: `prenda evaluate`: score a finished run again.
+    reproduce: `prenda reproduce`: train a recorded run again, and compare the results.
     compare: `prenda compare`: compare recorded runs.
     promote: `prenda promote`: make a run's model the champion.
     export: `prenda export`: write a run's bundle to a folder.

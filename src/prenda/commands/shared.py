@@ -48,19 +48,24 @@ def data_folder_from(argument: str) -> Iterator[None]:
         raise
 
 
-def stoppable(training: Callable[[], object]) -> int:
-    """Run a training or a sweep; return 128 + N where signal N stopped it."""
+def stoppable(training: Callable[[], object], resumed_by: str | None = None) -> int:
+    """Run a training or a sweep; return 128 + N where signal N stopped it.
+
+    Args:
+        training: The training.
+        resumed_by: What resumes it, for the message of a stop; None is `prenda resume RUN`.
+    """
     try:
         training()
     except SystemExit as end:  # from a sweep, which has printed the reason
         return end.code if isinstance(end.code, int) else 1
     except Stopped as stop:
-        print(f"prenda: {stop}; {_next_step(stop)}", file=sys.stderr)
+        print(f"prenda: {stop}; {_next_step(stop, resumed_by)}", file=sys.stderr)
         return 128 + stop.signum
     return 0
 
 
-def _next_step(stop: Stopped) -> str:
+def _next_step(stop: Stopped, resumed_by: str | None) -> str:
     """Return how to go on: `recorded` names the run in a note, once there is a record of it."""
     run = next(
         (note.removeprefix(RUN_TO_RESUME) for note in getattr(stop, "__notes__", []) if note.startswith(RUN_TO_RESUME)),
@@ -68,4 +73,4 @@ def _next_step(stop: Stopped) -> str:
     )
     if run is None:
         return "nothing was recorded yet: give the same command again."
-    return f"the run is recorded as KILLED, and `prenda resume {shlex.quote(run)}` resumes it."
+    return f"the run is recorded as KILLED, and {resumed_by or f'`prenda resume {shlex.quote(run)}`'} resumes it."

@@ -65,10 +65,17 @@ def check_folder(config: TrainConfig, folder: Path) -> None:
         )
 
 
-def differences(earlier: dict[str, Any], current: dict[str, Any], most: int = 3) -> str:
-    """Return the first settings that differ, with both values, for the text of an error; empty if all are equal."""
+def differences(earlier: dict[str, Any], current: dict[str, Any], most: int = 3, origin: str = "given") -> str:
+    """Return the first settings that differ, with both values, for the text of an error; empty if all are equal.
+
+    Args:
+        earlier: Recorded settings.
+        current: Other settings.
+        most: Number of settings to name.
+        origin: Word after the value of the other settings.
+    """
     names = [name for name in sorted(earlier.keys() | current.keys()) if earlier.get(name) != current.get(name)]
-    texts = [f"{name}: {earlier.get(name)!r} recorded, {current.get(name)!r} given" for name in names[:most]]
+    texts = [f"{name}: {earlier.get(name)!r} recorded, {current.get(name)!r} {origin}" for name in names[:most]]
     return "; ".join([*texts, f"{len(names) - most} more"] if len(names) > most else texts)
 
 

@@ -16,7 +16,18 @@ from prenda.errors import TrackingError
 from prenda.system.redaction import complete, without_passwords
 from prenda.system.sqlite_address import sqlite_path
 from prenda.tracking import run_folder
-from prenda.tracking.records import FREED, Want, is_trial, local_folder, local_path, named, short_id, status_of
+from prenda.tracking.journal import Journal
+from prenda.tracking.records import (
+    FREED,
+    Want,
+    content_hash,
+    is_trial,
+    local_folder,
+    local_path,
+    named,
+    short_id,
+    status_of,
+)
 from prenda.tracking.run_folder import CONFIG
 from prenda.tracking.store import connect, variable_kept
 
@@ -140,6 +151,24 @@ def file_of(uri: str, found: FoundRun, artifact: str, into: Path) -> Path:
         + (f" (it is {found.status})" if found.status not in (None, "FINISHED") else "")
         + ": give the folder of a run that was scored."
     )
+
+
+def tags_of(found: FoundRun) -> dict[str, str]:
+    """Return the tags of a run, from MLflow if it was found there, else from its journal."""
+    if found.record is not None:
+        return dict(found.record.data.tags)
+    tags: dict[str, str] = {}
+    for record in [] if found.folder is None else Journal(found.folder).records():
+        tags |= record.get("tags", {})
+    return tags
+
+
+def data_of(found: FoundRun) -> str | None:
+    """Return the SHA-256 of a run's data set, from MLflow or from its journal; None if it recorded none."""
+    if found.record is not None:
+        return content_hash(found.record)
+    records = [] if found.folder is None else Journal(found.folder).records()
+    return next((str(record["content_hash"]) for record in records if record["kind"] == "data"), None)
 
 
 def download(uri: str, run: str, artifact: str, into: Path) -> Path:

@@ -23,7 +23,7 @@ from prenda.tracking import run_folder
 from prenda.tracking.disk import artifacts_of, models_of, size_of
 from prenda.tracking.listing import selected
 from prenda.tracking.lookup import connect_existing
-from prenda.tracking.records import FREED, VAL, is_trial, kind_of, local_folder, search, status_of
+from prenda.tracking.records import FREED, REPRODUCES, VAL, is_trial, kind_of, local_folder, search, status_of
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -133,7 +133,7 @@ def _reasons(client: MlflowClient, runs: Iterable[Run], keep: int) -> dict[str, 
             reasons[record.info.run_id] = "running"
         elif status_of(record) in ("FAILED", "KILLED"):
             reasons[record.info.run_id] = "interrupted, to be resumed"
-        elif record.info.status == "FINISHED" and VAL in record.data.metrics:
+        elif record.info.status == "FINISHED" and VAL in record.data.metrics and REPRODUCES not in record.data.tags:
             best[record.data.params.get("data", ""), record.data.params.get("data.classes", "")].append(record)
     for group in best.values():
         group.sort(key=lambda record: -record.data.metrics[VAL])

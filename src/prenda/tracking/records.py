@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from mlflow.entities import Run
 
 COMPARISONS = "comparisons"  # the experiment of what `prenda compare` records; trainings are elsewhere
+REPRODUCES = "prenda.reproduces"  # tag of a reproduction: id or folder of the run that it repeats
+REPRODUCED = "prenda.reproduced"  # tag of a reproduction: whether its result is that of the run
 FREED = "prenda.freed"  # tag: the day on which `prenda runs --prune` freed the run's checkpoints
 VAL, TEST = "best/val/accuracy", "test/accuracy"
 SHORT = 8  # characters of an id that name a run

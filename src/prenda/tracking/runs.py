@@ -29,6 +29,8 @@ from prenda.tracking.run_folder import STATUS, writing
 from prenda.tracking.store import StoreRefusedError, is_server, store_address
 
 VERSIONED = ("prenda", "torch", "torchvision", "pytorch-lightning", "torchmetrics", "hydra-core", "mlflow", "numpy")
+ENVIRONMENT = "environment.txt"  # in the folder of a run: its packages
+COMMIT, DIRTY = "mlflow.source.git.commit", "git.dirty"  # tags
 PRUNED = "pruned.txt"  # in the folder of a run that a sweep gave up: why
 
 
@@ -172,7 +174,7 @@ def recorded(tracking: TrackingConfig, about: RunDescription, folder: Path) -> I
     folder.mkdir(parents=True, exist_ok=True)
     for old in ("error.txt", STATUS):
         (folder / old).unlink(missing_ok=True)
-    (folder / "environment.txt").write_text(_environment(), encoding="utf-8")
+    (folder / ENVIRONMENT).write_text(environment(), encoding="utf-8")
     run = _open(tracking, about, folder)
     try:
         yield run
@@ -226,7 +228,7 @@ def _open(tracking: TrackingConfig, about: RunDescription, folder: Path) -> Run:
         "folder": str(folder),
         "mlflow.source.name": "prenda train",  # the command is in the description: MLflow shows the last part of a path
         "mlflow.source.type": "LOCAL",
-        **_git_tags(),
+        **git_tags(),
         **{f"version.{name}": version(name) for name in VERSIONED},
     }
     run = Run(folder, destination_of(tracking))
@@ -282,8 +284,8 @@ def _close(run: Run, status: str) -> None:
         print(f"prenda: {undelivered}", file=sys.stderr, flush=True)
 
 
-def _git_tags() -> dict[str, str]:
-    """Commit and whether the tree differs from it; empty outside a checkout."""
+def git_tags() -> dict[str, str]:
+    """Return the commit, and whether the tree differs from it; empty outside a checkout."""
 
     def git(*words: str) -> str:
         done = subprocess.run(["git", "-C", str(REPOSITORY), *words], capture_output=True, text=True, check=True)
@@ -293,12 +295,12 @@ def _git_tags() -> dict[str, str]:
         return {}
     try:
         dirty = str(bool(git("status", "--porcelain"))).lower()
-        return {"mlflow.source.git.commit": git("rev-parse", "HEAD"), "git.dirty": dirty}
+        return {COMMIT: git("rev-parse", "HEAD"), DIRTY: dirty}
     except (OSError, subprocess.CalledProcessError):
         return {}  # no git, or no commit yet
 
 
-def _environment() -> str:
-    """Every installed distribution with its version, a line each."""
+def environment() -> str:
+    """Return every installed distribution with its version, a line each."""
     lines = {f"{dist.metadata['Name']}=={dist.version}" for dist in distributions()}
     return "\n".join(sorted(lines, key=str.lower)) + "\n"

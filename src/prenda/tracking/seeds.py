@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from prenda.tracking.records import COMPARISONS, TEST, content_hash, search
+from prenda.tracking.records import COMPARISONS, REPRODUCES, TEST, content_hash, search
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -36,7 +36,9 @@ def seeds_of(client: MlflowClient, run_id: str) -> Seeds:
     experiments = [found.experiment_id for found in client.search_experiments() if found.name != COMPARISONS]
     condition = f"attributes.status = 'FINISHED' and tags.`{CONFIGURATION}` = '{configuration}'"
     same_images = [
-        other for other in search(client, experiments, condition) if content_hash(other) == content_hash(run)
+        other
+        for other in search(client, experiments, condition)
+        if content_hash(other) == content_hash(run) and REPRODUCES not in other.data.tags
     ]
     return Seeds(
         configuration,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -16,7 +16,8 @@ from prenda.tracking.journal import JOURNAL, Destination, Journal
 from prenda.tracking.run_folder import run_id
 from prenda.tracking.store import local_store, reason_of
 
-RUNS = ("runs/*/*", "sweeps/*/summary", "sweeps/*/trials/*", "compare/*/*")  # folders of journals, in outputs/
+# Folders of journals, in outputs/.
+RUNS = ("runs/*/*", "reproductions/*/*", "sweeps/*/summary", "sweeps/*/trials/*", "compare/*/*")
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,15 @@ def deliver_waiting(folder: Path) -> str | None:
         if synced.problem is not None:
             return f"{synced.name}: {synced.problem}: `prenda sync {shlex.quote(str(folder))}` delivers it."
     return None
+
+
+def add_tags(folder: Path, tags: Mapping[str, str]) -> str | None:
+    """Add labels to a run that has ended; return a sentence about a failed delivery, or None."""
+    journal = Journal(folder)
+    journal.append("tags", tags=dict(tags))
+    destination = journal.destination()
+    problem = None if destination.uri is None else _deliver(journal, destination).problem
+    return None if problem is None else f"{problem}: `prenda sync {shlex.quote(str(folder))}` delivers them."
 
 
 def undelivered() -> list[Journal]:

@@ -5,6 +5,12 @@ Modules:
     resume: Resuming an interrupted run.
     build: Construction of a run's parts from its configuration.
     classifier: LightningModule around a backbone.
+    reproduction: Reproduction of a recorded run.
+    original: Recorded run that is reproduced.
+    agreement: Agreement of a run's record with the present.
+    conditions: Source code, packages and machine of a training.
+    equality: Comparison of two runs' results.
+    tensor_digest: SHA-256 of named tensors.
     starting_point: Run or bundle that a new run starts from.
     initial_weights: Loading of the weights that a new run starts from.
     features: Features of a frozen body, computed once and kept.

@@ -20,6 +20,7 @@ from prenda.training.build import resolve_device
 from prenda.training.classifier import Classifier
 from prenda.training.feature_data import FeatureData
 from prenda.training.full_precision import full_precision
+from prenda.training.tensor_digest import tensor_digest
 from prenda.training.test_time_views import network_of
 
 FILE = "features.safetensors"  # in the run's folder
@@ -65,14 +66,7 @@ def _key(config: TrainConfig, network: nn.Module, content_hash: str) -> str:
 def _write(path: Path, tensors: dict[str, Tensor], key: str) -> None:
     import safetensors.torch  # other runs start without it
 
-    write_atomically(path, safetensors.torch.save(tensors, {"key": key, "sha256": _digest(tensors)}))
-
-
-def _digest(tensors: dict[str, Tensor]) -> str:
-    digest = hashlib.sha256()
-    for name, tensor in sorted(tensors.items()):
-        digest.update(name.encode() + tensor.contiguous().flatten().view(torch.uint8).numpy().data)
-    return digest.hexdigest()
+    write_atomically(path, safetensors.torch.save(tensors, {"key": key, "sha256": tensor_digest(tensors)}))
 
 
 def _read(path: Path, key: str) -> dict[str, Tensor] | None:
@@ -84,7 +78,7 @@ def _read(path: Path, key: str) -> dict[str, Tensor] | None:
             recorded = file.metadata() or {}
             if recorded.get("key") == key:
                 tensors = {name: file.get_tensor(name) for name in file.offset_keys()}
-                return tensors if recorded.get("sha256") == _digest(tensors) else None
+                return tensors if recorded.get("sha256") == tensor_digest(tensors) else None
     except (FileNotFoundError, SafetensorError):
         pass
     return None

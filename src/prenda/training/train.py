@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 
+import torch
 from pytorch_lightning.callbacks import Callback
 from rich.console import Console
 
@@ -23,7 +24,7 @@ from prenda.system.signals import stop_on_signal
 from prenda.tracking.run_folder import CONFIG, writing
 from prenda.tracking.runs import PRUNED, DataUsed, Pruned, Run, recorded
 from prenda.tracking.store import local_store
-from prenda.training import checkpoints
+from prenda.training import checkpoints, conditions
 from prenda.training.build import (
     build_callbacks,
     build_classifier,
@@ -45,7 +46,9 @@ from prenda.training.restored_best import restore_best
 from prenda.training.starting_point import LAST, identified
 
 
-def train(config: TrainConfig, folder: Path, callbacks: Sequence[Callback] = ()) -> TrainResult:
+def train(
+    config: TrainConfig, folder: Path, callbacks: Sequence[Callback] = (), tags: Mapping[str, str] | None = None
+) -> TrainResult:
     """Train the network that the configuration describes, score its best epoch, and record both.
 
     All settings are checked before anything is recorded. If the folder holds an interrupted run of the same settings,
@@ -55,6 +58,7 @@ def train(config: TrainConfig, folder: Path, callbacks: Sequence[Callback] = ())
         config: Configuration of the run.
         folder: Folder of the run.
         callbacks: Further Lightning callbacks. With several processes, each process gets a pickled copy.
+        tags: Further labels of the run in MLflow.
 
     Raises:
         UserError: If a setting cannot work, by its dotted name, if the folder's run has other settings, or if another
@@ -66,14 +70,15 @@ def train(config: TrainConfig, folder: Path, callbacks: Sequence[Callback] = ())
     config = with_precision(config)
     # A new folder is made, and locked, only when the settings have been checked.
     with writing(folder) if folder.is_dir() else nullcontext():
-        return _train(identified(config, folder), folder, callbacks)
+        return _train(identified(config, folder), folder, callbacks, tags or {})
 
 
-def _train(config: TrainConfig, folder: Path, callbacks: Sequence[Callback]) -> TrainResult:
+def _train(config: TrainConfig, folder: Path, callbacks: Sequence[Callback], tags: Mapping[str, str]) -> TrainResult:
     check_folder(config, folder)
     torchrun = Torchrun.found()
     device, processes = resolve_device(config.trainer)
-    check_batch_size(config.data.batch_size, processes if torchrun is None else torchrun.processes * torchrun.nodes)
+    all_processes = processes if torchrun is None else torchrun.processes * torchrun.nodes
+    check_batch_size(config.data.batch_size, all_processes)
     prepare_process(config, processes if torchrun is None else torchrun.processes)
     data = build_data(config)
     data.prepare_data()
@@ -88,9 +93,10 @@ def _train(config: TrainConfig, folder: Path, callbacks: Sequence[Callback]) -> 
     _check_checkpoint(folder, classifier, data)
     with writing(folder):
         write_atomically(folder / CONFIG, as_yaml(config))
+        conditions.add(folder, conditions.current(config, device, all_processes, torch.get_num_threads()))
         record_photos(console, data, folder)
         with stop_on_signal(), recorded(config.tracking, describe_run(config), folder) as run, log.noting_problems():
-            run.log_tags({"device": device} | ({"initial_weights": initial} if initial else {}))
+            run.log_tags({"device": device, **tags} | ({"initial_weights": initial} if initial else {}))
             run.log_data(_data_used(data))
             restore_best(run)
             _fit(config, classifier, data, run, callbacks, processes)
