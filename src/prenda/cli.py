@@ -31,6 +31,7 @@ from prenda.commands import (
 )
 from prenda.commands.parser import CommandParser
 from prenda.errors import RUN_FOLDER, UserError
+from prenda.system.foreign_text import printable_lines
 from prenda.system.redaction import without_passwords
 
 INSTALL = "pip install --constraint requirements.lock --editable"
@@ -118,7 +119,7 @@ def _guarded(command: Callable[[], int], arguments: Sequence[str]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except UserError as error:
-        print("\n".join([f"prenda: {error}", *getattr(error, "__notes__", [])]), file=sys.stderr)
+        print(printable_lines("\n".join([f"prenda: {error}", *getattr(error, "__notes__", [])])), file=sys.stderr)
         return 2
     except ModuleNotFoundError as error:
         return _failed(error, arguments) if importlib.util.find_spec("torch") else _not_installed(error, arguments)
@@ -145,7 +146,8 @@ def _failed(error: Exception, arguments: Sequence[str]) -> int:
     else:
         again = _again(error) if remedy == NO_ROOM else ""
         text = str(error).splitlines()[0]  # SQLAlchemy's error has the statement below
-        print("\n".join([f"prenda: {text}: {remedy}{again}", *getattr(error, "__notes__", [])]), file=sys.stderr)
+        lines = [f"prenda: {text}: {remedy}{again}", *getattr(error, "__notes__", [])]
+        print(printable_lines("\n".join(lines)), file=sys.stderr)
     return 1
 
 

@@ -3,7 +3,8 @@ from __future__ import annotations
 import os
 from itertools import islice
 
-from prenda.prediction.names import folder_names, numbered, printable, recorded
+from prenda.prediction.names import folder_names, numbered, recorded
+from prenda.system.foreign_text import printable
 
 
 def test_characters_that_a_terminal_obeys_or_hides_are_spelled_out():

@@ -113,12 +113,22 @@ def settle(is_champion: Callable[[Promotion], bool]) -> None:
     bundles = folder() / BUNDLES
     try:
         with _lock(timeout=0):
-            begun = Promotion(**json.loads((bundles / RECORD).read_bytes()))
-            if is_champion(begun):
+            begun = _begun(bundles / RECORD)
+            if begun is not None and is_champion(begun):
                 _choose(begun.link, bundles / begun.copied)
             (bundles / RECORD).unlink()
     except (Timeout, FileNotFoundError):  # it is being promoted now, or another process has settled it
         return
+
+
+def _begun(path: Path) -> Promotion | None:
+    """Return the promotion that a record describes; None if it is damaged, or names a place outside its folder."""
+    try:
+        begun = Promotion(**json.loads(path.read_bytes()))
+        names = begun.link, begun.copied
+        return begun if all(Path(name).name == name for name in names) and isinstance(begun.version, int) else None
+    except (ValueError, TypeError, RecursionError):
+        return None
 
 
 def kept() -> list[Path]:

@@ -25,6 +25,9 @@ CARD, README = "card.md", "README.md"
 ANSWERS, NOVELTY = ("probabilities", "logits"), "novelty"  # outputs of the ONNX file of format 2
 LIGHT_ON_DARK = "light on dark"  # 0 is background, as in Fashion-MNIST
 AS_SEEN = "as seen"  # the colours of the photo itself
+LARGEST_SIDE = 4096  # pixels
+# Errors of reading a foreign JSON file, which may have any content: one in another is nested a thousand times.
+UNREADABLE = (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError)
 
 
 @dataclass(frozen=True)
@@ -119,7 +122,7 @@ def read(folder: Path) -> Bundle:
         raise BundleError(
             f"{folder} holds no model ({DESCRIPTION} is not there): name the folder `bundle` of a run that finished."
         ) from None
-    except (ValueError, TypeError, KeyError, AttributeError) as error:  # a foreign JSON file may have any content
+    except UNREADABLE as error:
         raise BundleError(f"{path} is damaged ({_reason(error)}): copy the bundle again from its run.") from error
     if content["format"] not in READABLE:
         raise BundleError(
@@ -129,6 +132,15 @@ def read(folder: Path) -> Bundle:
     for name, expected in checksums.items():
         _verify(folder / name, expected)
     return bundle
+
+
+def foreign_links(folder: str, names: list[str]) -> set[str]:
+    """Return the links in a bundle that a copy leaves out, for `shutil.copytree`: they may lead to any file.
+
+    The files that are verified may be links.
+    """
+    verified = (DESCRIPTION, NETWORK, WEIGHTS)
+    return {name for name in names if name not in verified and Path(folder, name).is_symlink()}
 
 
 def checksum(path: Path) -> str:
@@ -141,7 +153,7 @@ def described(folder: Path, content: Mapping[str, Any]) -> Bundle:
     """Return the bundle that the content of a `model.json` describes; the other files are not read.
 
     Raises:
-        ValueError, TypeError, KeyError, AttributeError: If the content is invalid.
+        ValueError, TypeError, KeyError, AttributeError, OverflowError: If the content is invalid.
     """
     channels, height, width = map(int, content["image_shape"])
     bundle = Bundle(
@@ -161,10 +173,31 @@ def described(folder: Path, content: Mapping[str, Any]) -> Bundle:
     )
     if not (bundle.temperature > 0 and bundle.std and all(value > 0 for value in bundle.std)):
         raise ValueError(f"temperature {bundle.temperature} and std {list(bundle.std)} must be more than 0")
+    _check_shape(bundle)
     for language, names in bundle.labels.items():
         if len(names) != len(bundle.class_names):
             raise ValueError(f"labels.{language} has {len(names)} names for {len(bundle.class_names)} classes")
     return bundle
+
+
+def _check_shape(bundle: Bundle) -> None:
+    """Raise ValueError for pictures that no network takes, and for texts that say something else than others."""
+    if not bundle.class_names:
+        raise ValueError("class_names is empty")
+    if missing := {"name", "content_hash"} - bundle.data.keys():
+        raise ValueError(f"data has no {min(missing)!r}")
+    (channels, height, width), stored = bundle.image_shape, bundle.channels
+    if (
+        channels not in (1, 3)
+        or stored not in (1, channels)
+        or not all(1 <= n <= LARGEST_SIDE for n in (height, width))
+    ):
+        raise ValueError(f"image_shape {list(bundle.image_shape)} with {stored} channels of pixels is invalid")
+    prepared = bundle.preparation
+    if prepared is not None and (prepared.size, prepared.channels) != (width, stored):
+        raise ValueError(
+            f"preparation {prepared.as_plain()} does not make pictures of {stored} channels, {width} pixels"
+        )
 
 
 def _second_format(content: Mapping[str, Any]) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from prenda.bundle.format import LIGHT_ON_DARK, NOVELTY, Bundle
 from prenda.scoring.significance import COVERED, accuracy_text
+from prenda.system.foreign_text import markdown_text
 
 _TEXT = """# {title}
 
@@ -53,14 +54,14 @@ def readme(bundle: Bundle, images: int = 0) -> str:
     """
     channels, height, width = bundle.pixel_shape
     return _TEXT.format(
-        title=bundle.task,
+        title=markdown_text(bundle.task),
         count=len(bundle.class_names),
         channels=channels,
         height=height,
         width=width,
         polarity=_POLARITY.get(bundle.polarity, "RGB in the colours of the photo" if channels == 3 else "grey"),
         novelty=_NOVELTY.format(limit=bundle.unsure[NOVELTY]) if NOVELTY in bundle.outputs else "",
-        classes=", ".join(bundle.class_names),
+        classes=", ".join(map(markdown_text, bundle.class_names)),
         folder=".",
         accuracy=_accuracy(bundle.scores["test/accuracy"], images) if images else "",
     )

@@ -23,8 +23,7 @@ from prenda.config.hydra_options import check_options
 from prenda.config.identity import make_run_name
 from prenda.config.instantiate import check_target, trusted_targets
 from prenda.config.paths import CONFIG_DIR
-from prenda.config.recorded import BUILT
-from prenda.config.schema import TrainConfig
+from prenda.config.schema import BUILT, TrainConfig
 from prenda.errors import ConfigError
 from prenda.search.composition import chosen_files, config_folder, refuse_sweep
 from prenda.search.launchers.local import LocalLauncher

@@ -117,7 +117,12 @@ def _wrong_settings(settings: Mapping[str, Any], group: str, error: Exception) -
 
 
 def _not_imported(group: str, target: str, error: InstantiationException) -> str:
-    missing = error.__cause__
+    missing, text = error.__cause__, str(error)
+    if "_execution_whitelist_ must" in text:
+        return f"{group}._execution_whitelist_ is no setting: leave it out."
+    named, inside = re.search(r"[Tt]arget '([^']+)'", text), re.search(r"^full_key: (.+)$", text, re.M)
+    if named and inside:  # a target in a setting of the group's own
+        group, target = f"{group}.{inside[1]}", named[1]
     if not isinstance(missing, ImportError):
         return (
             f"{group}._target_ is {target}, which is not trusted: choose one of {_folder(group)}. "

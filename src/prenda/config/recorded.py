@@ -15,12 +15,12 @@ from omegaconf.errors import (
     ValidationError,
 )
 
-from prenda.config.convert import typed
+from prenda.config.convert import flatten, typed
 from prenda.config.instantiate import check_target
-from prenda.config.schema import TrainConfig
+from prenda.config.schema import BUILT, TrainConfig
 from prenda.errors import ConfigError, UserError
 
-BUILT = ("backbone", "optimizer", "scheduler")
+TYPED = ("command", "run_name")  # settings of `tracking` with texts of the command line
 
 
 def load(path: Path) -> TrainConfig:
@@ -31,7 +31,7 @@ def load(path: Path) -> TrainConfig:
     """
     try:
         content = OmegaConf.load(path)
-    except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError, OSError) as error:
         if (
             isinstance(error, OSError) and error.errno is not None
         ):  # OmegaConf raises one without errno for a lone scalar
@@ -55,13 +55,33 @@ def restore(content: Any, source: str) -> TrainConfig:
         raise ConfigError(other_version(source, f"its configuration is {content!r}, where settings should be"))
     try:
         versioned = OmegaConf.merge({"results_version": 1}, content)  # version 1 recorded none
-        assert isinstance(versioned, DictConfig)
-        config = typed(versioned)
+        plain = OmegaConf.to_container(versioned, resolve=False)
+        assert isinstance(plain, dict)
+        config = typed(_without_references(plain))
         for group in BUILT:
             check_target(getattr(config, group), group)
     except (OmegaConfBaseException, UserError) as error:
         raise ConfigError(other_version(source, _reason(error))) from error
     return config
+
+
+def _without_references(content: dict[Any, Any]) -> dict[Any, Any]:
+    """Return recorded settings in which nothing is looked up: a `${oc.env:…}` of others could tell them a secret.
+
+    A run records what its settings refer to. Only its command, and the name made from it, are kept as typed.
+
+    Raises:
+        ConfigError: If a setting has a reference.
+    """
+    tracking = content.get("tracking")
+    if isinstance(tracking, dict):
+        typed_texts = {name: tracking[name] for name in TYPED if isinstance(tracking.get(name), str)}
+        literal = {name: text.replace("${", r"\${") for name, text in typed_texts.items()}
+        content = {**content, "tracking": {**tracking, **literal}}
+    for name, value in flatten(content).items():
+        if name.removeprefix("tracking.") not in TYPED and "${" in str(value):
+            raise ConfigError(f"its {name} has a reference (${{…}}), where a run records a value")
+    return content
 
 
 def other_version(source: str, reason: str) -> str:

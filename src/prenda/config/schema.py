@@ -46,6 +46,8 @@ PROBABILITY = Range(low=0, high=1)
 SHARE = Range(low=0, high=1, open_low=True, open_high=True)
 SEED = Range(low=0, high=2**32 - 1)
 PIXELS = Range(low=0, high=4096)
+THREADS = Range(low=1, high=1024)
+BUILT = ("backbone", "optimizer", "scheduler")  # groups of which a run builds one target each
 
 
 def setting(
@@ -183,7 +185,7 @@ class TrainerConfig:
     sync_batchnorm: bool = False
     deterministic: bool = False  # on a GPU; a CPU run repeats to the bit anyway
     gradient_clip: float | None = setting(None, valid=POSITIVE)  # largest norm of all gradients together
-    threads: int | None = setting(None, valid=AT_LEAST_1, decisive=False)  # of a process; null divides the cores
+    threads: int | None = setting(None, valid=THREADS, decisive=False)  # of a process; null divides the cores
     # Last training steps of the first epoch to record as a trace; 0 records none.
     profile: int = setting(0, valid=NOT_NEGATIVE, decisive=False)
 

@@ -6,10 +6,12 @@ from collections.abc import Iterator
 from dataclasses import fields, is_dataclass
 from typing import Any
 
-from prenda.config.schema import NOT_NEGATIVE, POSITIVE, RESULTS_VERSION, Range, TrackingKind, TrainConfig
+from prenda.config.convert import flatten
+from prenda.config.schema import BUILT, NOT_NEGATIVE, POSITIVE, RESULTS_VERSION, Range, TrackingKind, TrainConfig
 from prenda.errors import ConfigError
 
 # Settings of groups whose schema is their target's signature, where a target of torch accepts what cannot train.
+LARGEST = 1e38  # of float32
 TARGET_SETTINGS = {"optimizer.lr": POSITIVE, "optimizer.adamw_lr": POSITIVE, "optimizer.weight_decay": NOT_NEGATIVE}
 
 
@@ -23,6 +25,9 @@ def check(config: TrainConfig) -> None:
     """
     for name, value, valid in (*_declared(config), *_of_targets(config)):
         _check_setting(name, value, valid)
+    for group in BUILT:
+        for name, value in flatten(getattr(config, group), group).items():
+            _check_finite(name, value)
     _check_agreement(config)
 
 
@@ -80,6 +85,13 @@ def _check_setting(name: str, value: Any, valid: Range | tuple[Any, ...]) -> Non
     if isinstance(valid, Range):
         raise ConfigError(f"{name} is {value!r}: it must be a number, {valid}. Give {name}=… another value.")
     raise ConfigError(f"{name} is {value!r}: choose one of {', '.join(map(str, valid))}.")
+
+
+def _check_finite(name: str, value: Any) -> None:
+    """Raise ConfigError for a number that float32 does not have, which torch's classes accept or fail on in a step."""
+    numbers = value if isinstance(value, list) else [value]
+    if any(isinstance(number, float) and not abs(number) <= LARGEST for number in numbers):
+        raise ConfigError(f"{name} is {value!r}: it must be a finite number, at most {LARGEST:g}.")
 
 
 def _check_agreement(config: TrainConfig) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 import yaml
 
+from prenda.data.photo_layout import unusable
 from prenda.errors import DataError
 
 EXAMPLE = (
@@ -55,7 +57,7 @@ def read_mapping(path: Path) -> ClassMapping:
         raise DataError(
             f"data.mapping is {path}, which cannot be read ({error.strerror}): give a YAML file with {EXAMPLE}."
         ) from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         reason = " ".join(str(error).split())
         raise DataError(f"data.mapping is {path}, which is no YAML ({reason}): give {EXAMPLE}.") from error
     if not isinstance(content, dict) or not content:
@@ -72,9 +74,11 @@ def _parsed(path: Path, content: dict[Any, Any]) -> ClassMapping:
         texts = [old, *others, *others.values(), *([] if name is None else [name])]
         if not all(isinstance(text, str) and text.strip() for text in texts) or (name is None and others):
             raise DataError(
-                f"data.mapping is {path}, whose line {old!r}: {new!r} is invalid: give {EXAMPLE}. Names that YAML "
-                "takes for a number or a truth value need quotes."
+                f"data.mapping is {path}, whose line {reprlib.repr(old)}: {reprlib.repr(new)} is invalid: give "
+                f"{EXAMPLE}. Names that YAML takes for a number or a truth value need quotes."
             )
+        if problem := next(filter(None, map(unusable, texts)), None):
+            raise DataError(f"data.mapping is {path}, whose line {old!r}: {new!r} has {problem}: give another name.")
         names[old] = name
         for language, text in others.items():
             if translations.setdefault(language, {}).setdefault(name, text) != text:

@@ -19,6 +19,7 @@ from prenda.system.atomic_write import write_atomically
 if TYPE_CHECKING:
     from torch import Tensor
 
+LARGEST = 2**30  # bytes of a file, also of an unpacked one; the largest official ones have 47 MB
 FILES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
 
 
@@ -99,9 +100,11 @@ class IdxDataSet(DataSet):
         packed = folder / (FILES[index] + ".gz")
         for candidate in (folder / FILES[index], packed):
             try:
-                content = raw = candidate.read_bytes()
+                with candidate.open("rb") as file:
+                    content = raw = file.read(LARGEST + 1)
                 if candidate == packed:
-                    content = gzip.decompress(raw)
+                    with gzip.open(candidate) as unpacked:
+                        content = unpacked.read(LARGEST + 1)
             except (OSError, EOFError, zlib.error):
                 continue
             checked = raw if self.compressed else content

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import lzma
 import shutil
 import tarfile
 import tempfile
 import urllib.request
 import zipfile
+import zlib
 from collections.abc import Iterator, Sequence
 from http.client import HTTPException
 from pathlib import Path
@@ -32,6 +34,9 @@ TIMEOUT = 20  # seconds without an answer
 SUFFIXES = (".jpg", ".jpeg", ".png")
 LARGEST_FILE = 64 * 2**20  # bytes of one photo
 LARGEST = 4 * 2**30  # bytes of all photos
+SMALLEST = 4096  # bytes that even an empty file takes, so that there are a million at most
+LARGEST_HEADER = 2**20  # bytes of a long name or other notes in a tar file, which tarfile reads into memory
+NOTES = (tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE, tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK)
 DOWNLOAD = 8 * 2**30  # bytes of an archive
 CHUNK = 2**20
 
@@ -89,23 +94,43 @@ def _unpack(archive: Path, folder: Path, name: str) -> None:
     """Write the photos of an archive below `folder`, as split/class/name; everything else in it is left out."""
     try:
         members = _zip_members(archive) if zipfile.is_zipfile(archive) else _tar_members(archive)
-        total = 0
+        total, paths = 0, set[tuple[str, str, str]]()
         for path, size, content in members:
-            total += size
+            if path in paths:
+                raise DataError(f"{archive} holds {'/'.join(path)!r} twice: fetch it again.")
+            paths.add(path)
+            total += max(size, SMALLEST)
             if size > LARGEST_FILE or total > LARGEST:
                 raise DataError(f"{archive} is larger than {name} has ever been: fetch it again.")
             target = folder.joinpath(*path)
             target.parent.mkdir(parents=True, exist_ok=True)
             with content, target.open("xb") as file:
                 shutil.copyfileobj(content, file)
-    except (tarfile.TarError, zipfile.BadZipFile, EOFError) as error:
+    # Those of zipfile for a password and for a compression that it does not know: RuntimeError, NotImplementedError.
+    except (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, RuntimeError) as error:
         raise DataError(f"{archive} is no complete archive ({error}): remove it, and fetch it again.") from error
     if not folder.is_dir():
         raise DataError(f"{archive} holds no photos in train, validation and test: fetch it again from {name}.")
 
 
+class _Member(tarfile.TarInfo):
+    """Member of a tar file whose notes fit into memory."""
+
+    @classmethod
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> _Member:
+        """Return the member that a header describes.
+
+        Raises:
+            tarfile.ReadError: If it says that notes follow which are larger than any name.
+        """
+        member = super().frombuf(buf, encoding, errors)
+        if member.type in NOTES and member.size > LARGEST_HEADER:
+            raise tarfile.ReadError(f"a header of {member.size:,} bytes")
+        return member
+
+
 def _tar_members(archive: Path) -> Iterator[tuple[tuple[str, str, str], int, IO[bytes]]]:
-    with tarfile.open(archive) as tar:
+    with tarfile.open(archive, tarinfo=_Member) as tar:
         for member in tar:
             path, content = _place(member.name), tar.extractfile(member) if member.isreg() else None
             if path is not None and content is not None:

@@ -85,9 +85,25 @@ def _read(path: Path) -> dict[str, Indexed]:
         content = json.loads(path.read_bytes())
         if content["version"] != VERSION:
             return {}
-        return {name: Indexed(*entry) for name, entry in content["photos"].items()}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):  # none yet, or damaged: it is made again
+        return {name: _checked(Indexed(*entry)) for name, entry in content["photos"].items()}
+    except (
+        OSError,
+        ValueError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        RecursionError,
+    ):  # none yet, or damaged: it is made again
         return {}
+
+
+def _checked(entry: Indexed) -> Indexed:
+    """Return an entry of the index; raise TypeError if a value is of another type than `index_photos` writes."""
+    numbers = (entry.size, entry.modified, entry.changed, entry.perceptual)
+    is_text = isinstance(entry.digest, str) and isinstance(entry.problem, str | None)
+    if not (is_text and all(isinstance(number, int) for number in numbers)):
+        raise TypeError(f"{entry} is no entry of the index")
+    return entry
 
 
 def _write(path: Path, entries: dict[str, Indexed]) -> None:

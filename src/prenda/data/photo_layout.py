@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,6 +35,14 @@ class Labelled:
     class_name: str
     split: Split | None
     problem: str | None
+
+
+def unusable(name: str) -> str:
+    """Return what no name of a class may have, because files, terminals and MLflow keep no such text; else empty."""
+    kinds = {unicodedata.category(character) for character in name}
+    if "Cs" in kinds:  # of bytes that are no UTF-8 (PEP 383)
+        return "bytes that are no UTF-8"
+    return "control characters or line breaks" if kinds & {"Cc", "Zl", "Zp"} else ""
 
 
 def labelled_files(folder: Path) -> list[Labelled]:
@@ -77,6 +86,10 @@ def _split_folders(folder: Path, children: list[Path]) -> dict[Split, Path]:
 
 def _of_classes(folder: Path, part: Path, split: Split | None) -> Iterator[Labelled]:
     for class_folder in _children(part):
+        if problem := unusable(class_folder.name):
+            raise DataError(
+                f"data.dir is {folder}, where the name of the folder {class_folder.name!r} has {problem}: rename it."
+            )
         for found in find([str(class_folder)]):
             if found.path == class_folder:
                 raise DataError(

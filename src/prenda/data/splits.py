@@ -15,6 +15,7 @@ from prenda.data.contract import LabelledImages
 from prenda.data.photo_layout import Split
 from prenda.data.stratified import stratified
 from prenda.errors import DataError
+from prenda.system.memory import available_memory
 
 STEP = 256  # images at a time, which bounds the memory
 # Of ImageNet's photos, red, green and blue, for pixels from 0 to 1 (torchvision's reference trainings).
@@ -45,7 +46,7 @@ def split_images(
     """Return the splits of a data set in memory, resized to `size` pixels a side.
 
     Raises:
-        DataError: If there are too few images for the split.
+        DataError: If there are too few images for the split, or resized they do not fit into memory.
     """
     labels = [loaded.class_names.index(name) for name in class_names]
     images, targets = _keep(loaded.train_images, loaded.train_labels, labels)
@@ -55,6 +56,7 @@ def split_images(
         "val": (images[val], targets[val]),
         "test": _keep(loaded.test_images, loaded.test_labels, labels),
     }
+    _check_memory([images for images, _ in parts.values()], size)
     return {split: InMemory(resized(part[0], size), part[1]) for split, part in parts.items()}
 
 
@@ -70,6 +72,20 @@ def chosen_classes(known: tuple[str, ...], wanted: Sequence[str] | None) -> tupl
     if unknown or len(set(wanted)) < 2 or len(set(wanted)) != len(wanted):
         raise DataError(f"data.classes is {list(wanted)}: name two or more, each once, of {', '.join(known)}.")
     return tuple(wanted)
+
+
+def _check_memory(parts: Sequence[Tensor], size: int | None) -> None:
+    """Raise DataError if resized images do not fit into memory; the system would end the process without a word."""
+    available = available_memory()
+    if size is None or available is None:
+        return
+    count, channels = sum(map(len, parts)), parts[0].shape[1]
+    needed = count * channels * size**2
+    if needed > available:
+        raise DataError(
+            f"data.image_size is {size}, with which {count:,} images take {needed / 1e9:,.1f} GB of memory, but this "
+            f"machine has {available / 1e9:,.1f} GB left: give a smaller size, or fewer images by data.limit_train."
+        )
 
 
 def resized(images: Tensor, size: int | None) -> Tensor:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from prenda.errors import UserError
+from prenda.report.markup import plain
 from prenda.scoring.metrics import HEADLINE, Metric
 from prenda.system.redaction import without_passwords
 from prenda.tracking.registry import DECISION, UNFINISHED, Registry, Version
@@ -49,7 +49,7 @@ def check_name(model: str) -> None:
 def _table(model: str, versions: Sequence[Version]) -> Table:
     figures = [metric.title[0].upper() + metric.title[1:] for metric in HEADLINE]
     task = versions[0].tags.get("prenda.task")
-    title = escape(model if task is None else f"{model}, task {task}")
+    title = plain(model if task is None else f"{model}, task {task}")
     table = Table(
         "Version",
         "Alias",
@@ -65,11 +65,11 @@ def _table(model: str, versions: Sequence[Version]) -> Table:
     for column in table.columns:
         column.overflow = "fold"
     for version in versions:
-        facts = [escape(version.tags.get(f"prenda.{name}", "–")) for name in ("run", "backbone", "data")]
+        facts = [plain(version.tags.get(f"prenda.{name}", "–")) for name in ("run", "backbone", "data")]
         facts += [_tested_text(version, metric) for metric in HEADLINE]
         decision = version.tags.get(DECISION, "–")
         when = version.registered.strftime("%Y-%m-%d %H:%M")
-        table.add_row(str(version.number), ", ".join(version.aliases), *facts, when, decision)
+        table.add_row(str(version.number), plain(", ".join(version.aliases)), *facts, when, plain(decision))
     return table
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -62,6 +62,19 @@ class Answer:
             "warnings": list(self.warnings),
             "error": self.error,
         }
+
+    @classmethod
+    def from_plain(cls, content: Mapping[str, Any]) -> Answer:
+        """Return the answer that `as_plain` has written.
+
+        Raises:
+            ValueError, TypeError, KeyError: If the content is none.
+        """
+        texts = [content[name] for name in ("garment", "unsure", "error")]
+        if not isinstance(content["photo"], str) or not all(isinstance(text, str | None) for text in texts):
+            raise TypeError(f"photo {content['photo']!r}, garment, unsure and error {texts} must be texts")
+        guesses = tuple(Guess(str(guess["garment"]), float(guess["confidence"])) for guess in content["guesses"])
+        return cls(content["photo"], texts[0], texts[1], guesses, tuple(map(str, content["warnings"])), texts[2])
 
 
 class Verdict(NamedTuple):

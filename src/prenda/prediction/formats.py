@@ -9,13 +9,12 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from prenda.system.foreign_text import cell
+
 Rows: TypeAlias = Iterable[Mapping[str, Any]]
 
 SUFFIXES = (".csv", ".json", ".jsonl", ".parquet")
 ROWS = 10_000  # of a row group in Parquet, the most that are in memory
-FORMULA = ("=", "+", "-", "@", "\t", "\r")  # a spreadsheet computes a cell that starts so
-# Escape sequences, but not tabs and line breaks, which CSV quotes.
-CONTROLS = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if chr(code) not in "\t\n\r"}
 
 
 def write(path: Path, suffix: str, rows: Rows, top: int) -> None:
@@ -54,15 +53,7 @@ def _write_csv(path: Path, rows: Rows, top: int) -> None:
             pairs = [value for guess in row["guesses"] for value in (guess["garment"], guess["confidence"])]
             pairs += [None] * (2 * top - len(pairs))
             cells = [row["photo"], row["garment"], row["confidence"], row["unsure"], *pairs]
-            writer.writerow(map(_cell, [*cells, "; ".join(row["warnings"]), row["error"]]))
-
-
-def _cell(value: str | float | None) -> str | float | None:
-    """Return a cell that spreadsheets and terminals take as text: a file may be called `=HYPERLINK(…)` (CWE-1236)."""
-    if not isinstance(value, str):
-        return value
-    text = value.translate(CONTROLS)
-    return f"'{text}" if text.startswith(FORMULA) else text
+            writer.writerow(map(cell, [*cells, "; ".join(row["warnings"]), row["error"]]))
 
 
 def _write_jsonl(path: Path, rows: Rows) -> None:

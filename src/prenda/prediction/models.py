@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from prenda.bundle import champions
-from prenda.bundle.format import DESCRIPTION, Bundle, read
+from prenda.bundle.format import DESCRIPTION, UNREADABLE, Bundle, read
 from prenda.config.paths import home
 from prenda.errors import BundleError, UserError
 
@@ -73,7 +73,7 @@ def _learned_from_photos(folder: Path) -> bool:
     """Read only the description: a thousand runs take a second, and the chosen bundle is verified later."""
     try:
         return bool(json.loads((folder / DESCRIPTION).read_bytes())["preparation"]["kind"] == "pad")
-    except (OSError, ValueError, TypeError, KeyError):
+    except (OSError, *UNREADABLE):
         return False
 
 

@@ -1,4 +1,4 @@
-"""File names in the terminal, in outputs and as names of folders.
+"""File names in outputs and as names of folders.
 
 A file name may hold any byte but `/` and NUL: line breaks, escape sequences of terminals, bytes that are no UTF-8.
 """
@@ -13,11 +13,6 @@ from pathlib import Path
 LONGEST = 80  # characters of a folder's name; file systems allow 255 bytes
 FORBIDDEN = '<>:"/\\|?*'  # on one of the common file systems
 RESERVED = {"con", "prn", "aux", "nul", *(f"{port}{number}" for port in ("com", "lpt") for number in range(1, 10))}
-
-
-def printable(text: str) -> str:
-    r"""Return the text with `\n`, `\x1b` and the like in place of characters that a terminal would obey or hide."""
-    return "".join(c if c.isprintable() else _spelled_out(c) for c in text)
 
 
 def recorded(path: Path | str) -> str:
@@ -54,8 +49,3 @@ def _folder_name(label: str) -> str:
     if not name:
         return "class"
     return f"{name}_" if name.partition(".")[0].casefold() in RESERVED else name
-
-
-def _spelled_out(character: str) -> str:
-    byte = ord(character) - 0xDC00  # of a byte that is no UTF-8: how Python keeps one in a path (PEP 383)
-    return f"\\x{byte:02x}" if 0x80 <= byte <= 0xFF else character.encode("unicode_escape").decode("ascii")

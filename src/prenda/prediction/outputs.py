@@ -18,6 +18,7 @@ from filelock import FileLock, Timeout
 
 from prenda.errors import UserError
 from prenda.prediction import formats
+from prenda.prediction.answer import Answer
 
 
 class Output:
@@ -42,7 +43,7 @@ class Output:
         if not self._left:
             return None
         self._left -= 1
-        row = _row(self._part.readline())
+        row = _row(self._part.readline(), part_of(self.path))
         if row["photo"] != photo:
             raise UserError(
                 f"{part_of(self.path)} holds answers of an interrupted prediction, but not of these photos: where "
@@ -82,7 +83,7 @@ class Output:
         with part_of(self.path).open("rb") as file:
             file.readline()
             for line in file:
-                yield _row(line)
+                yield _row(line, part_of(self.path))
 
 
 def check(path: Path) -> None:
@@ -172,12 +173,22 @@ def _kept(part: Path, origin: Mapping[str, Any]) -> int | None:
 def _origin(line: bytes, part: Path) -> dict[str, Any]:
     try:
         return dict(json.loads(line)["prenda"])
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise UserError(
             f"{part} is in the way: it is not of a prediction. Move it, or give another --output."
         ) from error
 
 
-def _row(line: bytes) -> dict[str, Any]:
-    row: dict[str, Any] = json.loads(line)
-    return row
+def _row(line: bytes, part: Path) -> dict[str, Any]:
+    """Return an answer.
+
+    Raises:
+        UserError: If the line is none: the file has been changed.
+    """
+    try:
+        return Answer.from_plain(json.loads(line)).as_plain()
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        raise UserError(
+            f"{part} is damaged (the line {line[:40].decode(errors='replace')!r} is no answer): delete the file to "
+            "begin anew."
+        ) from error

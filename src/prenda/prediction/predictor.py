@@ -59,14 +59,25 @@ class Predictor:
             BundleError: If the network does not take pixels of this shape.
         """
         try:
-            if self._bundle.format == 1:
-                return self._answer_format_1(pixels)
-            return Outputs(*self._session.run(list(self._bundle.outputs), {"pixels": pixels}))
+            return self._checked(self._answers(pixels))
         except Exception as error:  # those of ONNX Runtime share no other class
             shape = tuple(pixels.shape)
             raise BundleError(
                 f"{self._bundle.network} refuses pixels {shape} ({_first_line(error)}): {AGAIN}"
             ) from error
+
+    def _answers(self, pixels: NDArray[np.uint8]) -> Outputs:
+        if self._bundle.format == 1:
+            return self._answer_format_1(pixels)
+        return Outputs(*self._session.run(list(self._bundle.outputs), {"pixels": pixels}))
+
+    def _checked(self, outputs: Outputs) -> Outputs:
+        """Return the outputs; raise ValueError if the network has other classes than the bundle names."""
+        classes = len(self._bundle.class_names)
+        for values in (outputs.probabilities, outputs.logits):
+            if values.ndim != 2 or values.shape[1] != classes:
+                raise ValueError(f"it answers {values.shape}, but the bundle names {classes} classes")
+        return outputs
 
     def _answer_format_1(self, pixels: NDArray[np.uint8]) -> Outputs:
         """Normalise before the network, and scale after it: its graph does neither."""

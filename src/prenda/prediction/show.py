@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from prenda.prediction.answer import Answer, Guess
-from prenda.prediction.names import printable
+from prenda.system.foreign_text import printable
 
 ROWS = 50  # of the table; a file keeps the answers for more photos
 WIDTH = 1000  # of a file or a pipe: a row stays one line

@@ -10,6 +10,7 @@ Modules:
     card: Model card in Markdown.
     samples: Sample pictures of a data set.
     photo_check: Check of a folder of labelled photos.
+    markup: Texts of others in rich's tables.
     terminal: Terminal output of a run.
     log: Log of a run.
     runs: List of runs, and the plan of a pruning.

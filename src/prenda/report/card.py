@@ -11,6 +11,7 @@ from prenda.errors import DataError
 from prenda.report.tables import markdown_table
 from prenda.scoring.metrics import METRIC_BY_NAME, SUMMARY
 from prenda.scoring.significance import COVERED, accuracy_text
+from prenda.system.foreign_text import markdown_code, markdown_text
 
 Row = Mapping[str, str | float]
 
@@ -36,7 +37,7 @@ def card(bundle: Bundle, rows: Sequence[Row], run_name: str) -> str:
     colour = "grey" if channels == 1 else f"{channels}-channel"
     opening = f"Classifies {colour} pictures of {height}x{width} pixels into {len(bundle.class_names)} classes."
     sections = [f"## {title}\n\n" + "\n".join(lines) for title, lines in parts.items()]
-    return "\n\n".join([f"# {run_name}", opening, *sections]) + "\n"
+    return "\n\n".join([f"# {markdown_text(run_name)}", opening, *sections]) + "\n"
 
 
 def _text(data_name: str) -> CardText:
@@ -44,7 +45,8 @@ def _text(data_name: str) -> CardText:
     try:
         return find(data_name).card
     except DataError:
-        return CardText(f"The data set `{data_name}`.", "Only pictures of the kind that its data samples fairly.")
+        described = f"The data set {markdown_code(data_name)}."
+        return CardText(described, "Only pictures of the kind that its data samples fairly.")
 
 
 def _data(bundle: Bundle, rows: Sequence[Row]) -> list[str]:
@@ -53,33 +55,33 @@ def _data(bundle: Bundle, rows: Sequence[Row]) -> list[str]:
     lines = [
         _text(name).description,
         "",
-        f"- Content: SHA-256 `{bundle.data['content_hash']}`",
+        f"- Content: SHA-256 {markdown_code(bundle.data['content_hash'])}",
         f"- Test: {tested:,} images, held out from the start and scored once",
     ]
     if settings.get("val_size") is not None:
-        origin = f"split from training with split seed {settings.get('split_seed')}"
-        lines.append(f"- Validation: {settings['val_size']:,} images {origin}")
+        origin = f"split from training with split seed {_text_of(settings.get('split_seed'))}"
+        lines.append(f"- Validation: {_text_of(settings['val_size'], ',')} images {origin}")
     if settings.get("limit_train") is not None:
-        lines.append(f"- Training: only {settings['limit_train']} of the remaining images")
+        lines.append(f"- Training: only {_text_of(settings['limit_train'])} of the remaining images")
     return lines
 
 
 def _training(bundle: Bundle) -> list[str]:
     config, scores = bundle.config, bundle.scores
     lines = [
-        f"- {group.capitalize()}: `{config[group].get('_target_')}`, {_settings(config[group])}"
+        f"- {group.capitalize()}: {markdown_code(config[group].get('_target_'))}, {_settings(config[group])}"
         for group in ("backbone", "optimizer", "scheduler")
         if config.get(group)
     ]
     lines.append(f"- Augmentation: {_settings(config.get('augment', {}))}")
     if "best/epoch" in scores:
         epochs = config.get("trainer", {}).get("epochs")
-        lines.append(f"- Epoch {scores['best/epoch']:.0f} of {epochs}, chosen by validation accuracy")
+        lines.append(f"- Epoch {scores['best/epoch']:.0f} of {_text_of(epochs)}, chosen by validation accuracy")
     if "parameters" in scores:
         lines.append(f"- {scores['parameters']:,.0f} parameters")
     if "train/seconds" in scores:
         lines.append(f"- {scores['train/seconds']:.0f} seconds")
-    return [*lines, f"- Seed {config.get('seed')}, run `{bundle.run_id}`"]
+    return [*lines, f"- Seed {_text_of(config.get('seed'))}, run {markdown_code(bundle.run_id)}"]
 
 
 def _scores(bundle: Bundle, rows: Sequence[Row]) -> list[str]:
@@ -119,7 +121,7 @@ def _limits(bundle: Bundle, rows: Sequence[Row]) -> list[str]:
         )
     if rows:
         worst = min(rows, key=lambda row: row["f1-score"])
-        limits.append(f"It is weakest on {worst['class']}, with an F1 of {worst['f1-score']:.3f}.")
+        limits.append(f"It is weakest on {_text_of(worst['class'])}, with an F1 of {worst['f1-score']:.3f}.")
     flip = bundle.config.get("augment", {}).get("flip", 0)
     mirrored = "; training mirrored some of them" if flip else ", and training mirrored none"
     return limits + [text.replace("{mirrored}", mirrored) for text in _text(bundle.data["name"]).limits]
@@ -132,4 +134,10 @@ def _unlike(unsure: Mapping[str, float]) -> str:
 
 
 def _settings(group: Mapping[str, object]) -> str:
-    return ", ".join(f"{key} {value}" for key, value in group.items() if not key.startswith("_")) or "no settings"
+    settings = ", ".join(f"{key} {value}" for key, value in group.items() if not key.startswith("_"))
+    return markdown_text(settings) or "no settings"
+
+
+def _text_of(value: object, number: str = "") -> str:
+    """Return a recorded value as Markdown; `number` is the format of a whole number."""
+    return format(value, number) if isinstance(value, int) else markdown_text(str(value))

@@ -13,6 +13,7 @@ from typing import Any
 
 from rich.console import Console
 
+from prenda.system.foreign_text import printable_lines
 from prenda.system.redaction import without_passwords
 
 LOG = "log.txt"
@@ -32,7 +33,7 @@ class RunLog:
 
     def write(self, text: str) -> None:
         """Append lines; the first one begins with the time."""
-        self._waiting += f"{datetime.now():%Y-%m-%d %H:%M:%S}  {without_passwords(text.strip())}\n"
+        self._waiting += f"{datetime.now():%Y-%m-%d %H:%M:%S}  {printable_lines(without_passwords(text.strip()))}\n"
         if not self._path.parent.is_dir():
             return
         text, self._waiting = self._waiting, ""
@@ -75,7 +76,7 @@ class LoggedConsole(Console):
     def print(self, *objects: Any, **settings: Any) -> None:
         """Print to the terminal and to the log."""
         super().print(*objects, **settings)
-        plain = Console(file=io.StringIO(), width=WIDTH)
+        plain = Console(file=io.StringIO(), width=WIDTH, force_terminal=False)
         plain.print(*objects, **settings)
         assert isinstance(plain.file, io.StringIO)
         self._log.write(plain.file.getvalue())

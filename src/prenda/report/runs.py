@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
+from prenda.report.markup import plain
 from prenda.scoring.metrics import METRIC_BY_NAME
 from prenda.tracking.disk import text
 from prenda.tracking.records import short_id
@@ -75,8 +75,8 @@ def _table(runs: Sequence[ListedRun], status: bool) -> Table:
         seconds = "–" if run.seconds is None else f"{run.seconds:,.0f}"
         facts = [short_id(run.id) or "–", *([_state(run)] if status else []), run.backbone, run.data]
         when = f"{run.start:%Y-%m-%d %H:%M}"
-        name = run.name if run.folder is None else f"{run.name}\nin {run.folder}"
-        table.add_row(escape(name), *map(escape, facts), *scores, seconds, when, text(run.size))
+        name = plain(run.name) if run.folder is None else f"{plain(run.name)}\nin {plain(str(run.folder))}"
+        table.add_row(name, *map(plain, facts), *scores, seconds, when, text(run.size))
     return table
 
 

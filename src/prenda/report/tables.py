@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import html
 import json
 import zipfile
 import zlib
@@ -18,6 +17,7 @@ from numpy.typing import NDArray
 from prenda.report.page import Table
 from prenda.scoring.metrics import Metric
 from prenda.scoring.scores import Row
+from prenda.system.foreign_text import cell, markdown_text
 
 
 def score_table(metrics: Iterable[Metric], scores: Mapping[str, Mapping[str, float]]) -> Table:
@@ -29,11 +29,6 @@ def score_table(metrics: Iterable[Metric], scores: Mapping[str, Mapping[str, flo
     """
     rows = [(m.name, *(m.text(values[m.name]) for values in scores.values())) for m in metrics]
     return Table(("", *scores), rows)
-
-
-def markdown_text(text: str) -> str:
-    """Escape text for Markdown: one line, no HTML, and no `|` that ends a cell."""
-    return html.escape(" ".join(text.split()), quote=False).replace("|", r"\|")
 
 
 def markdown_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -54,7 +49,7 @@ def write_rows(rows: Sequence[Row], stem: Path) -> None:
     with stem.with_suffix(".csv").open("w", newline="", encoding="utf-8") as file:
         table = csv.DictWriter(file, list(rows[0]) if rows else [])
         table.writeheader()
-        table.writerows(rows)
+        table.writerows({name: cell(value) for name, value in row.items()} for row in rows)
 
 
 def write_confusion(matrix: NDArray[np.int64], class_names: Sequence[str], path: Path) -> None:
@@ -101,20 +96,43 @@ def write_predictions(
     np.savez_compressed(path, logits=logits, labels=labels, class_names=np.array(class_names))
 
 
-# Errors of numpy, zipfile and zlib that `read_predictions` raises for a damaged file or another kind of file.
-UNREADABLE = (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile, zlib.error)
+# Errors of numpy, zipfile and zlib that `read_predictions` raises for a damaged file or another kind of file: among
+# them that of an array whose shape is larger than the memory, and that of a password (RuntimeError).
+UNREADABLE = (OSError, EOFError, ValueError, KeyError, RuntimeError, MemoryError, zipfile.BadZipFile, zlib.error)
+LARGEST = 2**30  # bytes of all arrays of a file; logits of a million images in ten classes have 4% of that
 
 
 def read_predictions(path: Path) -> RecordedPredictions:
-    """Return the predictions in a file of `write_predictions`; execute no code from it."""
+    """Return the predictions in a file of `write_predictions`; execute no code from it.
+
+    Raises:
+        One of UNREADABLE, if the file is damaged or holds no predictions.
+    """
+    with zipfile.ZipFile(path) as archive:
+        if (size := sum(member.file_size for member in archive.infolist())) > LARGEST:
+            raise ValueError(f"its arrays have {size:,} bytes, more than {LARGEST:,}")
     with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:  # numpy alone leaves a bad file open
-        labels, names = arrays["labels"], tuple(map(str, arrays["class_names"]))
-        if "logits" in arrays:
-            return RecordedPredictions(arrays["logits"], labels, names)
-        probabilities = arrays["probabilities"]
+        exact = "logits" in arrays
+        values, labels, listed = arrays["logits" if exact else "probabilities"], arrays["labels"], arrays["class_names"]
+    _check_predictions(values, labels, listed)
+    names = tuple(map(str, listed))
+    if exact:
+        return RecordedPredictions(values, labels, names)
+    probabilities = values
     rounded = int((probabilities[np.arange(len(labels)), labels] == 0).sum())
     logits = np.log(np.maximum(probabilities, np.finfo(np.float32).tiny)).astype(np.float32)
     return RecordedPredictions(logits, labels, names, exact=False, rounded=rounded)
+
+
+def _check_predictions(values: NDArray[Any], labels: NDArray[Any], names: NDArray[Any]) -> None:
+    """Raise ValueError unless the arrays are (N, classes) numbers, (N,) classes, and (classes,) names."""
+    if values.dtype.kind != "f" or labels.dtype.kind not in "iu" or values.shape != labels.shape + names.shape:
+        raise ValueError(
+            f"{values.dtype} of shape {values.shape} with {labels.dtype} labels of shape {labels.shape} are no "
+            f"predictions of classes of shape {names.shape}"
+        )
+    if values.ndim != 2 or not ((labels >= 0) & (labels < len(names))).all():
+        raise ValueError(f"its labels are not those of {names.size} classes")
 
 
 def read_history(path: Path) -> dict[str, dict[int, float]]:

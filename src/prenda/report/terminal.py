@@ -10,18 +10,19 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.utilities.model_summary.model_summary import ModelSummary
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 from rich.tree import Tree
 
 from prenda.config.convert import as_plain
 from prenda.config.defaults import changed
 from prenda.config.schema import TrainConfig
+from prenda.report.markup import plain
 from prenda.report.page import Table as Content
 from prenda.report.tables import score_table
 from prenda.scoring.metrics import SUMMARY
 from prenda.scoring.scores import Scores
 from prenda.scoring.significance import COVERED, accuracy_text
+from prenda.system.foreign_text import printable, printable_lines
 from prenda.system.redaction import without_passwords
 
 MOST_LAYERS = 60  # rows of the network's table
@@ -31,7 +32,7 @@ def show_config(console: Console, config: TrainConfig, title: str) -> None:
     """Print the settings that differ from the defaults as a tree, or with `report.settings=all` every setting."""
     every = config.report.settings == "all"
     settings = as_plain(config) if every else changed(config)
-    console.print(_tree(Tree(escape(title), guide_style="dim"), settings, settings.pop("choices", {})))
+    console.print(_tree(Tree(plain(title), guide_style="dim"), settings, settings.pop("choices", {})))
     if not every:
         console.print(
             "All other settings have their defaults; report.settings=all prints them.", style="dim", highlight=False
@@ -41,13 +42,13 @@ def show_config(console: Console, config: TrainConfig, title: str) -> None:
 def _tree(tree: Tree, settings: Mapping[str, Any], files: Mapping[str, str]) -> Tree:
     """Add a branch for each group, with the file that was chosen for it, and a leaf for each setting."""
     for group in [group for group in files if group not in settings]:
-        tree.add(escape(f"{group}: {files[group]}"), highlight=True)
+        tree.add(plain(f"{group}: {files[group]}"), highlight=True)
     for key, value in settings.items():
         if isinstance(value, Mapping) and value:
             file = f": {files[key]}" if key in files else ""
-            _tree(tree.add(f"[bold]{escape(key)}[/]{escape(file)}"), value, {})
+            _tree(tree.add(f"[bold]{plain(key)}[/]{plain(file)}"), value, {})
         else:
-            tree.add(escape(without_passwords(f"{key}: {value}")), highlight=True)
+            tree.add(plain(without_passwords(f"{key}: {value}")), highlight=True)
     return tree
 
 
@@ -90,7 +91,7 @@ def show_result(
     """Print the scores of each split, then the places of all files."""
     show_table(console, title, score_table(SUMMARY, scores))
     for name, place in places.items():
-        console.print(f"{name:<17} {place}", soft_wrap=True, highlight=False, markup=False)
+        console.print(printable(f"{name:<17} {place}"), soft_wrap=True, highlight=False, markup=False)
 
 
 def test_accuracy(scores: Mapping[str, Scores]) -> dict[str, str]:
@@ -103,12 +104,12 @@ def test_accuracy(scores: Mapping[str, Scores]) -> dict[str, str]:
 
 def show_table(console: Console, title: str, content: Content) -> None:
     """Print a table with its title above; all columns but the first hold numbers."""
-    console.print(f"\n{title}", soft_wrap=True, highlight=False, markup=False)
+    console.print(printable_lines(f"\n{title}"), soft_wrap=True, highlight=False, markup=False)
     table = Table()
     for index, column in enumerate(content.columns):
-        table.add_column(escape(column), justify="right" if index else "left")
+        table.add_column(plain(column), justify="right" if index else "left")
     for row in content.rows:
-        table.add_row(*map(escape, row))
+        table.add_row(*map(plain, row))
     console.print(table)
 
 

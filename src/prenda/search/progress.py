@@ -8,6 +8,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from rich.table import Table
 
+from prenda.system.foreign_text import printable_lines
+
 
 class SweepProgress:
     """Progress bar of the sweep, and a line for each trial that ends; without a terminal, only the lines."""
@@ -37,7 +39,7 @@ class SweepProgress:
 
     def say(self, line: str) -> None:
         """Print a line above the progress bar."""
-        self._console.print(line, highlight=False, markup=False, soft_wrap=True)
+        self._console.print(printable_lines(line), highlight=False, markup=False, soft_wrap=True)
 
     def update(self, done: int, total: int | None, running: int, best: str, seconds_left: float | None) -> None:
         if self._bar is not None:
@@ -72,6 +74,6 @@ def show_end(counts: Mapping[str, int], best: Sequence[str], places: Mapping[str
     table.add_row(*(str(count) for count in counts.values()))
     console.print(table)
     for line in best:
-        console.print(line, highlight=False, markup=False, soft_wrap=True)
+        console.print(printable_lines(line), highlight=False, markup=False, soft_wrap=True)
     for name, place in places.items():
-        console.print(f"{name:<17} {place}", highlight=False, markup=False, soft_wrap=True)
+        console.print(printable_lines(f"{name:<17} {place}"), highlight=False, markup=False, soft_wrap=True)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Mapping
 from enum import Enum
 from pathlib import Path
 from typing import Any
 
+import yaml
 from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 from optuna.study import Study
 
 from prenda.config.identity import differences
@@ -17,6 +20,16 @@ from prenda.search.plan import Plan
 from prenda.search.study import fixed, queued
 from prenda.system.atomic_write import write_atomically
 
+# Errors of reading a foreign YAML file, which may have any content.
+UNREADABLE = (
+    yaml.YAMLError,
+    OmegaConfBaseException,
+    ValueError,
+    TypeError,
+    KeyError,
+    AttributeError,
+    RecursionError,
+)
 KEPT = "sweep.yaml"  # in a sweep's folder: its plan
 
 
@@ -42,7 +55,7 @@ def compare_plan(plan: Plan, folder: Path, study: Study | None) -> Start:
     path = folder / KEPT
     if not path.is_file():
         return Start.new
-    recorded: Any = OmegaConf.to_container(OmegaConf.load(path))
+    recorded = _recorded(path)
     current: Any = OmegaConf.to_container(OmegaConf.create(plan.record()))
     _check_version(recorded, folder)
     different = differences(_comparable(recorded), _comparable(current))
@@ -54,6 +67,27 @@ def compare_plan(plan: Plan, folder: Path, study: Study | None) -> Start:
         f"{folder} holds a sweep of another search space or other settings ({different}): restore them "
         "to resume it, or start another with search.name=…. A grid may be extended by more values of its settings."
     )
+
+
+def _recorded(path: Path) -> dict[str, Any]:
+    """Return the recorded plan.
+
+    Raises:
+        ConfigError: If the file is damaged.
+    """
+    try:
+        content: Any = OmegaConf.to_container(OmegaConf.load(path))
+        for part in ("settings", "space"):
+            if not all(isinstance(each, Mapping if part == "settings" else str) for each in content[part].values()):
+                raise ValueError(f"{part} is {reprlib.repr(content[part])}")
+        return {**content, "objectives": list(content["objectives"]), "command": str(content["command"])}
+    except (*UNREADABLE, OSError) as error:
+        if isinstance(error, OSError) and error.errno is not None:  # OmegaConf raises one without for a lone scalar
+            raise
+        reason = " ".join(str(error).split())
+        raise ConfigError(
+            f"{path} is damaged ({reason}): restore it, or start the sweep again with another search.name=…."
+        ) from error
 
 
 def _check_version(recorded: Mapping[str, Any], folder: Path) -> None:

@@ -110,7 +110,7 @@ class Journal:
                 os.close(file)
 
     def _read(self) -> None:
-        """Read the lines that were added since the last call; skip incomplete lines."""
+        """Read the lines that were added since the last call; skip incomplete lines and those of others."""
         if not self.path.is_file():
             return
         with self.path.open("rb") as file:
@@ -121,9 +121,11 @@ class Journal:
         for line in whole.splitlines():
             try:
                 content = json.loads(line)
-            except ValueError:
+            except (ValueError, RecursionError):
                 continue
-            if "delivered" in content:
+            if not isinstance(content, dict):
+                continue
+            if {"delivered", "run_id", "count"} <= content.keys():
                 self._positions[content["delivered"]] = Position(content["run_id"], content["count"])
-            else:
+            elif {"kind", "time"} <= content.keys():
                 self._records.append(content)

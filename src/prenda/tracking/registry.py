@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from filelock import FileLock
 
 from prenda.bundle import format as bundle
-from prenda.bundle.format import CARD
+from prenda.bundle.format import CARD, foreign_links
 from prenda.bundle.tasks import FIRST_MODEL
 from prenda.errors import BundleError, TrackingError
 from prenda.system.redaction import complete, without_passwords
@@ -80,7 +80,7 @@ def log_bundle(client: MlflowClient, run_id: str, folder: Path) -> str:
     model_id: str = model.model_id
     try:
         with tempfile.TemporaryDirectory() as scratch:
-            files = Path(shutil.copytree(folder, Path(scratch) / "model"))
+            files = Path(shutil.copytree(folder, Path(scratch) / "model", ignore=foreign_links))
             describe(files, run_id, model_id)
             client.log_model_artifacts(model_id, str(files))
         client.finalize_logged_model(model_id, "READY")

@@ -70,7 +70,14 @@ def name(folder: Path) -> str:
     """Return the name that the run's configuration gives it; that of the folder if it gives none."""
     try:
         given = yaml.safe_load((folder / CONFIG).read_text(encoding="utf-8"))["tracking"]["run_name"]
-    except (OSError, ValueError, yaml.YAMLError, KeyError, TypeError):  # who needs the configuration will say so
+    except (
+        OSError,
+        ValueError,
+        yaml.YAMLError,
+        KeyError,
+        TypeError,
+        RecursionError,
+    ):  # who needs the configuration will say so
         return folder.name
     return str(given or folder.name)
 

@@ -46,7 +46,7 @@ def send(
         case "picture":
             _picture(client, run_id, record, folder, in_doubt)
         case "bundle":
-            _bundle(client, run_id, folder / record["path"], in_doubt)
+            _bundle(client, run_id, folder, folder / record["path"], in_doubt)
         case "files":
             bundles = [folder / earlier["path"] for earlier in records if earlier["kind"] == "bundle"]
             _files(client, run_id, folder, bundles)
@@ -104,7 +104,7 @@ def _picture(client: MlflowClient, run_id: str, record: Record, folder: Path, in
     from PIL import Image
 
     path = folder / record["path"]
-    if not path.is_file():
+    if not (path.is_file() and _is_inside(path, folder)):
         return
     if in_doubt:
         mark = f"+step+{record['step']}+timestamp+{record['time']}+"
@@ -114,18 +114,30 @@ def _picture(client: MlflowClient, run_id: str, record: Record, folder: Path, in
         client.log_image(run_id, picture, key=record["name"], step=record["step"], timestamp=record["time"])
 
 
-def _bundle(client: MlflowClient, run_id: str, bundle: Path, in_doubt: bool) -> None:
+def _bundle(client: MlflowClient, run_id: str, folder: Path, bundle: Path, in_doubt: bool) -> None:
     """Record a bundle as a model of the run, unless it was removed or an earlier attempt arrived."""
     outputs = client.get_run(run_id).outputs if in_doubt else None
-    if bundle.is_dir() and not (outputs and outputs.model_outputs):
+    if bundle.is_dir() and _is_inside(bundle, folder) and not (outputs and outputs.model_outputs):
         log_bundle(client, run_id, bundle)
 
 
+def _is_inside(path: Path, folder: Path) -> bool:
+    """Whether a path leads into the folder, through its links: the journal and the links of a run may be of others."""
+    return path.resolve().is_relative_to(folder.resolve())
+
+
 def _files(client: MlflowClient, run_id: str, folder: Path, bundles: Sequence[Path]) -> None:
-    """Copy the folder's files, except hidden and unfinished ones and the bundles, which are models of the run."""
+    """Copy the folder's files, except the bundles, which are models of the run.
+
+    Hidden and unfinished files and links to other places stay where they are.
+    """
     for path in sorted(folder.rglob("*")):
         inside = path.relative_to(folder)
         elsewhere = any(path.is_relative_to(bundle) for bundle in bundles)
-        if path.is_file() and not (inside.parts[0].startswith(".") or path.suffix == ".part" or elsewhere):
+        if (
+            path.is_file()
+            and _is_inside(path, folder)
+            and not (inside.parts[0].startswith(".") or path.suffix == ".part" or elsewhere)
+        ):
             into = inside.parent.as_posix()
             client.log_artifact(run_id, str(path), None if into == "." else into)

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import io
+import lzma
 import zipfile
+import zlib
 from pathlib import Path
 from typing import BinaryIO
 
@@ -63,6 +65,7 @@ def _damage_of_archive(file: BinaryIO) -> str:
             if archive.comment:
                 return "its SHA-256 is incomplete"
             member = archive.testzip()
-    except (zipfile.BadZipFile, EOFError, NotImplementedError, ValueError) as error:
+    # RuntimeError: of a password, and of a compression that zipfile does not know.
+    except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, RuntimeError, ValueError) as error:
         return str(error) or type(error).__name__
     return "" if member is None else f"the checksum of {member} in it is wrong"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import isfinite
 from numbers import Real
 from pathlib import Path
 from typing import Any
@@ -180,7 +181,7 @@ def _check_lost(best: Path, last: Checkpoint, reasons: str) -> None:
 def best_so_far(checkpoint: Checkpoint) -> dict[str, Any]:
     """Return the state of the callback that writes `best.ckpt`, as the checkpoint holds it."""
     for state in checkpoint.content["callbacks"].values():
-        if isinstance(state, dict) and state.get("monitor") == MONITOR:
+        if isinstance(state, dict) and state.get("monitor") == MONITOR and "best_model_score" in state:
             return state
     raise CheckpointError(other_version(str(checkpoint.path), f"it lacks the best {MONITOR} so far"))
 
@@ -200,15 +201,20 @@ def load(path: Path) -> Checkpoint:
     content = read(path)
     if not isinstance(content.get("prenda"), dict):
         raise _no_checkpoint(path)
+    pixels, accuracy = (content["prenda"].get(name) for name in ("pixels", "accuracy"))
+    if pixels is not None:
+        _check_statistics(path, pixels)
+    if accuracy is not None:
+        _part(path, content, "prenda.accuracy", Real)
     return Checkpoint(
         path=path,
         epochs=_part(path, content, "epoch", int) + 1,
         weights=_part(path, content, "state_dict", dict),
         config=_part(path, content, "prenda.config", dict),
         content_hash=_part(path, content, "prenda.content_hash", str),
-        pixels=content["prenda"].get("pixels"),
+        pixels=pixels,
         training_stopped=bool(content["prenda"].get("training_stopped", False)),
-        accuracy=content["prenda"].get("accuracy"),
+        accuracy=accuracy,
         content=content,
     )
 
@@ -257,6 +263,19 @@ def _part(path: Path, content: Mapping[str, Any], name: str, kind: type) -> Any:
     return value
 
 
+def _check_statistics(path: Path, pixels: Any) -> None:
+    """Raise CheckpointError unless the notes on pixels are finite means and positive deviations of some channels."""
+    try:
+        mean, deviation = ([float(value) for value in pixels[name]] for name in ("mean", "std"))
+        valid = len(mean) == len(deviation) in (1, 3) and all(map(isfinite, mean + deviation)) and min(deviation) > 0
+    except (TypeError, KeyError, ValueError):
+        valid = False
+    if not valid:
+        raise CheckpointError(
+            other_version(str(path), f"its prenda.pixels is {pixels!r}, not mean and std of channels")
+        )
+
+
 def _in_folder(content: dict[str, Any], folder: Path) -> dict[str, Any]:
     """Return the content with the paths of its checkpoints in a folder, to which the run may have been moved.
 
@@ -266,8 +285,8 @@ def _in_folder(content: dict[str, Any], folder: Path) -> dict[str, Any]:
         if key.startswith("ModelCheckpoint"):
             state["dirpath"] = str(folder)
             paths = ("best_model_path", "kth_best_model_path", "last_model_path")
-            state |= {name: str(folder / Path(state[name]).name) for name in paths if state[name]}
-            best = state["best_k_models"]
+            state |= {name: str(folder / Path(state[name]).name) for name in paths if state.get(name)}
+            best = state.get("best_k_models", {})
             state["best_k_models"] = {str(folder / Path(path).name): score for path, score in best.items()}
     return content
 

@@ -126,7 +126,7 @@ def _files_of_export(folder: Path) -> set[str]:
     try:
         content = json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))
         return OWN_FILES | set(content["files"])
-    except (OSError, ValueError, TypeError, KeyError):
+    except (OSError, *bundle_format.UNREADABLE):
         return set()
 
 
@@ -252,7 +252,7 @@ def _copy(folder: Path, to: Path) -> None:
     """Copy a bundle beside its place and verify the copy; then it takes the place, and an older one goes."""
     with tempfile.TemporaryDirectory(prefix=f".{to.name}-", dir=to.parent) as beside:
         copy = Path(beside) / "new"
-        shutil.copytree(folder, copy)
+        shutil.copytree(folder, copy, ignore=bundle_format.foreign_links)
         bundle_format.read(copy)
         if to.exists():
             to.rename(Path(beside) / "old")

@@ -28,14 +28,29 @@ def load_initial(config: TrainConfig, classifier: Classifier, data: ImageDataMod
         return ""
     network = network_of(classifier.backbone)
     if config.init_from is not None:
-        import safetensors.torch  # other runs start without it
-
         bundle, sha256 = verified(config)
         kept = bundle.class_names == tuple(data.class_names)
-        _load(network, safetensors.torch.load_file(bundle.weights), config.init_from, kept)
+        _load(network, _tensors(bundle.weights, config.init_from), config.init_from, kept)
         return f"{bundle.folder.parent.name}, {'with' if kept else 'without'} its head, SHA-256 {sha256}"
     load = getattr(network, "load_initial_weights", None)
     return str(load()) if callable(load) else ""
+
+
+def _tensors(path: Path, source: str) -> dict[str, Tensor]:
+    """Return the tensors of a bundle.
+
+    Raises:
+        ConfigError: If its file is no file of tensors, whatever its description says.
+    """
+    import safetensors.torch  # other runs start without it
+
+    try:
+        return dict(safetensors.torch.load_file(path))
+    except Exception as error:  # those of safetensors share no other class
+        reason = str(error).splitlines()[0]
+        raise ConfigError(
+            f"init_from is {source!r}, whose {path.name} cannot be read ({reason}): name another run or bundle."
+        ) from error
 
 
 def _load(network: nn.Module, tensors: Mapping[str, Tensor], source: str, with_head: bool) -> None:

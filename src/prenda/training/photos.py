@@ -13,6 +13,7 @@ from prenda.data.photo_files import PhotoFiles
 from prenda.data.photo_layout import SPLITS, Split
 from prenda.report import terminal
 from prenda.report.page import Table
+from prenda.system.foreign_text import cell
 
 IMAGES, UNREADABLE = Path("photos/images.csv"), Path("photos/unreadable.csv")
 IMBALANCE = 3  # times as many training photos in the largest class as in the smallest
@@ -42,7 +43,7 @@ def _write(path: Path, columns: Sequence[str], rows: Iterable[Sequence[object]])
     with path.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file:
         table = csv.writer(file)
         table.writerow(columns)
-        table.writerows(rows)
+        table.writerows(map(cell, row) for row in rows)
 
 
 def _images(files: PhotoFiles) -> Iterator[tuple[str, int, str, str]]:

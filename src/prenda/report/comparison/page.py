@@ -37,6 +37,7 @@ from prenda.report.figures import IndexedImages, save
 from prenda.report.page import Section, Table, write_page
 from prenda.scoring.metrics import METRIC_BY_NAME
 from prenda.scoring.significance import accuracy_interval, difference_interval
+from prenda.system.foreign_text import markdown_text
 
 IMAGES_SHOWN = 12  # in a gallery
 
@@ -77,7 +78,12 @@ def describe(comparison: Comparison) -> str:
     """Return a comparison in Markdown, as MLflow shows it."""
     table = score_table(comparison)
     tests = [over_images(comparison), "", over_seeds(comparison)]
-    lines = [*tests, "", *(f"- {run.letter}: {run.name} ({run.place})" for run in comparison.runs), ""]
+    lines = [
+        *tests,
+        "",
+        *(f"- {run.letter}: {markdown_text(f'{run.name} ({run.place})')}" for run in comparison.runs),
+        "",
+    ]
     accuracy = accuracy_table(comparison)
     scores, intervals = (tables.markdown_table(each.columns, each.rows) for each in (table, accuracy))
     return "\n".join([*lines, scores, "", intervals, *("\n" + note for note in comparison.notes)])

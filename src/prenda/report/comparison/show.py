@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table as RichTable
 
 from prenda.report.comparison.results import Comparison, class_table, classes_title, disagreement, score_table
@@ -21,7 +20,9 @@ from prenda.report.comparison.significance import (
     seed_table,
     seeds_note,
 )
+from prenda.report.markup import plain
 from prenda.report.page import Table
+from prenda.system.foreign_text import printable, printable_lines
 
 
 def show(console: Console, comparison: Comparison) -> None:
@@ -29,18 +30,18 @@ def show(console: Console, comparison: Comparison) -> None:
     console.print()
     for run in comparison.runs:
         place = run.place if Path(run.place).is_absolute() else run.place[:8]
-        console.print(f"{run.letter:<2} {run.name}  {place}", soft_wrap=True, highlight=False, markup=False)
+        console.print(printable(f"{run.letter:<2} {run.name}  {place}"), soft_wrap=True, highlight=False, markup=False)
     for title, content in _tables(comparison).items():
         table = RichTable(title=title, title_justify="left")
         for index, column in enumerate(content.columns):
             table.add_column(column, justify="right" if index else "left")
         for row in content.rows:
-            table.add_row(*map(escape, row))
+            table.add_row(*map(plain, row))
         console.print(table)
     sentences = (over_images(comparison), seeds_note(comparison), over_seeds(comparison), disagreement(comparison))
     for sentence in (*sentences, *comparison.notes):
         if sentence:
-            console.print(sentence, highlight=False, markup=False)
+            console.print(printable_lines(sentence), highlight=False, markup=False)
 
 
 def _tables(comparison: Comparison) -> dict[str, Table]:

@@ -16,6 +16,7 @@ from prenda.report.page import Section, Table, write_page
 from prenda.report.sweep.figures import curves_figure, history_figure, importance_figure, pareto_figure
 from prenda.report.sweep.parallel import parallel_figure
 from prenda.report.sweep.trials import STATES, Swept, SweptTrial, digits_of, format_value, score_text, shortened
+from prenda.system.foreign_text import cell, markdown_text
 
 __all__ = ["Swept", "SweptTrial", "markdown", "summary", "write_sweep"]
 
@@ -57,7 +58,7 @@ def summary(swept: Swept) -> str:
 def markdown(swept: Swept) -> str:
     """Return a sweep in Markdown, as MLflow shows it: the summary, the command, the best trials."""
     table = trial_table(swept, MOST_DESCRIBED)
-    heading, sentence = tables.markdown_text(swept.name), tables.markdown_text(summary(swept))
+    heading, sentence = markdown_text(swept.name), markdown_text(summary(swept))
     lines = [f"## {heading}", "", sentence, "", "```", swept.command, "```", ""]
     lines.append(tables.markdown_table(table.columns, table.rows))
     if len(swept.trials) > MOST_DESCRIBED:
@@ -174,4 +175,4 @@ def _write_csv(rows: Sequence[Mapping[str, Any]], swept: Swept, path: Path) -> N
         table = csv.DictWriter(file, columns)
         table.writeheader()
         for row in rows:
-            table.writerow({name: "null" if value is None else value for name, value in row.items()})
+            table.writerow({name: "null" if value is None else cell(value) for name, value in row.items()})
