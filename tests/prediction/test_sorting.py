@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import time
 
 import pytest
 
@@ -99,6 +100,16 @@ def test_a_copy_that_fails_leaves_nothing(tmp_path):
     with pytest.raises(FileNotFoundError):
         sorter(tmp_path).place(tmp_path / "gone.jpg", "Dress")
     assert files(tmp_path / "sorted") == {}
+
+
+def test_copies_that_a_killed_command_left_incomplete_are_deleted_after_an_hour(tmp_path, monkeypatch):
+    left, photo = written(tmp_path / "sorted/Dress/.prenda-x", "half"), written(tmp_path / "in/a.jpg", "a")
+    sorter(tmp_path).place(photo, "Dress")
+    assert left.exists()  # another command may be writing it
+    clock = time.time
+    monkeypatch.setattr(time, "time", lambda: clock() + 3601)
+    sorter(tmp_path).place(photo, "Dress")
+    assert files(tmp_path / "sorted") == {"Dress/a.jpg": "a"}
 
 
 def test_many_photos_of_one_name_are_sorted_in_any_order(tmp_path):

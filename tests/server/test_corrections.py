@@ -8,6 +8,8 @@ import pytest
 from PIL import Image
 
 from prenda.data.photo_layout import labelled_files
+from prenda.server.corrections import Corrections
+from prenda.server.options import Options
 from tests.photos.pictures import encoded, exif, scene
 from tests.server.conftest import jpeg
 
@@ -123,6 +125,18 @@ def test_disk_space_is_limited(serve, tmp_path):
 
     assert (response.status_code, response.json()["error"]["code"]) == (413, "no_room")
     assert correct(client, "Bag").json()["moved_from"] == "Dress"  # a change needs no room
+
+
+def test_what_a_killed_server_had_begun_is_deleted_at_its_next_start(tmp_path):
+    kept = tmp_path / "kept"
+    for path in ("Dress/a.jpg", "Dress/b.jpg.part", "Bag/c.jpg.part"):
+        (kept / path).parent.mkdir(parents=True, exist_ok=True)
+        (kept / path).write_bytes(jpeg())
+    (kept / "sandal").mkdir()
+    Corrections(kept, Options()).tidy()
+    assert sorted(path.relative_to(kept).as_posix() for path in kept.rglob("[!.]*")) == ["Dress", "Dress/a.jpg"]
+    Corrections(tmp_path / "none", Options()).tidy()
+    assert not (tmp_path / "none").exists()
 
 
 def test_kept_corrections_are_a_data_set(keeping, tmp_path):

@@ -8,10 +8,14 @@ import itertools
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
 from prenda.prediction.names import folder_names
+
+PART = ".prenda-"  # start of the name of a copy that is not complete
+ABANDONED = 3600  # seconds without a change after which it belongs to no process
 
 
 class Sorter:
@@ -34,6 +38,7 @@ class Sorter:
         # Numbers that photos of this command have taken beside a name, and the first that none has taken. With a folder
         # for each product, ten thousand photos may be called 1.jpg.
         self._numbers: dict[Path, tuple[set[int], int]] = {}
+        self._ready: set[Path] = set()  # folders of types
         self._last_parent: Path | None = None
         self._inside = False
 
@@ -50,7 +55,10 @@ class Sorter:
             OSError: If the photo cannot be read or the folder cannot be written.
         """
         folder = self.folder / (self._unsure if label is None else self._names[label])
-        folder.mkdir(parents=True, exist_ok=True)
+        if folder not in self._ready:
+            folder.mkdir(parents=True, exist_ok=True)
+            _delete_abandoned(folder)
+            self._ready.add(folder)
         target = folder / photo.name
         if self._takes(target, photo):
             return target
@@ -79,7 +87,7 @@ class Sorter:
         if self.link:
             target.symlink_to(photo.resolve())
             return
-        handle, part = tempfile.mkstemp(prefix=".prenda-", dir=target.parent)
+        handle, part = tempfile.mkstemp(prefix=PART, dir=target.parent)
         os.close(handle)
         try:
             shutil.copyfile(photo, part)
@@ -87,6 +95,14 @@ class Sorter:
             _rename_new(Path(part), target)
         finally:
             Path(part).unlink(missing_ok=True)
+
+
+def _delete_abandoned(folder: Path) -> None:
+    """Delete copies that killed commands left incomplete."""
+    for part in folder.glob(f"{PART}*"):
+        with contextlib.suppress(FileNotFoundError):  # another command was first
+            if time.time() - part.lstat().st_ctime > ABANDONED:  # a copy has the photo's modification time
+                part.unlink()
 
 
 def _numbered(target: Path, number: int) -> Path:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import logging
 import unicodedata
 from pathlib import Path
 from typing import NamedTuple
@@ -20,6 +21,7 @@ from prenda.server.options import MIB, Options
 from prenda.server.refusals import RefusedError
 from prenda.system.atomic_write import write_atomically
 
+LOGGER = logging.getLogger("prenda")
 LONGEST_SIDE = 2048  # pixels of a kept photo; networks are trained on fewer
 QUALITY = 95  # of its JPEG
 LONGEST_TYPE = 60  # characters
@@ -64,11 +66,19 @@ class Corrections:
             model: The model that answers.
 
         Raises:
-            RefusedError: If the type is no name, the photo cannot be read, or the disk space is used up.
-            OSError: If the folder cannot be written.
+            RefusedError: If the type is no name, the photo cannot be read, the disk space is used up, or the folder
+                cannot be written.
         """
         kind = _folder(given, model)
         name, content = self._written(photo)
+        try:
+            return self._place(kind, name, content)
+        except OSError as error:
+            LOGGER.error("prenda: a correction was not kept: %s", error)
+            raise RefusedError("not_kept") from None
+
+    def _place(self, kind: str, name: str, content: bytes) -> Kept:
+        """Write a new photo, or move an earlier one to its type."""
         self._folder.mkdir(parents=True, exist_ok=True)
         with FileLock(self._folder / ".lock"):
             kind = next((each for each in self._types() if each.casefold() == kind.casefold()), kind)
@@ -85,6 +95,23 @@ class Corrections:
                     earlier.parent.rmdir()
         moved_from = None if earlier in (None, target) else earlier.parent.name
         return Kept(kind, name.removesuffix(EXTENSION), moved_from)
+
+    def tidy(self) -> None:
+        """Delete what a killed server had begun: unfinished files, and folders without photos.
+
+        `data=folder` refuses a class without photos.
+
+        Raises:
+            OSError: If the folder cannot be written.
+        """
+        if not self._folder.is_dir():
+            return
+        with FileLock(self._folder / ".lock"):
+            for kind in self._types():
+                for unfinished in (self._folder / kind).glob(f"*{EXTENSION}.part"):
+                    unfinished.unlink()
+                if not any((self._folder / kind).iterdir()):
+                    (self._folder / kind).rmdir()
 
     def _types(self) -> list[str]:
         return [path.name for path in self._folder.iterdir() if path.is_dir() and not path.name.startswith(".")]

@@ -85,7 +85,7 @@ CORRECT: dict[str, Any] = {
     "status_code": 201,
     "responses": {
         201: {"model": schemas.Kept, "description": "It is kept."},
-        **_refusals(*RECEIVING, "keeps_no_corrections", "wrong_type", "unreadable_photo", "no_room"),
+        **_refusals(*RECEIVING, "keeps_no_corrections", "wrong_type", "unreadable_photo", "no_room", "not_kept"),
     },
     "openapi_extra": {
         "security": TOKEN,

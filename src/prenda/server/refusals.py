@@ -118,6 +118,12 @@ KINDS = {
         "Las correcciones llenan los {limit:g} MiB que pueden ocupar.",
         "the owner trains with them and empties the folder, or raises --keep-at-most",
     ),
+    "not_kept": _Kind(
+        507,
+        "The server could not keep the correction.",
+        "El servidor no ha podido guardar la corrección.",
+        "the owner looks at the server's error output; send the correction again later",
+    ),
     "failed": _Kind(
         500,
         "The server failed.",

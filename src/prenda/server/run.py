@@ -24,6 +24,7 @@ from uvicorn.supervisors import Multiprocess
 from prenda.errors import UserError
 from prenda.prediction import models
 from prenda.server import connections
+from prenda.server.corrections import Corrections
 from prenda.server.options import LOOPBACK, TOKEN, Options
 from prenda.system.signals import Stopped, stop_on_signal
 
@@ -36,9 +37,11 @@ def serve(options: Options) -> None:
 
     Raises:
         UserError: If there is no model, it is damaged, or the token is unusable.
-        OSError: If the port is in use.
+        OSError: If the port is in use, or the folder of corrections cannot be written.
         Stopped: When the server has stopped.
     """
+    if options.keep_corrections is not None:
+        Corrections(options.keep_corrections, options).tidy()
     _warn(options)
     _log_to_stderr()
     with stop_on_signal(), _listening(options) as listening:
