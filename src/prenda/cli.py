@@ -37,6 +37,11 @@ from prenda.system.redaction import without_passwords
 INSTALL = "pip install --constraint requirements.lock --editable"
 NO_ROOM = "make room on the disks of outputs/, mlruns/ and temporary files, then "
 DATABASE_FULL = "database or disk is full"  # SQLite's message
+OUT_OF_MEMORY = ("can't allocate memory", "out of memory")  # torch's messages, of the CPU and of a GPU
+LESS_MEMORY = (
+    "give smaller images (data.image_size), batches (data.batch_size) or networks, or end other programs that take "
+    "memory"
+)
 NO_PERMISSION = "give yourself permission, or name another folder; PRENDA_HOME moves outputs/ and mlruns/"
 REMEDIES = {  # for errors of the operating system, which are no bugs of prenda
     errno.ENOSPC: NO_ROOM,
@@ -145,16 +150,18 @@ def _failed(error: Exception, arguments: Sequence[str]) -> int:
         print(_bug_report(error, arguments), file=sys.stderr)
     else:
         again = _again(error) if remedy == NO_ROOM else ""
-        text = str(error).splitlines()[0]  # SQLAlchemy's error has the statement below
+        text = (str(error) or "no memory is left").splitlines()[0]  # SQLAlchemy's error has the statement below
         lines = [f"prenda: {text}: {remedy}{again}", *getattr(error, "__notes__", [])]
         print(printable_lines("\n".join(lines)), file=sys.stderr)
     return 1
 
 
 def _remedy(error: Exception) -> str | None:
-    """Return what to do about an error of the operating system; None for any other error, which is a bug."""
+    """Return what to do about an error of the machine; None for any other error, which is a bug."""
     if isinstance(error, OSError):
         return REMEDIES.get(error.errno or 0)
+    if isinstance(error, MemoryError) or any(text in str(error) for text in OUT_OF_MEMORY):
+        return LESS_MEMORY
     cause: BaseException | None = error
     while cause is not None:  # MLflow's own error hides that of its database
         if DATABASE_FULL in str(cause):

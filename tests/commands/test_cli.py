@@ -214,6 +214,31 @@ def test_what_is_wrong_with_the_machine_is_told_in_a_line_with_the_remedy(number
     assert told.count("\n") == 1
 
 
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (
+            MemoryError(),
+            "prenda: no memory is left: give smaller images (data.image_size), batches (data.batch_size) or",
+        ),
+        (
+            RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"),
+            "tried: give smaller images (data.image",
+        ),
+        (RuntimeError("CUDA out of memory. Tried to allocate"), "allocate: give smaller images (data.image_size)"),
+    ],
+)
+def test_too_little_memory_is_told_in_a_line_with_the_remedy(error, told, monkeypatch, capsys):
+    def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr("prenda.report.samples.fetch", fail)
+    assert main(["data", "fetch", "generated"]) == 1
+    printed = capsys.readouterr().err
+    assert told in printed
+    assert printed.count("\n") == 1
+
+
 def test_another_error_of_the_system_keeps_its_traceback(monkeypatch, capsys):
     monkeypatch.setattr("prenda.report.samples.fetch", bug_of("__import__('os').close(-1)", "report/samples.py"))
     assert main(["data", "fetch", "generated"]) == 1

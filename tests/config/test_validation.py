@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from prenda.config.validation import check
@@ -17,6 +19,17 @@ from tests.conftest import configured
         ("optimizer.lr=0", "optimizer.lr is 0: it must be a number, more than 0"),
         ("optimizer.lr=fast", "optimizer.lr is 'fast': it must be a number, more than 0"),
         ("optimizer=muon optimizer.adamw_lr=0", "optimizer.adamw_lr is 0: it must be a number, more than 0"),
+        ("optimizer.lr=inf", "optimizer.lr is inf: it must be a finite number, at most 1e+38"),
+        ("optimizer.lr=1e300", "optimizer.lr is 1e+300: it must be a finite number, at most 1e+38"),
+        (
+            "optimizer=sgd optimizer.momentum=nan",
+            "optimizer.momentum is nan: it must be a finite number, at most 1e+38",
+        ),
+        ("optimizer.betas=[0.9,nan]", "optimizer.betas is [0.9, nan]: it must be a finite number, at most 1e+38"),
+        ("scheduler=step scheduler.factor=inf", "scheduler.factor is inf: it must be a finite number, at most 1e+38"),
+        ("data.classes=[[]]", "data.classes is [[]]: give a list of texts, such as [a,b]."),
+        ("search.objectives=[{a:1}]", "search.objectives is [{'a': 1}]: give a list of texts, such as [a,b]."),
+        ("trainer.threads=2000", "trainer.threads is 2000: it must be a number, at least 1 and at most 1024"),
         ("data.val_size=0", "data.val_size is 0: it must be a number, at least 1"),
         ("data.batch_size=0", "data.batch_size is 0"),
         ("data.channels=2", "data.channels is 2: choose one of 1, 3"),
@@ -35,7 +48,7 @@ from tests.conftest import configured
     ],
 )
 def test_a_value_out_of_range_is_refused_by_name(override, told):
-    with pytest.raises(ValueError, match="^" + told.replace("(", r"\(")):
+    with pytest.raises(ValueError, match="^" + re.escape(told)):
         check(configured(*override.split()))
 
 

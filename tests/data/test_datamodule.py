@@ -223,3 +223,15 @@ def test_fashion_mnist_is_the_official_one():
     # The published mean and deviation of all 60,000 images: 0.2860 and 0.3530 of full white.
     assert data.statistics()["mean"][0] / 255 == pytest.approx(0.2860, abs=1e-3)
     assert data.statistics()["std"][0] / 255 == pytest.approx(0.3530, abs=1e-3)
+
+
+def test_images_that_do_not_fit_into_memory_are_refused(monkeypatch):
+    monkeypatch.setattr("prenda.data.splits.available_memory", lambda: 10**9)
+    told = (
+        r"data.image_size is 1000, with which 2,500 images take 2.5 GB of memory, but this machine has 1.0 GB left: "
+        r"give a smaller size, or fewer images by data.limit_train\."
+    )
+    with pytest.raises(DataError, match=told):
+        module(image_size=1000)
+    monkeypatch.setattr("prenda.data.splits.available_memory", lambda: None)
+    assert module(image_size=14).image_shape == (1, 14, 14)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import os
 
 import pytest
 
@@ -14,16 +15,16 @@ from tests.reliability.hostile_settings import BASE, all_pairs, check_refusal, c
 
 SMALL = [setting for setting in BASE if not setting.startswith(("backbone", "data.batch_size"))]
 BATCHES = {
-    "data.batch_size": ["1", "2", "3", "1000"],
+    "data.batch_size": ["1", "2", "1000"],
     "trainer.devices": ["1", "2"],
-    "data.limit_train": ["1", "2", "3", "17", "null"],
+    "data.limit_train": ["1", "3", "17"],
     "data.eval_batch_size": ["1", "1000"],
     "data.balance": ["none", "loss", "sampler"],
     "backbone": ["dense", "cnn_batch_norm"],
     "backbone.batch_norm": ["true", "false"],
 }
 IMAGES = {
-    "data.image_size": ["1", "7", "28", "33"],
+    "data.image_size": ["1", "28", "33"],
     "data.channels": ["1", "3"],
     "backbone": ["dense", "cnn", "cnn_batch_norm", "resnet", "resnet9", "torchvision", "timm"],
     "augment.size": ["null", "1", "20"],
@@ -33,7 +34,7 @@ IMAGES = {
     "mirrored_scoring": ["true", "false"],
 }
 POOLS = {
-    "data.image_size": ["1", "4", "28", "31"],
+    "data.image_size": ["4", "28", "31"],
     "backbone.pooling": ["max", "average", "none"],
     "backbone.pool_size": ["1", "2", "5"],
     "backbone.stride": ["1", "2"],
@@ -53,11 +54,13 @@ STEPS = {
 }
 RECORDS = {
     "report": ["full", "light", "none"],
-    "report.every_n_epochs": ["0", "1", "1000"],
+    "report.every_n_epochs": ["0", "1"],
     "report.settings": ["changed", "all"],
     "tracking": ["offline", "local"],
-    "tracking.system_metrics": ["true", "false"],
 }
+
+
+EVERY = "PRENDA_TORTURE" in os.environ
 
 
 def rows(factors: dict[str, list[str]]) -> list[list[str]]:
@@ -115,7 +118,8 @@ def test_steps_of_any_kind_train_or_are_refused(row, tmp_path):
     _trains_or_is_refused([*SMALL, *network, "data.limit_train=16", "data.batch_size=8", *row], tmp_path)
 
 
-@pytest.mark.parametrize("row", rows(RECORDS), ids=told)
+# tests/tracking and tests/training record runs in MLflow, which takes 5 seconds each; so these do it on request alone.
+@pytest.mark.parametrize("row", [row for row in rows(RECORDS) if EVERY or "tracking=offline" in row], ids=told)
 def test_reports_and_records_of_any_kind_are_written(row, tmp_path, capsys):
     network = ["backbone=dense", "backbone.units=[8]"]
     given = [setting for setting in SMALL if not setting.startswith(("report", "tracking"))]

@@ -4,7 +4,7 @@ import weakref
 import psutil
 import pytest
 
-from prenda.system.memory import release_memory
+from prenda.system.memory import available_memory, release_memory
 
 SMALL, HELD = 2**16, 2**28  # bytes
 
@@ -29,3 +29,10 @@ def test_garbage_goes_too():
     gone = weakref.ref(Ring())
     release_memory()
     assert gone() is None
+
+
+@pytest.mark.skipif(platform.system() != "Linux", reason="other systems do not tell")
+def test_available_memory_is_a_part_of_all():
+    available = available_memory()
+    assert available is not None
+    assert 0 < available < psutil.virtual_memory().total

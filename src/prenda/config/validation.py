@@ -25,6 +25,8 @@ def check(config: TrainConfig) -> None:
     """
     for name, value, valid in (*_declared(config), *_of_targets(config)):
         _check_setting(name, value, valid)
+    for name, value in (("data.classes", config.data.classes), ("search.objectives", config.search.objectives)):
+        _check_texts(name, value or [])
     for group in BUILT:
         for name, value in flatten(getattr(config, group), group).items():
             _check_finite(name, value)
@@ -85,6 +87,12 @@ def _check_setting(name: str, value: Any, valid: Range | tuple[Any, ...]) -> Non
     if isinstance(valid, Range):
         raise ConfigError(f"{name} is {value!r}: it must be a number, {valid}. Give {name}=… another value.")
     raise ConfigError(f"{name} is {value!r}: choose one of {', '.join(map(str, valid))}.")
+
+
+def _check_texts(name: str, values: list[Any]) -> None:
+    """Raise ConfigError unless all are texts: OmegaConf lets lists and mappings into a list of texts."""
+    if not all(isinstance(value, str) for value in values):
+        raise ConfigError(f"{name} is {values!r}: give a list of texts, such as [a,b].")
 
 
 def _check_finite(name: str, value: Any) -> None:

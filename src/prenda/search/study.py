@@ -40,7 +40,7 @@ def check_search(search: SearchConfig) -> None:
     if not objectives:
         raise ConfigError(f"search.objectives is []: name at least one of {', '.join(OBJECTIVES)}.")
     for objective in objectives:
-        if objective not in OBJECTIVES:
+        if not isinstance(objective, str) or objective not in OBJECTIVES:
             raise ConfigError(f"search.objectives has {objective!r}: choose among {', '.join(OBJECTIVES)}.")
     if len(set(objectives)) < len(objectives):
         raise ConfigError(f"search.objectives is [{', '.join(objectives)}]: name each score once.")
