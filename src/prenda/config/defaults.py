@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 from omegaconf import OmegaConf
@@ -49,12 +50,18 @@ def defaults() -> dict[str, Any]:
 
     It is read from the files that conf/train.yaml chooses, because Hydra needs half a second for the same result.
     """
+    return as_plain(typed(_chosen_files()))
+
+
+@cache
+def _chosen_files() -> dict[str, Any]:
+    """Return the content of the files that conf/train.yaml chooses, by group."""
     root = _read("train")
     entries = [entry for entry in root.pop("defaults") if isinstance(entry, dict)]
     chosen = {group: file for entry in entries for group, file in entry.items() if file and " " not in group}
     groups = {group: _with_bases(group, file) for group, file in chosen.items()}
     root.pop("hydra")
-    return as_plain(typed(root | groups | {"choices": chosen}))
+    return root | groups | {"choices": chosen}
 
 
 def _with_bases(group: str, file: str) -> dict[str, Any]:

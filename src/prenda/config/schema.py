@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, fields, is_dataclass
 from enum import Enum
+from functools import cache
 from math import inf
 from typing import Any
 
@@ -272,10 +273,11 @@ class TrainConfig:
     shifted_scoring: int = setting(0, valid=PIXELS)  # and of the picture moved by so many pixels, in two directions
 
 
+@cache
 def composition_schema() -> DictConfig:
-    """Return the schema as a node that Hydra and OmegaConf can merge onto.
+    """Return the schema as a node that Hydra and OmegaConf can merge onto; both merge onto a copy of it.
 
-    OmegaConf makes nodes of frozen dataclasses read-only; this one can be written.
+    OmegaConf makes nodes of frozen dataclasses read-only; copies of this one can be written.
     """
     schema = OmegaConf.structured(TrainConfig)
     assert isinstance(schema, DictConfig)

@@ -12,6 +12,7 @@ import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
+from functools import cache
 from importlib.metadata import distributions, version
 from pathlib import Path
 from typing import Any
@@ -300,7 +301,9 @@ def git_tags() -> dict[str, str]:
         return {}  # no git, or no commit yet
 
 
+@cache
 def environment() -> str:
     """Return every installed distribution with its version, a line each."""
-    lines = {f"{dist.metadata['Name']}=={dist.version}" for dist in distributions()}
+    every = [dist.metadata for dist in distributions()]  # each access reads and parses the file again
+    lines = {f"{metadata['Name']}=={metadata['Version']}" for metadata in every}
     return "\n".join(sorted(lines, key=str.lower)) + "\n"
