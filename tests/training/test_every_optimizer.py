@@ -68,7 +68,8 @@ def test_its_groups_hold_the_parameters_of_the_network(name):
 def test_clipped_gradients_move_no_weight(name, tmp_path):
     settings = (*TINY, *CNN, f"optimizer={name}", "optimizer.weight_decay=0", "trainer.gradient_clip=1e-30")
     train(configured(*settings, "trainer.epochs=1"), tmp_path / "one")
-    train(configured(*settings, "trainer.epochs=3"), tmp_path / "three")
+    # In bf16 too, where Lightning's own clipping refuses fused optimisers.
+    train(configured(*settings, "trainer.epochs=3", "trainer.precision=bf16-mixed"), tmp_path / "three")
     one, three = (weights(tmp_path / run / "checkpoints/last.ckpt") for run in ("one", "three"))
     for key, value in one.items():
         torch.testing.assert_close(value, three[key], rtol=0, atol=1e-7)

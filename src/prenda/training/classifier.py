@@ -153,8 +153,10 @@ class Classifier(LightningModule):
         gradient_clip_val: float | None = None,
         gradient_clip_algorithm: str | None = None,
     ) -> None:
+        # Lightning's own refuses fused optimisers in bf16 too, where it has scaled nothing that they would unscale.
         if gradient_clip_val is not None:
-            self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
+            parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+            torch.nn.utils.clip_grad_norm_(parameters, gradient_clip_val)
 
     def mean_training_loss(self) -> float:
         """Return the mean loss of this epoch so far, over the images of this process; one batch must be trained."""
