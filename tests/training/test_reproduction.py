@@ -15,6 +15,7 @@ from omegaconf import OmegaConf
 
 from prenda.cli import main
 from prenda.config.convert import as_plain
+from prenda.config.recorded import load
 from prenda.data.datasets import generated
 from prenda.errors import UserError
 from prenda.report.tables import RecordedPredictions
@@ -254,13 +255,14 @@ def test_images_with_another_class_are_counted():
     assert (part.verdict, part.where) == ("different", "1 of 2 images have another class")
 
 
-def test_the_trial_of_a_sweep_is_reproduced(home, reproduce, tmp_path):
-    settings = (*MLFLOW, "tracking.parent=0123456789abcdef0123456789abcdef")
-    config = as_plain(configured(*TINY, *DENSE, *settings))
+def test_the_trial_of_a_sweep_is_reproduced_as_a_run_of_its_own(home, reproduce, tmp_path):
+    config = as_plain(configured(*TINY, *DENSE, f"tracking.parent={tmp_path}"))
     trial.run(Job(0, tmp_path / "trial", {name: config[name] for name in config.keys() - {"search", "workers"}}))
     code, told = reproduce(tmp_path / "trial")
     assert code == 0, told
     assert "is reproduced, equal to the bit" in told
+    folder = max((home / "outputs/reproductions").glob("*/*"), key=lambda path: path.name)
+    assert load(folder / "config.yaml").tracking.parent is None
 
 
 def test_an_interrupted_reproduction_resumes(reproduce, copy, monkeypatch, home):
