@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from prenda.scoring.calibration import BINS, Reliability
 from prenda.scoring.scores import Row
+from prenda.system.atomic_write import replacing
 
 BLUE, ORANGE = "#0072b2", "#d55e00"  # distinct for every kind of colour vision (Okabe and Ito)
 LONGEST_NAME = 32  # characters of a class in a picture
@@ -38,7 +39,8 @@ class IndexedImages(Protocol):
 def save(figure: Figure, path: Path) -> None:
     """Write a PNG, and make its folder."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=100)
+    with replacing(path) as file:
+        figure.savefig(file, dpi=100, format="png")
 
 
 def short(name: str, most: int = LONGEST_NAME) -> str:

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from prenda.system.atomic_write import write_atomically
+
 
 @dataclass(frozen=True)
 class Table:
@@ -37,7 +39,7 @@ def write_page(path: Path, title: str, summary: str, sections: Sequence[Section]
     template = environment.get_template("page.html")
     path.parent.mkdir(parents=True, exist_ok=True)
     page = template.render(title=title, summary=summary, sections=sections, encoded=_encoded)
-    path.write_text(page, encoding="utf-8")
+    write_atomically(path, page)
 
 
 def _encoded(picture: Path) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import zipfile
 import zlib
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 from prenda.report.page import Table
 from prenda.scoring.metrics import Metric
 from prenda.scoring.scores import Row
+from prenda.system.atomic_write import replacing, write_atomically
 from prenda.system.foreign_text import cell, markdown_text
 
 
@@ -40,16 +42,17 @@ def markdown_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str
 def write_json(content: Any, path: Path) -> None:
     """Write JSON, and make its folder."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    write_atomically(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
 
 
 def write_rows(rows: Sequence[Row], stem: Path) -> None:
     """Write rows of equal columns as `stem`.csv and `stem`.json."""
     write_json(list(rows), stem.with_suffix(".json"))
-    with stem.with_suffix(".csv").open("w", newline="", encoding="utf-8") as file:
-        table = csv.DictWriter(file, list(rows[0]) if rows else [])
-        table.writeheader()
-        table.writerows({name: cell(value) for name, value in row.items()} for row in rows)
+    text = io.StringIO()
+    table = csv.DictWriter(text, list(rows[0]) if rows else [])
+    table.writeheader()
+    table.writerows({name: cell(value) for name, value in row.items()} for row in rows)
+    write_atomically(stem.with_suffix(".csv"), text.getvalue())
 
 
 def write_confusion(matrix: NDArray[np.int64], class_names: Sequence[str], path: Path) -> None:
@@ -60,7 +63,7 @@ def write_confusion(matrix: NDArray[np.int64], class_names: Sequence[str], path:
     """
     content = {"class_names": list(class_names), "rows": "true", "columns": "predicted", "matrix": matrix.tolist()}
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(content, ensure_ascii=False) + "\n", encoding="utf-8")
+    write_atomically(path, json.dumps(content, ensure_ascii=False) + "\n")
 
 
 @dataclass(frozen=True)
@@ -93,7 +96,8 @@ def write_predictions(
         logits (N, classes), float32; labels (N,).
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    np.savez_compressed(path, logits=logits, labels=labels, class_names=np.array(class_names))
+    with replacing(path) as file:
+        np.savez_compressed(file, logits=logits, labels=labels, class_names=np.array(class_names))
 
 
 # Errors of numpy, zipfile and zlib that `read_predictions` raises for a damaged file or another kind of file: among

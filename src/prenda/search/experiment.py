@@ -15,6 +15,7 @@ from prenda.config.paths import CONFIG_DIR
 from prenda.config.recorded import load
 from prenda.config.schema import TrainConfig
 from prenda.search.plan import Plan
+from prenda.system.atomic_write import write_atomically
 from prenda.tracking.run_folder import CONFIG
 from prenda.training.starting_point import identified
 
@@ -73,4 +74,4 @@ def _configuration(plan: Plan, trial: FrozenTrial, sweep: Path) -> TrainConfig:
 
 def _write(path: Path, head: str, body: dict[str, Any]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(head + OmegaConf.to_yaml(OmegaConf.create(body)), encoding="utf-8")
+    write_atomically(path, head + OmegaConf.to_yaml(OmegaConf.create(body)))

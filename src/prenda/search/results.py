@@ -23,6 +23,7 @@ from prenda.search.progress import show_end
 from prenda.search.recorded_plan import KEPT
 from prenda.search.space import VARIABLES, display_values
 from prenda.search.study import best_trials, directions, state_of
+from prenda.system.atomic_write import write_atomically
 from prenda.tracking.records import short_id
 from prenda.tracking.run_folder import run_id
 from prenda.tracking.runs import Run
@@ -45,7 +46,7 @@ def finish(sweep: Sweep, stopped: bool) -> None:
     folder = sweep.folder / SUMMARY
     swept = gather(sweep.plan, sweep.study, sweep.folder)
     write_sweep(folder, swept)
-    (folder / KEPT).write_text((sweep.folder / KEPT).read_text(encoding="utf-8"), encoding="utf-8")
+    write_atomically(folder / KEPT, (sweep.folder / KEPT).read_bytes())
     best = best_trials(sweep.study)
     for place, trial in enumerate(best):
         name = "best_trial" if place == 0 else f"best_trial_{trial.number}"  # conf/experiment/ has a `best` of its own

@@ -57,7 +57,7 @@ def _note(config: TrainConfig, folder: Path, error: Exception) -> None:
             write_atomically(folder / STATUS, "FAILED")
     path = folder / "error.txt"
     if not path.is_file():
-        path.write_text(traceback_of(error), encoding="utf-8")
+        write_atomically(path, traceback_of(error))
 
 
 def rehearse(configs: Sequence[dict[str, Any]]) -> list[Problem | None]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from prenda.data.photo_files import PhotoFiles
 from prenda.data.photo_layout import SPLITS, Split
 from prenda.report import terminal
 from prenda.report.page import Table
+from prenda.system.atomic_write import write_atomically
 from prenda.system.foreign_text import cell
 
 IMAGES, UNREADABLE = Path("photos/images.csv"), Path("photos/unreadable.csv")
@@ -39,11 +41,11 @@ def record_photos(console: Console, data: ImageDataModule, folder: Path) -> None
 
 def _write(path: Path, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    # A file name whose bytes are no UTF-8 is escaped.
-    with path.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file:
-        table = csv.writer(file)
-        table.writerow(columns)
-        table.writerows(map(cell, row) for row in rows)
+    text = io.StringIO()
+    table = csv.writer(text)
+    table.writerow(columns)
+    table.writerows(map(cell, row) for row in rows)
+    write_atomically(path, text.getvalue().encode("utf-8", "backslashreplace"))  # a file's name may be no UTF-8
 
 
 def _images(files: PhotoFiles) -> Iterator[tuple[str, int, str, str]]:

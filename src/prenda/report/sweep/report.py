@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,6 +17,7 @@ from prenda.report.page import Section, Table, write_page
 from prenda.report.sweep.figures import curves_figure, history_figure, importance_figure, pareto_figure
 from prenda.report.sweep.parallel import parallel_figure
 from prenda.report.sweep.trials import STATES, Swept, SweptTrial, digits_of, format_value, score_text, shortened
+from prenda.system.atomic_write import write_atomically
 from prenda.system.foreign_text import cell, markdown_text
 
 __all__ = ["Swept", "SweptTrial", "markdown", "summary", "write_sweep"]
@@ -171,8 +173,9 @@ def _json_row(row: Mapping[str, Any]) -> dict[str, Any]:
 def _write_csv(rows: Sequence[Mapping[str, Any]], swept: Swept, path: Path) -> None:
     """Write the trials; missing fields are empty, and null is spelled out."""
     columns = ["number", "state", *swept.objectives, "seconds", *swept.parameters(), "note"]
-    with path.open("w", newline="", encoding="utf-8") as file:
-        table = csv.DictWriter(file, columns)
-        table.writeheader()
-        for row in rows:
-            table.writerow({name: "null" if value is None else cell(value) for name, value in row.items()})
+    text = io.StringIO()
+    table = csv.DictWriter(text, columns)
+    table.writeheader()
+    for row in rows:
+        table.writerow({name: "null" if value is None else cell(value) for name, value in row.items()})
+    write_atomically(path, text.getvalue())
