@@ -19,6 +19,7 @@ from prenda.data.datasets import generated
 from prenda.errors import UserError
 from prenda.report.tables import read_history
 from prenda.system.signals import Stopped
+from prenda.tracking.journal import Journal
 from prenda.tracking.store import connect
 from prenda.training import checkpoints
 from prenda.training.callbacks.progress import TrainingProgress
@@ -117,6 +118,35 @@ def test_a_run_that_was_stopped_in_its_report_gets_the_whole_of_it(tmp_path, mon
     assert (tmp_path / "run/report.html").is_file()
     (run,) = connect(f"sqlite:///{tmp_path}/home/mlruns/mlflow.db").search_runs(["1"])
     assert run.info.status == "FINISHED"
+
+
+@pytest.mark.parametrize("moment", ["write_tables", "TrainResult"])
+def test_a_run_that_was_stopped_after_its_scores_records_each_figure_and_its_bundle_once(moment, tmp_path, monkeypatch):
+    def stop(*_: object) -> None:
+        raise Stopped(signal.SIGINT)
+
+    settings = (*TINY, *DENSE, *MLFLOW, "report=light")
+    with monkeypatch.context() as patch:
+        patch.setattr(f"prenda.training.finish.{moment}", stop)
+        with pytest.raises(Stopped):
+            train(configured(*settings), tmp_path / "run")
+    assert main(["resume", str(tmp_path / "run")]) == 0
+    store = connect(f"sqlite:///{tmp_path}/home/mlruns/mlflow.db")
+    (run,) = store.search_runs(["1"])
+    for name in run.data.metrics:
+        assert len(store.get_metric_history(run.info.run_id, name)) == 1, name
+    scores = json.loads((tmp_path / "run/scores.json").read_text())
+    assert run.data.metrics["latency/seconds"] == scores["latency/seconds"]
+    assert len(run.outputs.model_outputs) == 1
+
+
+def test_a_finished_run_whose_store_lacks_records_names_the_command_that_delivers_them(tmp_path, capsys):
+    folder = tmp_path / "run"
+    train(configured(*TINY, *DENSE, *MLFLOW, "report=none"), folder)
+    Journal(folder).append("tags", tags={"late": "1"})  # as a process that was killed before it delivered its end
+    assert main(["resume", str(folder)]) == 2
+    told = capsys.readouterr().err
+    assert f"has finished, but its store lacks 1 of its records: `prenda sync {folder}` delivers them." in told
 
 
 @pytest.mark.parametrize("make", [Path.mkdir, lambda path: None])

@@ -80,6 +80,7 @@ class Sweep:
         progress = SweepProgress(self.total, self.ended)
         try:
             self._queue_grid()
+            self._log_best()  # a killed driver may have left it out
             while True:
                 while len(self._running) < self.launcher.workers and self._start_next(progress):
                     pass
@@ -277,7 +278,8 @@ class Sweep:
 
     def _log_best(self) -> None:
         name, best = self.plan.search.objectives[0], best_trials(self.study)
-        self.record.log_metrics({f"best/{name}": best[0].values[0]}, step=self.ended)
+        if best:
+            self.record.log_metrics({f"best/{name}": best[0].values[0]}, step=self.ended)
 
     def _show(self, progress: SweepProgress) -> None:
         best = best_trials(self.study) if progress.is_live else []

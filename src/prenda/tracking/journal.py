@@ -56,6 +56,7 @@ class Journal:
     def __init__(self, folder: Path) -> None:
         self.folder, self.path = folder, folder / JOURNAL
         self.is_new = not self.path.is_file()
+        self._may_create = self.is_new
         self._lock = threading.Lock()
         self._offset = 0
         self._records: list[Record] = []
@@ -79,6 +80,11 @@ class Journal:
             self._read()
             return list(self._records)
 
+    def holds(self, kind: str, **content: Any) -> bool:
+        """Return whether there is a record of a kind with this content."""
+        wanted = {"kind": kind, **content}.items()
+        return any(wanted <= record.items() for record in self.records())
+
     def position(self, store: str) -> Position:
         """Return the position of a store, from its last mark."""
         with self._lock:
@@ -99,7 +105,8 @@ class Journal:
     def _write(self, content: Record) -> None:
         line = (json.dumps(content) + "\n").encode()
         with self._lock:
-            file = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
+            file = os.open(self.path, os.O_RDWR | os.O_APPEND | (os.O_CREAT if self._may_create else 0), 0o644)
+            self._may_create = False  # else a journal would begin in the middle of a run whose folder has vanished
             try:
                 end = os.fstat(file).st_size
                 if end and os.pread(file, 1, end - 1) != b"\n":  # a full disk cut the last line

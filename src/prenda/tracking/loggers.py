@@ -49,7 +49,8 @@ class RunLogger(Logger):
     def log_picture(self, name: str, path: Path, step: int) -> None:
         """Add a picture of the run's folder to a series that MLflow's UI steps through."""
         relative = path.relative_to(self._journal.folder).as_posix()
-        self._journal.append("picture", name=name, path=relative, step=step)
+        if not self._journal.holds("picture", name=name, step=step):
+            self._journal.append("picture", name=name, path=relative, step=step)
 
     def log_hyperparams(self, params: Any, *args: Any, **kwargs: Any) -> None:
         """Do nothing: the run's record holds the configuration."""

@@ -101,12 +101,20 @@ class Run:
         """Start a thread that records the machine's load, memory and network."""
         from prenda.tracking.system_metrics import Monitor
 
-        self._monitor = Monitor(self.log_metrics)
+        self._monitor = Monitor(self.log_metrics, first_step=self._samples())
         self._monitor.start()
 
     def log_metrics(self, metrics: Mapping[str, float], step: int) -> None:
-        """Add figures at an epoch."""
-        self._add("metrics", step=step, metrics={name: float(value) for name, value in metrics.items()})
+        """Add figures at an epoch, without those that the journal holds: a resumed run repeats its end."""
+        kept = self.figures(step)
+        new = {name: float(value) for name, value in metrics.items() if kept.get(name) != value}
+        if new:
+            self._add("metrics", step=step, metrics=new)
+
+    def figures(self, step: int) -> dict[str, float]:
+        """Return the figures at an epoch that the journal holds."""
+        records = [one for one in self._journal.records() if one["kind"] == "metrics" and one["step"] == step]
+        return {name: value for one in records for name, value in one["metrics"].items()}
 
     def log_data(self, data: DataUsed) -> None:
         """Record which images the run used."""
@@ -122,8 +130,10 @@ class Run:
         self.log_tags({"mlflow.note.content": markdown})
 
     def log_bundle(self, folder: Path) -> None:
-        """Record the folder's bundle as a model of the run."""
-        self._add("bundle", path=folder.relative_to(self.folder).as_posix())
+        """Record the folder's bundle as a model of the run, once."""
+        path = folder.relative_to(self.folder).as_posix()
+        if not self._journal.holds("bundle", path=path):
+            self._add("bundle", path=path)
 
     def log_files(self) -> None:
         """Copy what the run's folder holds into the record."""
@@ -154,6 +164,11 @@ class Run:
         """Return what the run takes on disk, for people."""
         return disk.share_text(self.folder, None if self._delivery is None else self._delivery.local_record())
 
+    def _samples(self) -> int:
+        """Return the number of samples of the machine's load so far."""
+        records = (one for one in self._journal.records() if one["kind"] == "metrics")
+        return sum(any(name.startswith("system/") for name in one["metrics"]) for one in records)
+
     def _add(self, kind: str, **content: Any) -> None:
         self._journal.append(kind, **content)
         if self._delivery is not None:
@@ -175,7 +190,7 @@ def recorded(tracking: TrackingConfig, about: RunDescription, folder: Path) -> I
     folder.mkdir(parents=True, exist_ok=True)
     for old in ("error.txt", STATUS):
         (folder / old).unlink(missing_ok=True)
-    (folder / ENVIRONMENT).write_text(environment(), encoding="utf-8")
+    write_atomically(folder / ENVIRONMENT, environment())
     run = _open(tracking, about, folder)
     try:
         yield run
@@ -186,7 +201,7 @@ def recorded(tracking: TrackingConfig, about: RunDescription, folder: Path) -> I
     except BaseException as error:
         killed = not isinstance(error, Exception)
         with suppress(OSError):  # a full disk
-            (folder / "error.txt").write_text(traceback_of(error), encoding="utf-8")
+            write_atomically(folder / "error.txt", traceback_of(error))
         if not killed and not isinstance(error, UserError):
             error.add_note(f"{RUN_FOLDER}{folder}")
         if killed:

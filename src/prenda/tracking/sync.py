@@ -84,6 +84,15 @@ def add_tags(folder: Path, tags: Mapping[str, str]) -> str | None:
     return None if problem is None else f"{problem}: `prenda sync {shlex.quote(str(folder))}` delivers them."
 
 
+def waiting(folder: Path) -> int:
+    """Return the number of records of a run that its store lacks."""
+    journal = Journal(folder)
+    if not journal.records():
+        return 0
+    uri = journal.destination().uri
+    return 0 if uri is None else journal.waiting(uri)
+
+
 def undelivered() -> list[Journal]:
     """Return the journals in `outputs/` whose run no store holds: offline runs, and runs whose server is absent."""
     found = [Journal(folder) for folder in _folders([]) if run_id(folder) is None]

@@ -10,11 +10,12 @@ from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 class Monitor(SystemMetricsMonitor):
     """Thread that measures the load. MLflow's own asks the store before each sample, and ends if it does not answer."""
 
-    def __init__(self, log: Callable[[Mapping[str, float], int], None]) -> None:
+    def __init__(self, log: Callable[[Mapping[str, float], int], None], first_step: int = 0) -> None:
         # MLflow ships types, but these functions have none. Without an address it would create mlflow.db in the current
         # folder; this one is never asked.
         super().__init__(run_id=None, tracking_uri="http://localhost")  # type: ignore[no-untyped-call]
         self._log = log
+        self._logging_step = first_step
 
     def monitor(self) -> None:
         """Measure until `finish` is called."""

@@ -68,11 +68,12 @@ def finish(config: TrainConfig, classifier: Classifier, data: ImageDataModule, r
     splits: tuple[Split, ...] = ("train", "val", "test") if level is ReportLevel.full else ("val", "test")
     scores = evaluate(config.trainer, classifier, data, checkpoint, splits)
     finished = _results(config, classifier, data, scores, best_epoch)
+    measured = run.figures(best_epoch).get("latency/seconds")  # before an interruption
     metrics = finished.metrics() | {
         "best/epoch": best_epoch,
         "parameters": sum(weight.numel() for weight in classifier.backbone.parameters()),
         "train/seconds": seconds,
-        "latency/seconds": latency(classifier, data.image_shape),
+        "latency/seconds": latency(classifier, data.image_shape) if measured is None else measured,
     }
     write_json(metrics, run.folder / "scores.json")
     run.log_metrics({name: metrics[name] for name in RECORDED}, step=best_epoch)

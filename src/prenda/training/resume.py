@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 from prenda.config import recorded
 from prenda.errors import UserError
+from prenda.tracking import sync
 from prenda.tracking.lookup import OUTSIDE, FoundRun, resolve
 from prenda.tracking.run_folder import CONFIG, is_finished
 from prenda.tracking.store import store_address
@@ -26,6 +28,12 @@ def resume(run: str, uri: str | None = None) -> TrainResult:
     found = resolve(store_address(uri), run, want="unfinished")
     folder = _folder(found)
     if is_finished(folder):
+        waiting = sync.waiting(folder)
+        if waiting:
+            raise UserError(
+                f"{run!r} has finished, but its store lacks {waiting} of its records: `prenda sync "
+                f"{shlex.quote(str(folder))}` delivers them."
+            )
         raise UserError(
             f"{run!r} has finished: there is nothing left to do. `prenda evaluate {found.paste}` scores it again."
         )
