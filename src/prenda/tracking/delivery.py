@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 import threading
 from collections.abc import Callable
@@ -28,6 +29,7 @@ POLL = 1.0  # seconds between two looks at a journal that other processes add to
 LONGEST_PAUSE = 30.0  # seconds between two attempts at a store that fails
 REQUEST_TIMEOUT = "20"  # seconds for one answer of a server
 START, END, END_OF_ABSENT = 5.0, 60.0, 5.0  # seconds that a run waits for its server
+DATABASE_ERROR = re.compile(r"\((\w+\.)+\w+\) ")  # SQLAlchemy's messages; for many of them MLflow's code is BAD_REQUEST
 REJECTED = ("INVALID_PARAMETER_VALUE", "BAD_REQUEST", "RESOURCE_DOES_NOT_EXIST", "INVALID_STATE")  # error codes
 
 
@@ -111,7 +113,7 @@ class Target:
         try:
             send(self.client, run_id, record, records, self.journal.folder, self._in_doubt)
         except MlflowException as error:
-            if error.error_code not in REJECTED:
+            if error.error_code not in REJECTED or DATABASE_ERROR.match(str(error)):
                 raise
             if may_be_gone and self._is_gone(run_id):
                 return False
