@@ -92,6 +92,14 @@ def folder(original, tmp_path):
     return tmp_path
 
 
+def test_what_a_killed_export_left_is_deleted(tmp_path):
+    left = tmp_path / ".bundle.part/new/model.onnx"
+    left.parent.mkdir(parents=True)
+    left.write_bytes(b"half")
+    write(tmp_path / "bundle", dense())
+    assert [path.name for path in tmp_path.iterdir()] == ["bundle"]
+
+
 def every_activation() -> nn.Sequential:
     hidden = [layer for name in ACTIVATIONS for layer in (activation(name), nn.Linear(8, 8))]
     return nn.Sequential(nn.Flatten(), nn.Linear(784, 8), *hidden, nn.Linear(8, 10))

@@ -5,8 +5,9 @@ from __future__ import annotations
 import copy
 import json
 import math
-import tempfile
-from collections.abc import Callable, Mapping
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -72,8 +73,8 @@ def write(
         "pixels": {"channels": channels, "type": "uint8", **description["pixels"]},
     }
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as scratch:
-        part = Path(scratch) / "new"
+    with beside(folder) as scratch:
+        part = scratch / "new"
         part.mkdir()
         safetensors.torch.save_model(network, str(part / WEIGHTS))
         (part / NETWORK).write_bytes(_onnx(network, channels, facts, novelty))
@@ -97,9 +98,21 @@ def write(
         for name, text in {README: readme(bundle), **(texts(bundle) if texts else {})}.items():
             (part / name).write_text(text, encoding="utf-8")
         if folder.exists():
-            folder.rename(Path(scratch) / "old")
+            folder.rename(scratch / "old")
         part.rename(folder)
     return difference.logits
+
+
+@contextmanager
+def beside(folder: Path) -> Iterator[Path]:
+    """Yield an empty hidden folder beside another one; what a killed process left there is deleted first."""
+    scratch = folder.with_name(f".{folder.name}.part")
+    shutil.rmtree(scratch, ignore_errors=True)
+    scratch.mkdir()
+    try:
+        yield scratch
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
 
 
 def plain(backbone: nn.Module) -> nn.Module:

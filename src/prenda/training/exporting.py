@@ -12,6 +12,7 @@ from pathlib import Path
 
 from prenda.bundle import format as bundle_format
 from prenda.bundle.check import Difference, Scored, compare_answers
+from prenda.bundle.export import beside
 from prenda.bundle.format import DESCRIPTION, Bundle
 from prenda.config.identity import run_name
 from prenda.config.recorded import load
@@ -250,10 +251,10 @@ def _images(found: FoundRun, bundle: Bundle, config: DataConfig) -> ImageDataMod
 
 def _copy(folder: Path, to: Path) -> None:
     """Copy a bundle beside its place and verify the copy; then it takes the place, and an older one goes."""
-    with tempfile.TemporaryDirectory(prefix=f".{to.name}-", dir=to.parent) as beside:
-        copy = Path(beside) / "new"
+    with beside(to) as scratch:
+        copy = scratch / "new"
         shutil.copytree(folder, copy, ignore=bundle_format.foreign_links)
         bundle_format.read(copy)
         if to.exists():
-            to.rename(Path(beside) / "old")
+            to.rename(scratch / "old")
         copy.rename(to)
