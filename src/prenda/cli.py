@@ -36,7 +36,6 @@ from prenda.system.redaction import without_passwords
 
 INSTALL = "pip install --constraint requirements.lock --editable"
 NO_ROOM = "make room on the disks of outputs/, mlruns/ and temporary files, then "
-DATABASE_FULL = "database or disk is full"  # SQLite's message
 OUT_OF_MEMORY = ("can't allocate memory", "out of memory")  # torch's messages, of the CPU and of a GPU
 LESS_MEMORY = (
     "give smaller images (data.image_size), batches (data.batch_size) or networks, or end other programs that take "
@@ -54,6 +53,16 @@ REMEDIES = {  # for errors of the operating system, which are no bugs of prenda
     errno.EPERM: NO_PERMISSION,
     errno.EROFS: NO_PERMISSION,
     errno.EADDRINUSE: "give another port, or end the program that uses it",
+}
+RESTORE = "the database of runs or of the sweep is damaged: restore it from a copy, then give the same command again"
+DATABASES = {  # messages of SQLite about the machine
+    "database or disk is full": NO_ROOM,
+    "attempt to write a readonly database": NO_PERMISSION,
+    "unable to open database file": NO_PERMISSION,
+    "database is locked": "another program holds the database of runs or of the sweep: wait for its end, then give "
+    "the same command again",
+    "file is not a database": RESTORE,
+    "database disk image is malformed": RESTORE,
 }
 COMMANDS = (train, resume, runs, sync, evaluate, reproduce, compare, promote, export, models, predict, serve, data, ui)
 EPILOG = """
@@ -164,8 +173,9 @@ def _remedy(error: Exception) -> str | None:
         return LESS_MEMORY
     cause: BaseException | None = error
     while cause is not None:  # MLflow's own error hides that of its database
-        if DATABASE_FULL in str(cause):
-            return NO_ROOM
+        for message, remedy in DATABASES.items():
+            if message in str(cause):
+                return remedy
         cause = cause.__cause__ or cause.__context__
     return None
 

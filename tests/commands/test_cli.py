@@ -5,6 +5,7 @@ import errno
 import os
 import platform
 import socket
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
@@ -237,6 +238,29 @@ def test_too_little_memory_is_told_in_a_line_with_the_remedy(error, told, monkey
     printed = capsys.readouterr().err
     assert told in printed
     assert printed.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("message", "remedy"),
+    [
+        ("database is locked", "another program holds the database of runs or of the sweep: wait for its end, then"),
+        ("attempt to write a readonly database", "give yourself permission, or name another folder"),
+        ("database disk image is malformed", "the database of runs or of the sweep is damaged: restore it from a copy"),
+        ("database or disk is full", "make room on the disks of outputs/, mlruns/ and temporary files, then give"),
+    ],
+)
+def test_what_is_wrong_with_a_database_is_told_in_a_line_with_the_remedy(message, remedy, monkeypatch, capsys):
+    def fail(*_: object) -> None:
+        try:
+            raise sqlite3.OperationalError(message)
+        except sqlite3.OperationalError as error:
+            raise RuntimeError(f"{error}\n[SQL: INSERT]") from error
+
+    monkeypatch.setattr("prenda.report.samples.fetch", fail)
+    assert main(["data", "fetch", "generated"]) == 1
+    told = capsys.readouterr().err
+    assert f"prenda: {message}: {remedy}" in told
+    assert told.count("\n") == 1
 
 
 def test_another_error_of_the_system_keeps_its_traceback(monkeypatch, capsys):

@@ -68,6 +68,11 @@ def open_storage(url: str) -> RDBStorage:
         return RDBStorage(complete(url), engine_kwargs=arguments | {"pool_pre_ping": True})
     except Exception as error:  # each database has its own
         reason = (str(error.__cause__ or error) or type(error).__name__).splitlines()[0]
+        if url.startswith("sqlite"):
+            raise ConfigError(
+                f"The study in {without_passwords(url)} cannot be used ({reason}): wait for a program that holds it, "
+                "restore the file from a copy, or start another sweep with search.name=…"
+            ) from error
         raise ConfigError(
             f"search.storage is {without_passwords(url)!r}, which cannot be used ({reason}): start the database or "
             "fix the address, such as postgresql+psycopg2://USER:PASSWORD@HOST/NAME, or leave it out to keep the "

@@ -60,9 +60,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         try:
             write_atomically(target, content.getbuffer())
         except OSError as error:
-            raise OSError(
-                error.errno, f"{error.strerror}: the checkpoint cannot be kept, make room for", str(target)
-            ) from error
+            raise OSError(error.errno, f"{error.strerror}: the checkpoint cannot be written", str(target)) from error
 
     def load_checkpoint(self, path: str | Path, *_: Any, **__: Any) -> dict[str, Any]:
         """Return the content for Lightning, from which training resumes; see `read`."""
