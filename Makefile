@@ -11,13 +11,14 @@ SITE_PACKAGES := 'import sysconfig; print(sysconfig.get_path("purelib"))'
 PYTHON ?= $(shell for python in python3 python3.11 python3.12 python3.13; do \
 	$$python -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && echo $$python && break; done)
 ARGS ?=
+MINUTES ?= 60
 # Real garments where they are, else drawn patterns.
 SMOKE = data=$(if $(wildcard data/FashionMNIST/raw/t10k*),fashion_mnist,generated) data.val_size=500 \
 	data.limit_train=1000 trainer.epochs=1 tracking=offline
 export PYTHONUNBUFFERED = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help train shop test check lint types smoke serve-env test-serve docs bench bench-peers ui lock clean
+.PHONY: help train shop test check torture lint types smoke serve-env test-serve docs bench bench-peers ui lock clean
 
 help: ## Lists these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -32,6 +33,9 @@ test: $(READY) ## Runs the test suite; ARGS="…" goes to pytest
 	$(VENV)/bin/pytest -n auto $(ARGS)
 
 check: lint types test ## What CI runs: lint, types, tests
+
+torture: $(READY) ## Kills commands at random moments for MINUTES=60, and checks that nothing is lost; ARGS="--seed 1"
+	$(VENV)/bin/python -m tests.reliability.torture --minutes $(MINUTES) $(ARGS)
 
 lint: $(READY)
 	$(VENV)/bin/ruff check .
