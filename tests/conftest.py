@@ -1,3 +1,17 @@
+"""Fixtures of all tests, and what keeps `make test` quick on two cores.
+
+A new Python that imports torch, Lightning and MLflow costs 6 to 8 s of processor time, a training on a few generated
+images half a second, a bundle 2 s, a new MLflow store 2 s. Therefore:
+
+- `prenda(…)` and `tests.forked.ForkedCommand` start a command in a process of its own that is forked from one that has
+  imported everything: for exit codes, signals, printed text, environment. `new_python(…)` starts Python anew: only for
+  what importing itself does. Where no process border is tested, call `prenda.cli.main` or `train` in the test.
+- `forked.ready()` is a `multiprocessing` context whose processes start as quickly: for functions in other processes.
+- `trained(…)` gives the folder of a run that is trained once for all tests that name the same settings, also in other
+  processes of pytest. It is read-only; `trained.copy(folder, …)` copies it to a folder that the test may change.
+- A local MLflow store is a copy of an empty one, as `tests.once` says.
+"""
+
 from __future__ import annotations
 
 import os
@@ -11,6 +25,8 @@ import pytest
 
 from prenda.config.paths import CONFIG_DIR, REPOSITORY
 from prenda.data.datasets.fashion_mnist import DATA_SET as FASHION_MNIST
+from tests import forked
+from tests.once import operators_registered_once, stores_copied_from
 from tests.orphans import guard
 
 if TYPE_CHECKING:
@@ -62,9 +78,31 @@ def configured(*overrides: str) -> TrainConfig:
         return typed(compose("train", ["trainer.threads=1", *overrides]))
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _once(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Create one MLflow store for all processes of pytest, and read torch's operators once in each."""
+    shared = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        shared = shared.parent
+    forked.template = shared / "empty_store.db"
+    stores_copied_from(forked.template)
+    if "pytorch_lightning" in sys.modules:
+        operators_registered_once()
+
+
 @pytest.fixture
 def prenda(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
-    """Runs the real command in a folder that is not the project's."""
+    """Runs a command in a process of its own, forked from one that has imported everything, in the test's folder."""
+
+    def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        return forked.run(arguments, env=os.environ | environment, cwd=tmp_path)
+
+    return run
+
+
+@pytest.fixture
+def new_python(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Runs a command in a new Python, as its users do, in the test's folder."""
 
     def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(

@@ -72,7 +72,9 @@ def fit_in_processes(config: TrainConfig, folder: Path, callbacks: Sequence[Call
         local_addr="127.0.0.1",
         max_restarts=0,
         shutdown_timeout=5,
+        start_method="forkserver",  # imports torch and Lightning once for all processes
     )
+    multiprocessing.set_forkserver_preload([__name__])
     # This logger prints the traceback of a failed process, which the text of its exception holds too.
     logging.getLogger("torch.distributed.elastic.multiprocessing.api").setLevel(logging.CRITICAL)
     try:
