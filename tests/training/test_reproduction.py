@@ -2,12 +2,11 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import shutil
 import signal
 from dataclasses import replace
-from importlib.metadata import distributions
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -22,8 +21,8 @@ from prenda.report.tables import RecordedPredictions
 from prenda.search import trial
 from prenda.search.job import Job
 from prenda.system.signals import Stopped
-from prenda.tracking import runs
 from prenda.tracking.run_folder import STATUS
+from prenda.tracking.runs import environment
 from prenda.tracking.store import connect
 from prenda.training import agreement, checkpoints
 from prenda.training.agreement import with_threads
@@ -110,10 +109,6 @@ def test_a_different_result_is_told_with_what_differs(reproduce, copy):
     assert "5.0e-01" in told
 
 
-def fake(name: str, version: str) -> SimpleNamespace:
-    return SimpleNamespace(metadata={"Name": name}, version=version)
-
-
 @pytest.mark.parametrize(
     ("package", "code", "told"),
     [
@@ -122,8 +117,8 @@ def fake(name: str, version: str) -> SimpleNamespace:
     ],
 )
 def test_another_version_of_a_package_is_told(package, code, told, home, reproduce, monkeypatch):
-    others = [one for one in distributions() if one.metadata["Name"].lower() != package]
-    monkeypatch.setattr(runs, "distributions", lambda: [*others, fake(package, "0.0.1")])
+    installed = re.sub(rf"(?m)^{package}==.*$", f"{package}==0.0.1", environment())
+    monkeypatch.setattr(agreement, "environment", lambda: installed)
     ended, printed = reproduce(home / "offline", "--check")
     assert ended == code, printed
     assert told in printed
