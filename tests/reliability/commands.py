@@ -54,11 +54,11 @@ class Fault:
     cold: bool = False
 
     @classmethod
-    def draw(cls, generator: random.Random, course: Course, cold: float = COLD) -> Fault:
-        """Draw a fault for a command of this course."""
+    def draw(cls, generator: random.Random, course: Course, at_writes: bool = False) -> Fault:
+        """Draw a fault for a command of this course; `at_writes` leaves out those that depend on time."""
         signum = generator.choice([signal.SIGKILL, signal.SIGKILL, signal.SIGTERM])
-        group, at_write, is_cold = generator.random() < 0.5, generator.random() < 0.5, generator.random() < cold
-        if at_write and not is_cold:
+        group, at_write, is_cold = generator.random() < 0.5, generator.random() < 0.5, generator.random() < COLD
+        if at_writes or (at_write and not is_cold):
             return cls(signum, group, write=generator.randint(1, course.writes))
         seconds = generator.uniform(0, 0.9 * course.seconds) + (generator.uniform(0, 10) if is_cold else 0)
         return cls(signum, group, seconds=seconds, cold=is_cold)

@@ -20,11 +20,13 @@ class Scenario(ABC):
         name: Name of the scenario.
         modules: Modules that its commands need.
         folder: Folder of the scenario; commands have `home` in it.
+        at_writes: Whether all faults come before a write, which does not depend on time.
         faults: Number of faults so far.
     """
 
     name: str
     modules: tuple[str, ...] = ()
+    at_writes = False
 
     def __init__(self, commands: Commands) -> None:
         self.commands, self.folder, self.home = commands, commands.folder, commands.home
@@ -57,7 +59,7 @@ class Scenario(ABC):
         Raises:
             LossError: If it ended with an exit code that is not that of the fault.
         """
-        fault = Fault.draw(generator, course)
+        fault = Fault.draw(generator, course, self.at_writes)
         ended = self.commands.run(*arguments, fault=fault)
         self.faults += ended.hit
         check_code(ended, fault)
