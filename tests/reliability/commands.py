@@ -19,7 +19,7 @@ import psutil
 
 from tests.reliability import warm
 
-LONGEST = 300  # seconds of a command, after which it hangs
+LONGEST = 900  # seconds of a command, after which it hangs
 COLD = 1 / 8  # share of the faults that hit a command from the start of its interpreter on
 
 

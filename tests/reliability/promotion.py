@@ -7,6 +7,7 @@ import random
 from prenda.bundle import format as bundle
 from tests.model_selection.test_promote import Store
 from tests.prediction.bundles import photo
+from tests.reliability.commands import Course
 from tests.reliability.records import rows
 from tests.reliability.scenario import MOST_FAULTS, Scenario, same
 
@@ -33,16 +34,19 @@ class Promote(Scenario):
         self.commands.done("promote", "old")
         self.photo = photo(self.folder / "photo.jpg")
         self.keep_home()
-        self.course = self.commands.done("promote", "better").course
+        self.courses: dict[tuple[str, ...], Course] = {}
 
     def round(self, generator: random.Random, most: int = MOST_FAULTS) -> None:
-        self.fresh_home()
         run, more, decision = generator.choice(
             [("better", (), "better"), ("worse", (), "kept out"), ("worse", ("--force", "a reason"), "forced")]
         )
         command = ("promote", run, *more)
+        if command not in self.courses:
+            self.fresh_home()
+            self.courses[command] = self.commands.done(*command).course
+        self.fresh_home()
         for _ in range(generator.randint(1, most)):
-            if not self.disturb(generator, self.course, *command):
+            if not self.disturb(generator, self.courses[command], *command):
                 break
             self.check({self.runs["old"], self.runs[run]})
         self.commands.done(*command)
