@@ -30,7 +30,8 @@ shop: $(READY) ## Trains the model that a shop starts with, on photos of garment
 	@$(VENV)/bin/prenda train experiment=shop $(ARGS)
 
 test: $(READY) ## Runs the test suite; ARGS="…" goes to pytest
-	$(VENV)/bin/pytest -n auto $(ARGS)
+	$(VENV)/bin/pytest -n auto --dist worksteal $(ARGS)
+	$(if $(ARGS),,@echo 'Left out: slow tests, which `.ci/run` runs too: make test ARGS="-m slow"')
 
 check: lint types test ## What CI runs: lint, types, tests
 

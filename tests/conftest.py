@@ -7,9 +7,11 @@ images half a second, a bundle 2 s, a new MLflow store 2 s. Therefore:
   imported everything: for exit codes, signals, printed text, environment. `new_python(…)` starts Python anew: only for
   what importing itself does. Where no process border is tested, call `prenda.cli.main` or `train` in the test.
 - `forked.ready()` is a `multiprocessing` context whose processes start as quickly: for functions in other processes.
-- `trained(…)` gives the folder of a run that is trained once for all tests that name the same settings, also in other
-  processes of pytest. It is read-only; `trained.copy(folder, …)` copies it to a folder that the test may change.
-- A local MLflow store is a copy of an empty one, as `tests.once` says.
+- Tests that only read a run share it through a fixture of their module, and copy its folder if they change it, as
+  `interrupted` and `cut` of `tests/training/test_resume.py`. `--dist worksteal` keeps most modules in one process.
+- `unwritten` leaves out the figures and the bundle of full reports where a test looks at their scores alone.
+- A local MLflow store is a copy of an empty one, and torch's ONNX operators are read once, as `tests.once` says.
+- `pytest.mark.slow` leaves a test to `.ci/run`: only where a quicker test covers our part of what it starts.
 """
 
 from __future__ import annotations
@@ -17,7 +19,8 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -88,6 +91,15 @@ def _once(tmp_path_factory: pytest.TempPathFactory) -> None:
     stores_copied_from(forked.template)
     if "pytorch_lightning" in sys.modules:
         operators_registered_once()
+
+
+@contextmanager
+def unwritten() -> Iterator[None]:
+    """Score runs as `report=full` does, without drawing its figures and exporting a bundle: 5 s."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("write_full", "_bundle"):
+            patch.setattr(f"prenda.training.finish.{name}", lambda *_: None)
+        yield
 
 
 @pytest.fixture

@@ -45,9 +45,14 @@ def ready() -> ForkServerContext:
 
 
 class ForkedCommand(subprocess.Popen[str]):
-    """`prenda ARGUMENTS` in a process of its own; takes the options of `subprocess.Popen`."""
+    """`prenda ARGUMENTS` in a process of its own; takes the options of `subprocess.Popen`.
 
-    def __init__(self, arguments: Sequence[str], **options: Any) -> None:
+    `before` is called in that process, with all of prenda imported: a function of a test module, which may change what
+    the command and the processes that it starts do.
+    """
+
+    def __init__(self, arguments: Sequence[str], before: Callable[[], None] | None = None, **options: Any) -> None:
+        self._before = before
         super().__init__([str(word) for word in arguments], text=True, **options)
 
     def _execute_child(self, *given: Any) -> None:
@@ -62,6 +67,7 @@ class ForkedCommand(subprocess.Popen[str]):
                 [_Descriptor(number if end == -1 else end) for number, end in enumerate(ends)],
                 options["start_new_session"],
                 template,
+                self._before,
             ),
         )
         self._process.start()
@@ -112,6 +118,7 @@ def _become(
     descriptors: Sequence[int],
     new_session: bool,
     store_template: Path | None,
+    before: Callable[[], None] | None,
 ) -> None:
     """Do in this process what the command `prenda ARGUMENTS` does."""
     if new_session:
@@ -128,6 +135,8 @@ def _become(
     sys.path[:] = [*own, *(entry for entry in sys.path if entry not in own)]  # an installed command finds no more
     if not _is_another_prenda_named() and store_template is not None:
         stores_copied_from(store_template)
+    if before is not None:
+        before()
     _fork_server()
     sys.argv = ["prenda", *arguments]
     try:

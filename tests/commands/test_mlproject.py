@@ -7,12 +7,14 @@ import shlex
 import subprocess
 import sys
 
+import pytest
 import yaml
 
 from prenda.config.paths import REPOSITORY
 from tests.conftest import TINY
 
 
+@pytest.mark.slow
 def test_a_training_is_started_with_overrides(tmp_path):
     (tmp_path / "prenda").write_text(f'#!/bin/sh\nexec {sys.executable} -m prenda "$@"\n')
     (tmp_path / "prenda").chmod(0o755)

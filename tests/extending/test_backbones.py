@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from prenda.config.paths import REPOSITORY
+from tests import forked
 
 PAGE = REPOSITORY / "docs" / "extending" / "backbones.md"
 INSIDE, OUTSIDE = "In this repository", "Outside this repository"
@@ -44,19 +45,29 @@ def write_files(section: str, folder: Path) -> None:
         path.write_text(content, encoding="utf-8")
 
 
+# Stands for `prenda` where bash runs a page's commands: it notes what it was given.
+NOTES = """#!{python} -IS
+import json, os, sys
+with open({file!r}, "a") as file:
+    print(json.dumps([sys.argv[1:], os.getcwd(), dict(os.environ)]), file=file)
+"""
+
+
 def type_commands(script: str, checkout: Path, folder: Path) -> subprocess.CompletedProcess[str]:
-    """Runs the commands as a person would, with the copy's prenda on the path."""
-    program = checkout / "bin" / "prenda"
+    """Runs the commands as bash gives them to the copy's prenda, up to the first that fails; returns the last."""
+    program, noted = checkout / "bin" / "prenda", checkout / "commands"
     program.parent.mkdir(exist_ok=True)
-    # -P: an installed command does not look for modules in the current folder.
-    python = f'PYTHONPATH="{checkout}/src${{PYTHONPATH:+:$PYTHONPATH}}" exec {sys.executable} -P'
-    program.write_text(f'#!/bin/sh\n{python} -m prenda "$@" {TINY}\n', encoding="utf-8")
+    program.write_text(NOTES.format(python=sys.executable, file=str(noted)), encoding="utf-8")
     program.chmod(0o755)
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     environment["PATH"] = f"{program.parent}:{os.environ['PATH']}"
-    return subprocess.run(
-        ["bash", "-e", "-c", script], cwd=folder, env=environment, capture_output=True, text=True, timeout=240
-    )
+    subprocess.run(["bash", "-e", "-c", script], cwd=folder, env=environment, check=True, timeout=240)
+    for arguments, where, given in map(json.loads, noted.read_text(encoding="utf-8").splitlines()):
+        path = os.pathsep.join([f"{checkout}/src", *filter(None, [given.get("PYTHONPATH")])])
+        done = forked.run([*arguments, *TINY.split()], cwd=where, env=given | {"PYTHONPATH": path})
+        if done.returncode:
+            break
+    return done
 
 
 def trained_parameters(home: Path) -> list[int]:

@@ -7,7 +7,6 @@ import os
 import re
 import shlex
 import subprocess
-import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,6 +14,7 @@ import numpy as np
 import pytest
 
 from prenda.tracking.store import connect
+from tests import forked
 from tests.extending.pages import commands_of, copy_with, files_of
 
 PAGE = "data-sets.md"
@@ -51,14 +51,8 @@ class Checkout:
         program, *arguments = shlex.split(command)
         assert program == "prenda"
         environment = {name: value for name, value in os.environ.items() if name != "PRENDA_HOME"}
-        return subprocess.run(
-            [sys.executable, "-m", "prenda", *arguments, *more],
-            env=environment | {"PYTHONPATH": str(self.folder / "src"), "OMP_NUM_THREADS": "1"},
-            cwd=self.folder,
-            capture_output=True,
-            text=True,
-            timeout=240,
-        )
+        own = {"PYTHONPATH": str(self.folder / "src"), "OMP_NUM_THREADS": "1"}
+        return forked.run([*arguments, *more], env=environment | own, cwd=self.folder)
 
 
 @pytest.fixture(scope="module")

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 from prenda.config.paths import REPOSITORY
+from tests import forked
 from tests.conftest import TINY
 
 PAGE = REPOSITORY / "docs/extending/metrics.md"
@@ -52,22 +53,19 @@ def home(tmp_path_factory) -> Path:
     return copy
 
 
-def run(copy: Path, *command: str) -> str:
-    environment = os.environ | {
+def environment(copy: Path) -> dict[str, str]:
+    return os.environ | {
         "PYTHONPATH": str(copy / "src"),
         "PRENDA_HOME": str(copy / "home"),
         "OMP_NUM_THREADS": "1",
         "COLUMNS": "80",
     }
-    done = subprocess.run(
-        [sys.executable, "-m", *command], cwd=copy, env=environment, capture_output=True, text=True, timeout=240
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
 
 
 def prenda(copy: Path, *arguments: str) -> str:
-    return run(copy, "prenda", *arguments)
+    done = forked.run(arguments, cwd=copy, env=environment(copy))
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
 
 
 def expected(folder: Path, split: str) -> float:
@@ -111,5 +109,7 @@ def test_the_tests_of_the_registry_take_it(home):
     page = PAGE.read_text(encoding="utf-8")
     (command,) = re.findall(r"```\npytest (.*)\n```", page)
     shutil.copy(REPOSITORY / "pyproject.toml", home)
-    printed = run(home, "pytest", "-v", "-p", "no:cacheprovider", command)
-    assert "test_a_metric_needs_what_it_says[mrr] PASSED" in printed
+    words = [sys.executable, "-m", "pytest", "-v", "-p", "no:cacheprovider", command]
+    done = subprocess.run(words, cwd=home, env=environment(home), capture_output=True, text=True, timeout=240)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "test_a_metric_needs_what_it_says[mrr] PASSED" in done.stdout

@@ -5,7 +5,6 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +29,7 @@ from prenda.training.train import train
 from tests.bundle.format_1 import write_format_1
 from tests.bundle.test_bundle import dense, write
 from tests.conftest import TINY, configured
+from tests.forked import ForkedCommand
 from tests.training.test_train import DENSE
 
 LABELS = np.arange(500) % 10
@@ -418,8 +418,8 @@ def test_force_wants_a_reason(promote):
 
 def test_two_at_once_leave_one_champion_the_better(store, model):
     runs = {name: store.run(name, right) for name, right in (("one", 400), ("two", 450))}
-    command = [sys.executable, "-m", "prenda", "promote", "--model", model]
-    processes = [subprocess.Popen([*command, run], stderr=subprocess.PIPE, text=True) for run in runs.values()]
+    command = ["promote", "--model", model]
+    processes = [ForkedCommand([*command, run], stderr=subprocess.PIPE) for run in runs.values()]
     for process in processes:
         assert process.communicate(timeout=120)[1] == ""
         assert process.returncode == 0

@@ -120,7 +120,7 @@ def test_a_killed_driver_loses_nothing(sweeps: Sweeps, file):
 
 
 def test_workers_go_with_their_driver_and_the_trial_goes_on(sweeps: Sweeps):
-    command = ("seed=0", "trainer.epochs=400")
+    command = ("seed=0", "trainer.epochs=100")
     with sweeps.start(*command) as process:
         try:
             wait_for(lambda: list(sweeps.home.rglob("last.ckpt")), process)
@@ -132,11 +132,11 @@ def test_workers_go_with_their_driver_and_the_trial_goes_on(sweeps: Sweeps):
         time.sleep(0.2)
     assert workers(sweeps.home) == []
     (log,) = sweeps.home.rglob("log.txt")
-    assert "Epoch 400/400" not in log.read_text()
+    assert "Epoch 100/100" not in log.read_text()
     sweeps.run(*command)
     printed = log.read_text()
-    assert printed.count("Epoch 1/400") == 1  # the second process did not start from the beginning
-    assert printed.count("Epoch 400/400") == 1
+    assert printed.count("Epoch 1/100") == 1  # the second process did not start from the beginning
+    assert printed.count("Epoch 100/100") == 1
 
 
 def with_a_killed_worker(sweeps: Sweeps, *arguments: str, code: int) -> str:
@@ -476,8 +476,8 @@ def test_two_drivers_of_one_sweep_are_one_too_many(sweeps: Sweeps):
 
 
 def test_a_data_parallel_trainer_works_inside(sweeps: Sweeps):
-    sweeps.run("trainer=ddp_cpu", "trainer.epochs=2", "optimizer.lr=1e-3,1e-2")
-    assert sweeps.states() == ["finished"] * 2
+    sweeps.run("trainer=ddp_cpu", "trainer.epochs=2", "seed=0")
+    assert sweeps.states() == ["finished"]
     assert len(list((sweeps.home / "outputs/sweeps").iterdir())) == 1
     assert not (sweeps.home / "outputs/runs").exists()
 

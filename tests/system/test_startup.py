@@ -8,7 +8,8 @@ import sys
 from prenda.system.startup import collector_paused
 from tests.conftest import TINY
 
-FIRST_STEP = """
+# Two runs: the first ends in its first step, and the second does all that it does without MLflow.
+RUNS = """
 import gc, sys
 from prenda.cli import main
 from prenda.training.classifier import Classifier
@@ -18,8 +19,15 @@ def step(self, batch, batch_idx):
     print("IMPORTED", *sys.modules)
     raise SystemExit(7)
 
-Classifier.training_step = step
-sys.exit(main({arguments}))
+usual, Classifier.training_step = Classifier.training_step, step
+try:
+    main({first})
+except SystemExit as end:
+    assert end.code == 7, end.code
+Classifier.training_step = usual
+assert not sys.modules.get("mlflow")
+sys.modules["mlflow"] = None  # importing it now raises
+sys.exit(main({second}))
 """
 LATER = {
     "onnxruntime",
@@ -32,19 +40,15 @@ LATER = {
 ELSEWHERE = {"mlflow", "sqlalchemy", "pandas", "optuna", "sklearn", "tensorboard", "ray", "submitit"}
 
 
-def at_first_step(tmp_path, *arguments: str) -> dict[str, list[str]]:
-    """What a run prints of itself at its first training step, which ends it."""
-    script = FIRST_STEP.format(arguments=["train", *arguments])
+def test_what_only_the_end_of_a_run_needs_is_not_imported_before_its_first_step_and_offline_mlflow_never(tmp_path):
+    script = RUNS.format(first=["train", *TINY, "report=full"], second=["train", *TINY, "backbone=dense"])
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, timeout=120, cwd=tmp_path, env=os.environ
     )
-    assert done.returncode == 7, done.stderr
+    assert done.returncode == 0, done.stderr
+    assert len(list((tmp_path / "home/outputs").rglob("best.ckpt"))) == 1
     lines = (line.split() for line in done.stdout.splitlines())
-    return {words[0]: words[1:] for words in lines if words and words[0] in ("FROZEN", "IMPORTED")}
-
-
-def test_what_only_the_end_of_a_run_needs_is_not_imported_before_its_first_step(tmp_path):
-    told = at_first_step(tmp_path, *TINY, "report=full")
+    told = {words[0]: words[1:] for words in lines if words and words[0] in ("FROZEN", "IMPORTED")}
     imported = set(told["IMPORTED"])
     assert "torch" in imported
     assert sorted((LATER | ELSEWHERE) & imported) == []

@@ -5,7 +5,6 @@ import os
 import re
 import signal
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -25,6 +24,7 @@ from prenda.tracking.sync import sync
 from prenda.training.finish import RECORDED
 from prenda.training.train import TrainResult, train
 from tests.conftest import TINY, configured
+from tests.forked import ForkedCommand
 from tests.training.test_train import DENSE, wait_for
 
 
@@ -228,12 +228,8 @@ def test_a_store_without_room_neither_hides_an_error_nor_loses_the_record(home, 
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_is_recorded_as_killed(tmp_path, signum, processes):
     command = [*MLFLOW, "trainer.epochs=100000", f"trainer={processes}"]
-    with subprocess.Popen(
-        [sys.executable, "-m", "prenda", "train", *command],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
+    with ForkedCommand(
+        ["train", *command], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True
     ) as process:
         try:
             wait_for(lambda: list((tmp_path / "home/outputs").rglob("last.ckpt")), process)

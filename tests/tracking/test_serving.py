@@ -142,5 +142,6 @@ def posted(address: str, content: dict[str, Any]) -> tuple[int, str]:
             return error.code, error.read().decode()
 
 
+@pytest.mark.slow  # `test_the_scoring_function_answers_and_refuses` asks what the server calls
 def test_mlflow_models_serve_answers_and_refuses(server, home):
     check_answers(lambda content: posted(server, content), home / "bundle/model.onnx")

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import multiprocessing
 import os
 import re
 import signal
@@ -14,6 +13,7 @@ from prenda.config.paths import REPOSITORY
 from prenda.errors import TrackingError
 from prenda.tracking.lookup import is_there
 from prenda.tracking.store import connect, experiment_id, local_store, variable_kept
+from tests import forked
 from tests.conftest import configured
 
 
@@ -23,13 +23,13 @@ def _open_store(folder: str) -> str:
 
 
 def test_processes_that_use_a_new_store_at_once_do_not_harm_it(tmp_path):
-    with multiprocessing.get_context("spawn").Pool(3) as pool:
+    with forked.ready().Pool(3) as pool:
         assert len(set(pool.map(_open_store, [str(tmp_path)] * 3))) == 1
 
 
 def test_a_store_whose_creation_was_killed_is_made_anew(tmp_path):
     """Some of the migrations are done when SIGKILL comes, from which MLflow could not go on."""
-    process = multiprocessing.get_context("spawn").Process(target=_open_store, args=[str(tmp_path)])
+    process = forked.ready().Process(target=_open_store, args=[str(tmp_path)])
     process.start()
     tables = 0
     while process.is_alive() and tables < 20:

@@ -8,7 +8,6 @@ import pytest
 import pytorch_lightning as pl
 import torch
 from torch import nn
-from torch.multiprocessing import get_context
 from torch.nn.functional import cross_entropy
 from torch.utils.data import DataLoader
 
@@ -18,6 +17,7 @@ from prenda.schedules import constant
 from prenda.scoring.metrics import METRICS, Needs, needing
 from prenda.scoring.scores import score
 from prenda.training.classifier import Classifier
+from tests import forked
 
 
 def data() -> ImageDataModule:
@@ -134,8 +134,7 @@ def test_processes_with_unequal_parts_find_the_figures_of_one(tmp_path):
     """The second process has few images, of other classes, or none."""
     logits, labels = unequal_classes()
     cases = [(logits, labels, cut) for cut in (41, 60)]
-    context = get_context("spawn")
-    processes = [context.Process(target=score_part, args=(rank, cases, tmp_path)) for rank in range(2)]
+    processes = [forked.ready().Process(target=score_part, args=(rank, cases, tmp_path)) for rank in range(2)]
     try:
         for process in processes:
             process.start()

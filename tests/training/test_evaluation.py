@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import pickle
+import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,9 +19,13 @@ from tests.training.damage import overwrite_weights, remove_digest
 from tests.training.test_train import DENSE
 
 
-@pytest.fixture
-def result(tmp_path):
-    return train(configured(*TINY, *DENSE, "augment=erase", "ema=0.9"), tmp_path / "run")
+@pytest.fixture(scope="module")
+def result(tmp_path_factory):
+    """A finished run, which tests only read."""
+    home = tmp_path_factory.mktemp("home")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PRENDA_HOME", str(home))
+        return train(configured(*TINY, *DENSE, "augment=erase", "ema=0.9"), home / "run")
 
 
 def test_the_figures_are_the_runs_to_the_last_digit(result):
@@ -123,12 +129,14 @@ def test_a_checkpoint_without_permission_is_told_as_such(result, monkeypatch, ca
 
 @pytest.mark.parametrize("earlier", [False, True], ids=["with a digest", "of 0.1.0"])
 def test_a_damaged_checkpoint_is_refused_by_name(result, earlier, tmp_path, capsys):
+    run = Path(shutil.copytree(result.folder, tmp_path / "run"))
+    checkpoint = run / checkpoints.BEST
     if earlier:
-        remove_digest(result.checkpoint)
-    overwrite_weights(result.checkpoint)
+        remove_digest(checkpoint)
+    overwrite_weights(checkpoint)
     for command in (["evaluate"], ["export", "--to", str(tmp_path / "model")]):
-        assert main([*command, str(result.folder)]) == 2
-        assert f"prenda: {result.checkpoint} is damaged (" in capsys.readouterr().err
+        assert main([*command, str(run)]) == 2
+        assert f"prenda: {checkpoint} is damaged (" in capsys.readouterr().err
     assert not (tmp_path / "model").exists()
 
 

@@ -19,6 +19,7 @@ from prenda.cli import main
 from prenda.system.signals import Stopped
 from prenda.training import checkpoints
 from prenda.training.train import train
+from tests import forked
 from tests.conftest import configured
 from tests.data.photos import COLOURS, write_photo, write_shop
 
@@ -65,7 +66,7 @@ def rows(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def test_a_run_on_photos_has_every_part_of_a_report(shop, tmp_path, capsys):
+def test_a_run_on_photos_has_every_part_of_a_report_and_no_metadata_or_place_of_a_photo(shop, tmp_path, capsys):
     result = train(configured(*settings(shop, "report=full", "trainer.epochs=20", "optimizer.lr=1e-2")), tmp_path)
     assert result.scores["test"].metrics["accuracy"] > 0.9
     for name in ("report.html", "mistakes/worst.png", "bundle/model.onnx", "confusion/test.png"):
@@ -78,10 +79,6 @@ def test_a_run_on_photos_has_every_part_of_a_report(shop, tmp_path, capsys):
     tested = [row for row in images if row["split"] == "test"]
     assert [row["class"] for row in tested] == [["coat", "dress", "hat"][n] for n in result.scores["test"].labels]
     assert [row["photo"] for row in rows(tmp_path / "photos/unreadable.csv")] == ["coat/cut.jpg"]
-
-
-def test_no_metadata_and_no_place_of_a_photo_reaches_the_run(shop, tmp_path):
-    train(configured(*settings(shop, "report=full", "trainer.epochs=1")), tmp_path)
     for path in tmp_path.rglob("*"):
         if path.is_file():
             content = path.read_bytes()
@@ -126,6 +123,7 @@ def test_class_weights_change_the_training(shop, tmp_path):
 
 
 def test_two_processes_score_the_same_as_one(shop, tmp_path):
+    forked.ready()
     plain = settings(shop, "augment=none", "data.balance=loss", *STREAMED)
     results = [train(configured(*plain, f"trainer={trainer}"), tmp_path / trainer) for trainer in ("cpu", "ddp_cpu")]
     one, two = (result.scores["test"].probabilities for result in results)

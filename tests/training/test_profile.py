@@ -31,7 +31,7 @@ def spans(folder: Path) -> Counter[str]:
     return Counter(event["name"] for event in events(folder) if event["ph"] == "X")
 
 
-def test_a_trace_names_operations_layers_and_hooks(tmp_path, capfd):
+def test_a_trace_names_operations_layers_and_hooks_and_the_table_is_sorted_by_each_operations_own_time(tmp_path, capfd):
     train(configured(*DENSE, "trainer.profile=2"), tmp_path)
     for event in events(tmp_path):
         assert {"ph", "name", "pid", "tid", "ts"} <= event.keys()
@@ -60,10 +60,6 @@ def test_a_trace_names_operations_layers_and_hooks(tmp_path, capfd):
     printed = capfd.readouterr()
     assert printed.err == ""
     assert f"Trace             {tmp_path / TRACE}" in printed.out
-
-
-def test_the_table_is_sorted_by_the_time_of_each_operation_itself(tmp_path):
-    train(configured(*DENSE, "trainer.profile=2"), tmp_path)
     rows = [line for line in (tmp_path / OPERATIONS).read_text().splitlines() if "%" in line][1:]
     shares = [float(line.partition("%")[0].split()[-1]) for line in rows]
     assert len(shares) > 50

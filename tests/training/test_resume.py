@@ -6,7 +6,6 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
 from pathlib import Path
 
 import psutil
@@ -25,27 +24,41 @@ from prenda.training import checkpoints
 from prenda.training.callbacks.progress import TrainingProgress
 from prenda.training.checkpoints import AtomicCheckpointIO
 from prenda.training.train import train
+from tests import forked
 from tests.conftest import TINY, configured
+from tests.forked import ForkedCommand
 from tests.training.damage import overwrite_weights, remove_digest
 from tests.training.test_train import DENSE, wait_for
 
 # Everything that draws or keeps a state of its own.
-SETTINGS = ("augment=erase", "ema=0.9", "backbone.dropout=0.2", "scheduler=one_cycle", "data.limit_train=1800")
-MLFLOW = ("tracking=mlflow", "tracking.system_metrics=false", "report=full", "report.every_n_epochs=0")
+SETTINGS = (
+    "augment=erase",
+    "ema=0.9",
+    "backbone.dropout=0.2",
+    "scheduler=one_cycle",
+    "data.limit_train=1800",
+    "trainer.epochs=5",
+)
+MLFLOW = ("tracking=mlflow", "tracking.system_metrics=false")
 
 
-def killed(folder: Path, *settings: str, processes: str = "cpu", epochs: int = 30) -> None:
-    """A run whose process group is killed, without a word, once an epoch has been kept."""
-    overrides = [*TINY, *DENSE, *SETTINGS, *settings, f"trainer={processes}", f"trainer.epochs={epochs}"]
-    command = [sys.executable, "-m", "prenda", "train", *overrides, "trainer.threads=1", f"hydra.run.dir={folder}"]
-    with subprocess.Popen(
-        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True
-    ) as process:
-        try:
-            wait_for(lambda: (folder / "checkpoints/last.ckpt").is_file(), process)
-        finally:
-            os.killpg(process.pid, signal.SIGKILL)
-    assert 0 < checkpoints.read(folder / "checkpoints/last.ckpt")["epoch"] + 1 < epochs
+def kill_in_the_third_epoch() -> None:
+    """Let a training end without a word after two epochs and a step, with all processes of its group."""
+
+    def kill(_: object, trainer: Trainer, *__: object) -> None:
+        if trainer.current_epoch == 2:
+            os.killpg(0, signal.SIGKILL)
+
+    TrainingProgress.on_train_batch_end = kill
+
+
+def killed(folder: Path, *settings: str) -> None:
+    """A run whose process group is killed in its third epoch."""
+    forked.ready()  # whose fork server the processes of `main` use too
+    command = ["train", *TINY, *DENSE, *SETTINGS, *settings, "trainer.threads=1", f"hydra.run.dir={folder}"]
+    with ForkedCommand(command, kill_in_the_third_epoch, stdout=subprocess.DEVNULL, start_new_session=True) as process:
+        assert process.wait(200) == -signal.SIGKILL
+    assert checkpoints.read(folder / "checkpoints/last.ckpt")["epoch"] + 1 == 2
 
 
 def ends_alike(one: Path, two: Path) -> None:
@@ -64,21 +77,21 @@ def ends_alike(one: Path, two: Path) -> None:
 
 def test_a_killed_run_ends_as_if_nothing_had_happened(tmp_path, capsys):
     killed(tmp_path / "killed", *MLFLOW)
-    whole = train(configured(*TINY, *DENSE, *SETTINGS, *MLFLOW, "trainer.epochs=30"), tmp_path / "whole")
+    whole = train(configured(*TINY, *DENSE, *SETTINGS, *MLFLOW), tmp_path / "whole")
     capsys.readouterr()
     assert main(["resume", str(tmp_path / "killed")]) == 0
-    assert "Epoch 1/30" not in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "Epoch 2/5" not in printed
+    assert "Epoch 3/5" in printed
     ends_alike(whole.folder, tmp_path / "killed")
-    assert (tmp_path / "killed/report.html").is_file()
     runs = connect(f"sqlite:///{tmp_path}/home/mlruns/mlflow.db").search_runs(["1"])
     assert [run.info.status for run in runs] == ["FINISHED", "FINISHED"]
     assert len({run.data.metrics["test/loss"] for run in runs}) == 1
 
 
 def test_two_processes_that_were_killed_go_on_too(tmp_path):
-    killed(tmp_path / "killed", processes="ddp_cpu", epochs=40)
-    settings = (*TINY, *DENSE, *SETTINGS, "trainer=ddp_cpu", "trainer.epochs=40")
-    train(configured(*settings), tmp_path / "whole")
+    killed(tmp_path / "killed", "trainer=ddp_cpu")
+    train(configured(*TINY, *DENSE, *SETTINGS, "trainer=ddp_cpu"), tmp_path / "whole")
     assert main(["resume", str(tmp_path / "killed")]) == 0
     ends_alike(tmp_path / "whole", tmp_path / "killed")
 
@@ -113,7 +126,7 @@ def test_a_run_that_was_stopped_in_its_report_gets_the_whole_of_it(tmp_path, mon
     with monkeypatch.context() as patch:
         patch.setattr("prenda.training.finish.write_full", stop)
         with pytest.raises(Stopped):
-            train(configured(*TINY, *DENSE, *MLFLOW), tmp_path / "run")
+            train(configured(*TINY, *DENSE, *MLFLOW, "report=full", "report.every_n_epochs=0"), tmp_path / "run")
     assert main(["resume", str(tmp_path / "run")]) == 0
     assert (tmp_path / "run/report.html").is_file()
     (run,) = connect(f"sqlite:///{tmp_path}/home/mlruns/mlflow.db").search_runs(["1"])
@@ -183,8 +196,8 @@ def test_a_folder_of_other_settings_is_refused_and_left(tmp_path):
 
 
 def test_an_interruption_is_told_with_the_next_step(tmp_path):
-    command = [sys.executable, "-m", "prenda", "train", *TINY, *DENSE, "trainer.epochs=100000"]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True) as process:
+    command = ["train", *TINY, *DENSE, "trainer.epochs=100000"]
+    with ForkedCommand(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL) as process:
         try:
             wait_for(lambda: list((tmp_path / "home").rglob("last.ckpt")), process)
             process.send_signal(signal.SIGINT)
@@ -204,17 +217,33 @@ def test_a_run_is_not_resumed_on_other_images(tmp_path, monkeypatch):
         train(configured(*TINY, *DENSE), tmp_path)
 
 
-@pytest.fixture
-def cut(tmp_path, monkeypatch) -> Path:
+@pytest.fixture(scope="module")
+def interrupted(tmp_path_factory) -> Path:
     """A run of four epochs that was interrupted in its third; its best epoch is the first."""
-    stop_at_epoch(monkeypatch, 2)
-    with pytest.raises(Stopped):
-        train(configured(*TINY, *DENSE, *FOUR_EPOCHS), tmp_path / "cut")
-    monkeypatch.undo()
-    monkeypatch.setenv("PRENDA_HOME", str(tmp_path / "home"))
-    best, last = (checkpoints.load(tmp_path / f"cut/checkpoints/{name}.ckpt") for name in ("best", "last"))
+    home = tmp_path_factory.mktemp("interrupted")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PRENDA_HOME", str(home))
+        stop_at_epoch(patch, 2)
+        with pytest.raises(Stopped):
+            train(configured(*TINY, *DENSE, *FOUR_EPOCHS), home / "cut")
+    best, last = (checkpoints.load(home / f"cut/checkpoints/{name}.ckpt") for name in ("best", "last"))
     assert (best.epochs, last.epochs) == (1, 2)
-    return tmp_path / "cut"
+    return home / "cut"
+
+
+@pytest.fixture
+def cut(interrupted, tmp_path) -> Path:
+    """A copy of the interrupted run that a test may change."""
+    return Path(shutil.copytree(interrupted, tmp_path / "cut"))
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory) -> Path:
+    """The folder of the same run without an interruption."""
+    home = tmp_path_factory.mktemp("whole")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PRENDA_HOME", str(home))
+        return train(configured(*TINY, *DENSE, *FOUR_EPOCHS), home / "whole").folder
 
 
 # A rate that ruins the network after the first epoch.
@@ -238,16 +267,15 @@ def stop_at_epoch(monkeypatch, epoch: int) -> None:
     monkeypatch.setattr(TrainingProgress, "on_train_epoch_start", stop)
 
 
-def test_a_run_whose_last_checkpoint_is_damaged_resumes_from_the_best_one_to_the_same_bits(cut, tmp_path, capsys):
-    whole = train(configured(*TINY, *DENSE, *FOUR_EPOCHS), tmp_path / "whole")
+def test_a_run_whose_last_checkpoint_is_damaged_resumes_from_the_best_one_to_the_same_bits(cut, whole, capsys):
     overwrite_weights(cut / "checkpoints/last.ckpt")
     assert main(["resume", str(cut)]) == 0
     told = capsys.readouterr().err
     assert f"prenda: {cut}/checkpoints/last.ckpt is damaged (its SHA-256 is " in told
     assert "): the run resumes from best.ckpt, after epoch 1." in told
-    ends_alike(whole.folder, cut)
+    ends_alike(whole, cut)
     # Epoch 2, which was trained twice, stands in the file once.
-    assert (cut / "metrics/metrics.csv").read_text() == (whole.folder / "metrics/metrics.csv").read_text()
+    assert (cut / "metrics/metrics.csv").read_text() == (whole / "metrics/metrics.csv").read_text()
 
 
 def test_a_run_whose_last_checkpoint_of_0_1_0_is_damaged_resumes_from_the_best_one(cut, capsys):
@@ -274,7 +302,9 @@ def test_a_run_whose_best_epoch_is_lost_is_not_resumed(also, cut, capsys):
     assert (cut / "config.yaml").stat().st_mtime_ns == before
 
 
-def test_a_damaged_best_checkpoint_is_written_again_from_the_last_one_of_the_same_epoch(monkeypatch, tmp_path, capsys):
+def test_a_damaged_best_checkpoint_is_written_again_from_the_last_one_of_the_same_epoch(
+    whole, monkeypatch, tmp_path, capsys
+):
     config, folder = configured(*TINY, *DENSE, *FOUR_EPOCHS), tmp_path / "cut"
     stop_at_epoch(monkeypatch, 1)
     with pytest.raises(Stopped):
@@ -283,7 +313,7 @@ def test_a_damaged_best_checkpoint_is_written_again_from_the_last_one_of_the_sam
     overwrite_weights(folder / "checkpoints/best.ckpt")
     train(config, folder)
     assert "): it is written again from last.ckpt, the same epoch." in capsys.readouterr().err
-    ends_alike(train(config, tmp_path / "whole").folder, folder)
+    ends_alike(whole, folder)
     assert "best.lost" not in (folder / ".journal.jsonl").read_text()
 
 
@@ -308,19 +338,17 @@ def test_a_lost_best_epoch_of_a_checkpoint_without_its_accuracy_is_not_given_up(
     assert "which trains from the first epoch to the same result." in capsys.readouterr().err
 
 
-def test_deleted_checkpoints_train_the_run_from_its_first_epoch_to_the_same_bits(cut, tmp_path):
-    whole = train(configured(*TINY, *DENSE, *FOUR_EPOCHS), tmp_path / "whole")
+def test_deleted_checkpoints_train_the_run_from_its_first_epoch_to_the_same_bits(cut, whole):
     shutil.rmtree(cut / "checkpoints")
     assert main(["resume", str(cut)]) == 0
-    ends_alike(whole.folder, cut)
-    assert (cut / "metrics/metrics.csv").read_text() == (whole.folder / "metrics/metrics.csv").read_text()
+    ends_alike(whole, cut)
+    assert (cut / "metrics/metrics.csv").read_text() == (whole / "metrics/metrics.csv").read_text()
 
 
-def test_a_run_in_a_moved_folder_keeps_its_best_epoch(cut, tmp_path):
-    whole = train(configured(*TINY, *DENSE, *FOUR_EPOCHS), tmp_path / "whole")
+def test_a_run_in_a_moved_folder_keeps_its_best_epoch(cut, whole, tmp_path):
     cut.rename(tmp_path / "moved")
     assert main(["resume", str(tmp_path / "moved")]) == 0
-    ends_alike(whole.folder, tmp_path / "moved")
+    ends_alike(whole, tmp_path / "moved")
 
 
 @pytest.mark.parametrize(
@@ -356,7 +384,7 @@ def test_the_time_of_a_resumed_run_counts_all_of_its_parts(cut, capsys):
 def test_a_run_that_trains_is_not_trained_by_a_second_process(processes, tmp_path, capsys):
     folder = tmp_path / "run"
     settings = (*TINY, *DENSE, f"trainer={processes}", "trainer.epochs=100000", f"hydra.run.dir={folder}")
-    with subprocess.Popen([sys.executable, "-m", "prenda", "train", *settings], stdout=subprocess.DEVNULL) as process:
+    with ForkedCommand(["train", *settings], stdout=subprocess.DEVNULL) as process:
         try:
             wait_for(lambda: (folder / "checkpoints/last.ckpt").is_file(), process)
             for command in (["resume", str(folder)], ["train", *settings]):
@@ -373,7 +401,7 @@ def test_the_processes_of_a_killed_launcher_end_with_it(tmp_path):
     """Else they would train on in a folder whose lock has been released."""
     folder = tmp_path / "run"
     settings = (*TINY, *DENSE, "trainer=ddp_cpu", "trainer.epochs=100000", f"hydra.run.dir={folder}")
-    with subprocess.Popen([sys.executable, "-m", "prenda", "train", *settings], stdout=subprocess.DEVNULL) as process:
+    with ForkedCommand(["train", *settings], stdout=subprocess.DEVNULL) as process:
         try:
             wait_for(lambda: (folder / "checkpoints/last.ckpt").is_file(), process)
             workers = [child for child in psutil.Process(process.pid).children(recursive=True) if child.is_running()]
