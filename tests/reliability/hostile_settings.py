@@ -281,7 +281,7 @@ def step(parts: Ready, config: TrainConfig) -> float:
 
 
 def trained(config: TrainConfig, folder: Path) -> float | None:
-    """Fit one epoch, which should have two steps; return the last training loss, or None if the settings are refused.
+    """Fit one epoch, which should have two steps; return its loss (NaN if it diverged), or None if it is refused.
 
     Raises:
         UserError: Never; a refusal after the checks is an AssertionError.
@@ -295,6 +295,8 @@ def trained(config: TrainConfig, folder: Path) -> float | None:
         try:
             fit(config, parts.classifier, parts.data, folder, ())
         except UserError as error:
+            if "training diverged" in str(error):  # no check knows at which learning rate
+                return math.nan
             raise AssertionError(f"refused after the checks: {error}") from error
     return float(parts.classifier.trainer.callback_metrics["train/loss"])
 
