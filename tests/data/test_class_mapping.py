@@ -57,7 +57,7 @@ def test_an_unknown_class_is_refused(shop):
         ("coat: 3\n", "whose line 'coat': 3 is invalid: give "),
         ("coat: ''\n", "whose line 'coat': '' is invalid"),
         ("no: coat\n", "whose line False: 'coat' is invalid"),
-        ("coat: {name: null, es: Abrigo}\n", "whose line 'coat': {'name': None, 'es': 'Abrigo'} is invalid"),
+        ("coat: {name: null, es: Abrigo}\n", "whose line 'coat': {'es': 'Abrigo', 'name': None} is invalid"),
         ("coat: {name: A, es: Uno}\ndress: {name: A, es: Dos}\n", "which gives 'A' two names in 'es', 'Uno' and 'Dos'"),
     ],
 )

@@ -189,7 +189,7 @@ def _check_shape(bundle: Bundle) -> None:
     (channels, height, width), stored = bundle.image_shape, bundle.channels
     if (
         channels not in (1, 3)
-        or stored not in (1, channels)
+        or (stored not in (1, channels) and bundle.format > 1)  # format 1 does not say how many are stored
         or not all(1 <= n <= LARGEST_SIDE for n in (height, width))
     ):
         raise ValueError(f"image_shape {list(bundle.image_shape)} with {stored} channels of pixels is invalid")
