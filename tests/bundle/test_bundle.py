@@ -137,7 +137,8 @@ def test_colour_and_repeated_grey_pixels_are_normalised_as_in_training(tmp_path)
         constants = torch.tensor(mean)[:, None, None]
         network = DenseNetwork((3, 8, 8), 10, units=[8])
         pixels_facts = {"mean": mean, "std": [64.0] * channels, "polarity": "as seen"}
-        about = DESCRIPTION | {"image_shape": [3, 8, 8], "pixels": pixels_facts}
+        preparation = {"kind": "thumbnail", "size": 8, "channels": channels, "native": 8}
+        about = DESCRIPTION | {"image_shape": [3, 8, 8], "pixels": pixels_facts, "preparation": preparation}
         as_in_training = partial(training_images, constants)
         folder = tmp_path / str(channels)
         assert export.write(folder, network, channels, scored(network, pixels, as_in_training), about) <= TOLERANCE

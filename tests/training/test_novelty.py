@@ -187,6 +187,7 @@ def test_an_onnx_file_with_another_novelty_is_refused(tmp_path):
     right, wrong = (FeatureNovelty(each, features_and_logits, pixels, normalize) for each in (statistics, drifting))
     about = DESCRIPTION | {"image_shape": [1, 32, 32], "unsure": {"confidence": 0.5, "novelty": 1.0}}
     about["pixels"] = {"mean": [0.0], "std": [255.0], "polarity": "as seen"}
+    about["preparation"] = {"kind": "thumbnail", "size": 32, "channels": 1, "native": 32}
     arguments = network(), 1, [], about
     with pytest.raises(BundleError, match=r"gives a novelty up to .* on 20 images, where .* is allowed: one of its op"):
         export.write(tmp_path / "wrong", *arguments, novelty=wrong)

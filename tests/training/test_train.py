@@ -44,7 +44,8 @@ def same(one, two) -> bool:
     ids=["32x32x3", "two classes"],
 )
 def test_every_backbone_trains_on_images_of_any_shape(backbone, shape, tmp_path):
-    smaller = {"resnet": ["backbone.widths=[4,8]", "backbone.blocks=[1,1]"]}.get(backbone, [])
+    # Without AVX-512, torch 2.14.1 crashes in the gradient of a 1x1 convolution of 4 channels with stride 2.
+    smaller = {"resnet": ["backbone.widths=[8,16]", "backbone.blocks=[1,1]"]}.get(backbone, [])
     result = train(configured(*TINY, f"backbone={backbone}", *shape, *smaller), tmp_path)
     assert set(result.scores) == {"val", "test"}
     assert result.scores["test"].confusion.sum() == (100 if "classes" in shape[0] else 500)

@@ -110,7 +110,7 @@ def read_predictions(path: Path) -> RecordedPredictions:
     """Return the predictions in a file of `write_predictions`; execute no code from it.
 
     Raises:
-        One of UNREADABLE, if the file is damaged or holds no predictions.
+        Exception: One of UNREADABLE, if the file is damaged or holds no predictions.
     """
     with zipfile.ZipFile(path) as archive:
         if (size := sum(member.file_size for member in archive.infolist())) > LARGEST:
