@@ -14,9 +14,7 @@ import pytest
 
 from prenda.cli import main
 from prenda.system.sqlite_address import sqlite_address
-from tests import forked
 from tests.conftest import TINY
-from tests.forked import ForkedCommand
 
 SWEPT = (*TINY, "backbone=dense", "backbone.units=[16]")
 
@@ -27,20 +25,20 @@ class Sweeps:
     def __init__(self, home: Path) -> None:
         self.home = home
 
-    def start(self, *arguments: str) -> ForkedCommand:
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
         """Starts a sweep in a process group of its own."""
-        return ForkedCommand(
-            ["train", "-m", *SWEPT, *arguments],
+        return subprocess.Popen(
+            [sys.executable, "-m", "prenda", "train", "-m", *SWEPT, *arguments],
             env=os.environ | {"PRENDA_HOME": str(self.home)},
             cwd=self.home.parent,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
+            text=True,
             start_new_session=True,
         )
 
     def run(self, *arguments: str, code: int = 0) -> str:
         """Runs a sweep to its end, its driver in this process; returns what it printed."""
-        forked.ready()  # whose fork server has all that trials import
         out, errors = io.StringIO(), io.StringIO()
         with redirect_stdout(out), redirect_stderr(errors):
             ended = main(["train", "-m", *SWEPT, *arguments])
