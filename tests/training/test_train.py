@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import platform
 import shutil
 import signal
 import subprocess
@@ -264,9 +265,10 @@ def test_precision_is_bf16_only_where_the_processor_computes_it(tmp_path, monkey
 
 
 def test_emulated_precision_is_told(monkeypatch, capsys):
+    monkeypatch.setattr(platform, "machine", lambda: "x86_64")
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": False})
     with_precision(configured(*TINY, *DENSE, "trainer=cpu", "trainer.precision=bf16-mixed"))
-    told = "trainer.precision is bf16-mixed, which this device only emulates, several times slower than float32: "
+    told = "trainer.precision is bf16-mixed, which this processor only emulates, several times slower than float32: "
     assert told + "trainer.precision=auto" in capsys.readouterr().err
 
 

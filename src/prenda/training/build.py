@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import logging
 import os
+import platform
 import sys
 import warnings
 from dataclasses import replace
@@ -64,16 +65,17 @@ def resolve_device(trainer: TrainerConfig) -> tuple[str, int]:
 def with_precision(config: TrainConfig) -> TrainConfig:
     """Return the configuration with the precision that `trainer.precision=auto` is on this machine.
 
-    A run records this one, so it resumes and repeats on other machines in the same precision. Says so if a processor
-    would only emulate the precision that was asked for.
+    A run records this one, so it resumes and repeats on other machines in the same precision. If an x86 processor would
+    only emulate the precision that was asked for, a line on stderr says so.
 
     Raises:
         ConfigError: As `resolve_device`.
     """
-    wanted, native = config.trainer.precision, _computes_bf16(resolve_device(config.trainer)[0])
-    if wanted == "bf16-mixed" and not native:
+    wanted, (accelerator, _) = config.trainer.precision, resolve_device(config.trainer)
+    native = _computes_bf16(accelerator)
+    if wanted == "bf16-mixed" and accelerator == "cpu" and platform.machine() == "x86_64" and not native:
         print(
-            "prenda: trainer.precision is bf16-mixed, which this device only emulates, several times slower than "
+            "prenda: trainer.precision is bf16-mixed, which this processor only emulates, several times slower than "
             "float32: trainer.precision=auto chooses what is fast.",
             file=sys.stderr,
         )
