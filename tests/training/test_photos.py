@@ -122,12 +122,15 @@ def test_class_weights_change_the_training(shop, tmp_path):
     assert not any("class_weights" in name for name in weights(tmp_path / "loss"))
 
 
-def test_two_processes_score_the_same_as_one(shop, tmp_path):
+def test_two_processes_score_the_same_as_one(shop, tmp_path, monkeypatch):
     forked.ready()
+    before = Path(os.environ["PRENDA_HOME"])  # of the fork server
+    monkeypatch.setenv("PRENDA_HOME", str(tmp_path / "set later"))
     plain = settings(shop, "augment=none", "data.balance=loss", *STREAMED)
     results = [train(configured(*plain, f"trainer={trainer}"), tmp_path / trainer) for trainer in ("cpu", "ddp_cpu")]
     one, two = (result.scores["test"].probabilities for result in results)
     assert np.allclose(one, two, atol=1e-3)
+    assert not (before / "data").exists()  # the processes had the environment of their launcher
 
 
 def test_a_run_is_evaluated_on_its_photos_and_refuses_others(shop, tmp_path, capsys):

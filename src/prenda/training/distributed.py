@@ -7,7 +7,7 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -78,7 +78,7 @@ def fit_in_processes(config: TrainConfig, folder: Path, callbacks: Sequence[Call
     # This logger prints the traceback of a failed process, which the text of its exception holds too.
     logging.getLogger("torch.distributed.elastic.multiprocessing.api").setLevel(logging.CRITICAL)
     try:
-        elastic_launch(launch, _fit_worker)(config, folder, callbacks, processes)
+        elastic_launch(launch, _fit_worker)(dict(os.environ), config, folder, callbacks, processes)
     except SignalException as error:
         raise Stopped(error.sigval) from error
     except ChildFailedError as error:
@@ -96,8 +96,11 @@ def _user_error(failed: ChildFailedError) -> UserError | None:
     return UserError(text) if kind in [user_error.__name__ for user_error in kinds] else None
 
 
-def _fit_worker(config: TrainConfig, folder: Path, callbacks: Sequence[Callback], processes: int) -> None:
+def _fit_worker(
+    environment: Mapping[str, str], config: TrainConfig, folder: Path, callbacks: Sequence[Callback], processes: int
+) -> None:
     """Train in one of the processes; the first one logs and writes the checkpoints."""
+    os.environ.update(environment)  # the fork server has the one that it was started with
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group: the launcher ends this process
     threading.Thread(target=_end_with_launcher, daemon=True).start()
     prepare_process(config, processes)
