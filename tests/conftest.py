@@ -47,6 +47,7 @@ _SKIP = pytest.mark.skipif(
 
 def pytest_configure() -> None:
     guard()
+    os.environ.setdefault("OC_CAUSE", "0")  # OmegaConf's errors are others where a debugger or coverage watches
 
 
 def needs_real_data(test: Callable[..., None]) -> Callable[..., None]:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tests.reliability.commands import Commands, Course, Ended, Fault, LossError, wait_for_processes
 
-MOST_FAULTS = 4  # of one round
+MOST_FAULTS = 8  # of one round
 
 
 class Scenario(ABC):

@@ -2,7 +2,8 @@
 
     python -m tests.reliability.torture --minutes 60
 
-Each round has a seed of its own, from which all its faults are drawn. A loss prints the command that repeats its round.
+Each command has the same share of the time. Each round has a seed, from which all its faults are drawn. A loss prints
+the command that repeats its round.
 """
 
 from __future__ import annotations
@@ -15,9 +16,9 @@ import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 from tests.orphans import guard
@@ -34,11 +35,12 @@ SCENARIOS: tuple[type[Scenario], ...] = (Train, Resume, Sweep, Promote, Predict,
 
 @dataclass
 class Count:
-    """Rounds of a scenario, the faults in them, and the rounds in which something was lost."""
+    """Rounds of a scenario, the faults in them, the rounds in which something was lost, and the time of all."""
 
     rounds: int = 0
     faults: int = 0
     lost: int = 0
+    seconds: float = 0
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -58,9 +60,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             ready.append(made)
         until = time.monotonic() + 60 * given.minutes
         with suppress(KeyboardInterrupt):  # the table of what was tried so far
-            for seed in _seeds(given.seed, given.rounds, until):
-                for scenario in ready:
-                    _attack(scenario, seed, counts[scenario.name], until)
+            for scenario in _turns(ready, counts, given.rounds, until):
+                _attack(scenario, given.seed + counts[scenario.name].rounds, counts[scenario.name])
     _show(counts, time.monotonic() - begun, given.seed)
     return int(any(count.lost for count in counts.values()))
 
@@ -74,18 +75,20 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _seeds(first: int, rounds: int | None, until: float) -> Iterator[int]:
-    seed = first
-    while (rounds is None or seed < first + rounds) and time.monotonic() < until:
-        yield seed
-        seed += 1
+def _turns(
+    scenarios: Sequence[Scenario], counts: Mapping[str, Count], rounds: int | None, until: float
+) -> Iterator[Scenario]:
+    """Yield the scenario that has had the least time, until the time is over or each has had its rounds."""
+    while time.monotonic() < until:
+        left = [scenario for scenario in scenarios if rounds is None or counts[scenario.name].rounds < rounds]
+        if not left:
+            return
+        yield min(left, key=lambda scenario: counts[scenario.name].seconds)
 
 
-def _attack(scenario: Scenario, seed: int, count: Count, until: float) -> None:
-    """Run one round, unless the time is over; print what was lost and how to repeat it."""
-    if time.monotonic() > until:
-        return
-    before = scenario.faults
+def _attack(scenario: Scenario, seed: int, count: Count) -> None:
+    """Run one round; print what was lost and how to repeat it."""
+    before, begun = scenario.faults, time.monotonic()
     try:
         scenario.round(random.Random(f"{scenario.name} {seed}"))
     except Exception:  # whatever it is, the promise was not kept
@@ -94,15 +97,15 @@ def _attack(scenario: Scenario, seed: int, count: Count, until: float) -> None:
         print(f"LOST in {scenario.name}, seed {seed}: `{again}`", traceback.format_exc(), sep="\n", flush=True)
     count.rounds += 1
     count.faults += scenario.faults - before
+    count.seconds += time.monotonic() - begun
 
 
-def _show(counts: dict[str, Count], seconds: float, seed: int) -> None:
-    print(f"{'Scenario':<12}{'Rounds':>8}{'Faults':>8}{'Lost':>8}")
-    total = Count()
-    for name, count in counts.items():
-        print(f"{name:<12}{count.rounds:>8}{count.faults:>8}{count.lost:>8}")
-        total = Count(total.rounds + count.rounds, total.faults + count.faults, total.lost + count.lost)
-    print(f"{'all':<12}{total.rounds:>8}{total.faults:>8}{total.lost:>8}")
+def _show(counts: Mapping[str, Count], seconds: float, seed: int) -> None:
+    print(f"{'Scenario':<12}{'Rounds':>8}{'Faults':>8}{'Lost':>8}{'Minutes':>9}")
+    every = list(counts.values())
+    total = Count(*(sum(getattr(count, field.name) for count in every) for field in fields(Count)))
+    for name, count in [*counts.items(), ("all", total)]:
+        print(f"{name:<12}{count.rounds:>8}{count.faults:>8}{count.lost:>8}{count.seconds / 60:>9.1f}")
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     print(f"{seconds / 60:.1f} minutes, first seed {seed}, {cores} cores, {platform.platform()}")
 
