@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
-from tests.search.conftest import sweeps
+from tests.search.conftest import Sweeps
 
 from .postgres import Postgres, running_mlflow, running_postgres
 from .ray_nodes import RayNodes, running_ray
 from .slurm import Slurm, running_slurm
 
-__all__ = ["mlflow_server", "postgres", "ray_nodes", "slurm", "sweeps"]
+
+@pytest.fixture
+def sweeps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Sweeps:
+    """Sweeps whose drivers start as those of users do: Ray and Slurm start processes of their own."""
+    monkeypatch.setattr(sys, "argv", sys.argv)  # which Hydra's front takes its arguments from
+    return Sweeps(tmp_path / "home", forks=False)
 
 
 @pytest.fixture(scope="session")

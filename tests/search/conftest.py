@@ -14,31 +14,42 @@ import pytest
 
 from prenda.cli import main
 from prenda.system.sqlite_address import sqlite_address
+from tests import forked
 from tests.conftest import TINY
+from tests.forked import ForkedCommand
 
 SWEPT = (*TINY, "backbone=dense", "backbone.units=[16]")
 
 
 class Sweeps:
-    """`prenda train -m` as its users run it, and what its sweeps left."""
+    """`prenda train -m` as its users run it, and what its sweeps left.
 
-    def __init__(self, home: Path) -> None:
-        self.home = home
+    Args:
+        home: The folder of `outputs`.
+        forks: Whether drivers and trials are forked from a process that has imported everything.
+    """
+
+    def __init__(self, home: Path, forks: bool = True) -> None:
+        self.home, self.forks = home, forks
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
         """Starts a sweep in a process group of its own."""
-        return subprocess.Popen(
-            [sys.executable, "-m", "prenda", "train", "-m", *SWEPT, *arguments],
-            env=os.environ | {"PRENDA_HOME": str(self.home)},
-            cwd=self.home.parent,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            start_new_session=True,
-        )
+        command = ["train", "-m", *SWEPT, *arguments]
+        options: dict[str, Any] = {
+            "env": os.environ | {"PRENDA_HOME": str(self.home)},
+            "cwd": self.home.parent,
+            "stdout": subprocess.PIPE,
+            "stderr": subprocess.STDOUT,
+            "start_new_session": True,
+        }
+        if self.forks:
+            return ForkedCommand(command, **options)
+        return subprocess.Popen([sys.executable, "-m", "prenda", *command], text=True, **options)
 
     def run(self, *arguments: str, code: int = 0) -> str:
         """Runs a sweep to its end, its driver in this process; returns what it printed."""
+        if self.forks:
+            forked.ready()  # whose fork server has all that trials import
         out, errors = io.StringIO(), io.StringIO()
         with redirect_stdout(out), redirect_stderr(errors):
             ended = main(["train", "-m", *SWEPT, *arguments])

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from threading import Event, Timer
 
 import pytest
 
@@ -15,6 +16,7 @@ from prenda.config.identity import describe_run
 from prenda.errors import TrackingError
 from prenda.search.outcome import read_outcome
 from prenda.tracking import delivery, run_folder
+from prenda.tracking.delivery import Delivery
 from prenda.tracking.journal import Destination, Journal
 from prenda.tracking.loggers import RunLogger
 from prenda.tracking.runs import Run, record_failure, recorded
@@ -158,6 +160,23 @@ def test_each_record_arrives_once_and_in_order_though_the_server_fails_in_betwee
     assert steps(front.address, tmp_path) == [1, 2, 3, 4, 5, 6, 7]
     sent = [path for path in front.requests if path.endswith("runs/log-batch")]
     assert len(sent) == 1 + 7  # the parameters, and each step once: after a failure the server is asked what it holds
+
+
+def test_an_attempt_that_is_under_way_when_a_run_ends_is_not_the_last(tmp_path, monkeypatch):
+    sent, run_ends, attempts = Delivery(Journal(tmp_path), Destination("http://127.0.0.1:9", "x")), Event(), []
+
+    def deliver() -> None:
+        attempts.append(None)
+        if len(attempts) == 1:
+            run_ends.wait(30)
+            raise ConnectionError("lost")
+
+    monkeypatch.setattr(sent.target, "deliver", deliver)
+    monkeypatch.setattr(sent.target, "waiting", lambda: int(len(attempts) < 2))
+    sent._thread.start()
+    wait_until(lambda: attempts)
+    Timer(0.2, run_ends.set).start()
+    assert sent.finish() is None
 
 
 def test_a_run_whose_creation_was_lost_is_found_again(tmp_path, front):

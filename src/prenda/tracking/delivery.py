@@ -164,7 +164,7 @@ class Delivery:
         self._changed = threading.Condition()
         self._wake, self._urgent, self._end = threading.Event(), threading.Event(), threading.Event()
         self._finishing = False  # whether `finish` was called
-        self._gave_up = False  # whether an attempt has failed since
+        self._gave_up = False  # whether an attempt that began since has failed
         self._thread = threading.Thread(target=self._run, name="delivery", daemon=True)
 
     @property
@@ -249,11 +249,12 @@ class Delivery:
         pause = 0.0
         while not self._end.is_set():
             self._wake.clear()
+            last = self._finishing  # not so an attempt under way when the run ends
             try:
                 self.target.deliver()
                 self.error, pause = None, 0.0
             except Exception as error:  # each kind of store has its own
-                self.error, self._gave_up = error, self._finishing
+                self.error, self._gave_up = error, last
                 pause = min(max(1.0, 2 * pause), LONGEST_PAUSE)
             with self._changed:
                 self._changed.notify_all()
