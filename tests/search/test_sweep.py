@@ -27,7 +27,7 @@ from prenda.training import checkpoints
 from tests.search.conftest import Sweeps
 from tests.training.test_train import wait_for
 
-LONG, SHORT = "trainer.epochs=60", "trainer.epochs=20"
+LONG, SHORT = "trainer.epochs=40", "trainer.epochs=20"
 MLFLOW = ("tracking=mlflow", "tracking.system_metrics=false")
 
 
@@ -120,7 +120,7 @@ def test_a_killed_driver_loses_nothing(sweeps: Sweeps, file):
 
 
 def test_workers_go_with_their_driver_and_the_trial_goes_on(sweeps: Sweeps):
-    command = ("seed=0", "trainer.epochs=100")
+    command = ("seed=0", "trainer.epochs=60")
     with sweeps.start(*command) as process:
         try:
             wait_for(lambda: list(sweeps.home.rglob("last.ckpt")), process)
@@ -132,11 +132,11 @@ def test_workers_go_with_their_driver_and_the_trial_goes_on(sweeps: Sweeps):
         time.sleep(0.2)
     assert workers(sweeps.home) == []
     (log,) = sweeps.home.rglob("log.txt")
-    assert "Epoch 100/100" not in log.read_text()
+    assert "Epoch 60/60" not in log.read_text()
     sweeps.run(*command)
     printed = log.read_text()
-    assert printed.count("Epoch 1/100") == 1  # the second process did not start from the beginning
-    assert printed.count("Epoch 100/100") == 1
+    assert printed.count("Epoch 1/60") == 1  # the second process did not start from the beginning
+    assert printed.count("Epoch 60/60") == 1
 
 
 def with_a_killed_worker(sweeps: Sweeps, *arguments: str, code: int) -> str:
@@ -462,11 +462,11 @@ def test_a_stop_while_the_bounds_are_validated_claims_no_record(sweeps: Sweeps):
 
 def test_two_drivers_of_one_sweep_are_one_too_many(sweeps: Sweeps):
     """Also before the first one has written anything, which is when its folder looks unused."""
-    with sweeps.start("seed=0", LONG) as process:
+    with sweeps.start("seed=0", "trainer.epochs=60") as process:
         try:
             wait_for(lambda: list(sweeps.home.rglob(".driver")), process)
             told = f"{sweeps.folder} is in use: process {process.pid} on {socket.gethostname()} runs this sweep."
-            assert told in sweeps.run("seed=0", LONG, code=2)
+            assert told in sweeps.run("seed=0", "trainer.epochs=60", code=2)
             assert (sweeps.folder / ".lock").is_file()
             process.communicate(timeout=200)
         finally:
