@@ -18,7 +18,7 @@ SMOKE = data=$(if $(wildcard data/FashionMNIST/raw/t10k*),fashion_mnist,generate
 export PYTHONUNBUFFERED = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help train shop test check torture lint types smoke serve-env test-serve docs bench bench-peers ui lock clean
+.PHONY: help train shop test check torture mutation lint types smoke serve-env test-serve docs bench bench-peers ui lock clean
 
 help: ## Lists these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,6 +37,13 @@ check: lint types test ## What CI runs: lint, types, tests
 
 torture: $(READY) ## Kills commands at random moments for MINUTES=60, and checks that nothing is lost; ARGS="--seed 1"
 	$(VENV)/bin/python -m tests.reliability.torture --minutes $(MINUTES) $(ARGS)
+
+mutation: $(READY) ## Changes the code in thousands of places and lists the changes that no test notices; about half an hour
+	$(PYTHON) -m pip --python $(VENV)/bin/python --disable-pip-version-check install --quiet \
+		--constraint requirements.lock mutmut==3.8.1
+	$(VENV)/bin/mutmut run $(ARGS)
+	$(VENV)/bin/mutmut results
+	$(VENV)/bin/mutmut export-cicd-stats
 
 lint: $(READY)
 	$(VENV)/bin/ruff check .

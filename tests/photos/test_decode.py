@@ -89,6 +89,30 @@ def test_transparent_colour_of_a_palette_is_white(transparency: int | bytes) -> 
     assert (pixels[:, 10:] == [0, 0, 200]).all()
 
 
+def test_transparent_colour_of_an_rgb_picture_is_white() -> None:
+    image = Image.new("RGB", (20, 20), (200, 0, 0))
+    image.paste((0, 0, 200), (10, 0, 20, 20))
+
+    pixels = np.asarray(decode(encoded(image, "PNG", transparency=(200, 0, 0))).image)
+
+    assert (pixels[:, :10] == 255).all()
+    assert (pixels[:, 10:] == [0, 0, 200]).all()
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "I;16"])
+def test_pictures_of_more_than_a_megapixel_are_whole(mode: str) -> None:
+    """They are decoded in strips."""
+    levels = np.tile(np.linspace(0, 255, 1100).astype(np.uint8)[:, None], (1, 1024))
+    if mode == "RGBA":
+        image = Image.fromarray(np.stack([levels, levels, levels, np.full_like(levels, 255)], axis=-1))
+    else:
+        image = Image.fromarray(levels.astype(np.uint16) * 257)
+
+    pixels = np.asarray(decode(encoded(image, "TIFF")).image)
+
+    assert (pixels == levels[:, :, None]).all()
+
+
 @pytest.mark.parametrize("picture_format", ["JPEG", "TIFF"])
 def test_cmyk_has_the_colours_of_rgb(picture_format: str) -> None:
     assert difference(decode(encoded(scene().convert("CMYK"), picture_format)), scene()) < 6
@@ -113,6 +137,30 @@ def test_deep_grey_is_scaled_and_not_clipped(values: np.ndarray, picture_format:
     pixels = np.asarray(decode(encoded(Image.fromarray(values), picture_format)).image)
 
     assert np.abs(pixels - 255 * GREY[:, :, None]).max() <= 1.1
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        (np.array([0, 128, 129, 65406, 65407, 65535], np.uint16), [0, 0, 1, 254, 255, 255]),
+        (np.array([0, 100, 200], np.uint16), [0, 0, 1]),  # dark, whatever its largest value
+        (np.array([0, 128, 129, 65406, 65407, 65535], np.int32), [0, 0, 1, 254, 255, 255]),
+        (np.array([0, 128, 129, 65406, 65407, 65535], np.float32), [0, 0, 1, 254, 255, 255]),
+        (np.array([0, 1], np.int32), [0, 1]),
+        (np.array([0, 255], np.int32), [0, 255]),
+        (np.array([-0.5, 0.5, 1], np.float32), [0, 128, 255]),
+        (np.array([np.nan, -np.inf, 0.5, 1], np.float32), [0, 0, 128, 255]),
+    ],
+    ids=[
+        "16 bits", "dark 16 bits", "32 bits", "floats", "0 and 1", "0 and 255", "negative", "not finite",
+    ],
+)  # fmt: skip
+def test_deep_grey_is_rounded_from_the_range_of_its_type(values: np.ndarray, expected: list[int]) -> None:
+    square = np.repeat(np.tile(values, (40, 1)), 10, axis=1)
+
+    pixels = np.asarray(decode(encoded(Image.fromarray(square), "TIFF")).image)
+
+    assert pixels[0, ::10, 0].tolist() == expected
 
 
 def test_bilevel_and_grey_pictures_are_read() -> None:
@@ -175,12 +223,40 @@ def test_cut_files_say_so(picture_format: str) -> None:
         decode(data[: len(data) * 2 // 3])
 
 
+@pytest.mark.parametrize("picture_format", ["JPEG", "PNG", "WEBP"])
+def test_files_that_are_cut_anywhere_say_so(picture_format: str) -> None:
+    data = encoded(scene(9, 8), picture_format)
+    texts = set()
+    for length in range(12, len(data)):
+        try:
+            decode(data[:length])
+        except PhotoError as error:
+            texts.add(str(error))
+
+    assert texts == {"is cut off: the end of the file is missing; copy it again"}
+
+
+@pytest.mark.parametrize(("picture_format", "header"), [("JPEG", b"\xff\xc0"), ("WEBP", b"VP8 ")])
+def test_files_that_are_damaged_before_their_end_are_not_cut(picture_format: str, header: bytes) -> None:
+    data = bytearray(encoded(scene(), picture_format))
+    start = data.index(header) + 4
+    data[start : start + 9] = bytes(9)
+
+    with pytest.raises(PhotoError, match=r"^is damaged: its contents contradict each other$"):
+        decode(bytes(data))
+
+
 @pytest.mark.parametrize(
     ("data", "text"),
     [
         (b"", "is empty"),
         (b"hello, shop\n", "is text, no picture"),
         ("Größe: señora\n".encode(), "is text, no picture"),
+        (("a" * 4093 + "😀").encode(), "is text, no picture"),
+        (b"shop " + b"\xff" * 4, "is no picture: its first bytes are 73 68 6f 70 20 ff ff ff"),
+        (b"<?xml version='1.0'?><note/>", "is text, no picture"),
+        (b"a picture: <svg/>", "is text, no picture"),
+        (b"\xef\xbb\xbf<html>", "is a web page (HTML), no picture: download the picture itself"),
         (
             b"\n <!DOCTYPE html><title>Not found</title>",
             "is a web page (HTML), no picture: download the picture itself",
@@ -211,6 +287,26 @@ def test_unusable_files_say_what_is_wrong(data: bytes, text: str) -> None:
         decode(data)
 
     assert str(raised.value) == text
+
+
+@pytest.mark.parametrize(("size", "text"), [((8, 160), ""), ((160, 8), ""), ((7, 9), "small"), ((161, 8), "narrow")])
+def test_the_least_shape_is_8_by_160(size: tuple[int, int], text: str) -> None:
+    data = encoded(scene(*size), "PNG")
+    if not text:
+        assert decode(data).size == size
+        return
+    with pytest.raises(PhotoError, match=f"^is too {text}: {size[0]} x {size[1]} pixels; "):
+        decode(data)
+
+
+def test_a_photo_that_memory_does_not_hold_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    def exhausted(*arguments: object, **options: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(Image, "open", exhausted)
+
+    with pytest.raises(PhotoError, match=r"^needs more memory than is free: save it as a smaller JPEG$"):
+        decode(encoded(scene(), "PNG"))
 
 
 def unreadable(path: Path) -> str:
@@ -266,6 +362,28 @@ def test_unreadable_file_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     with pytest.raises(PhotoError) as raised:
         decode(path)
     assert str(raised.value) == text
+
+
+def test_paths_that_no_system_takes_say_so() -> None:
+    with pytest.raises(PhotoError, match=r"^cannot be read: embedded null byte$"):
+        decode(Path("a\0b.jpg"))
+
+
+def test_no_more_of_a_file_is_read_than_the_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "photo.png"
+    path.write_bytes(encoded(scene(), "PNG"))
+    monkeypatch.setattr("prenda.photos.decode.MOST_BYTES", path.stat().st_size)
+
+    assert decode(path).size == (60, 40)
+    with path.open("ab") as file:
+        file.truncate(2**26)
+    tracemalloc.start()
+    try:
+        with pytest.raises(PhotoError, match="is larger than"):
+            decode(path)
+        assert tracemalloc.get_traced_memory()[1] < 2**20
+    finally:
+        tracemalloc.stop()
 
 
 def test_special_files_are_not_opened() -> None:

@@ -45,13 +45,16 @@ def test_named_files_are_tried_whatever_they_are(tmp_path: Path, name: str) -> N
 
 
 def test_patterns_find_photos_in_natural_order(tmp_path: Path) -> None:
-    touch(tmp_path, "a10.jpg", "a9.jpg", "a.txt", ".a.jpg", "sub/a1.jpg", "sub/deep/a2.jpg", ".git/a.jpg")
+    touch(tmp_path, "a10.jpg", "a9.jpg", "a.txt", "a", ".a.jpg", "sub/a1.jpg", "sub/deep/a2.jpg", ".git/a.jpg")
 
     assert names(tmp_path, "a*") == ["a9.jpg", "a10.jpg"]
     assert names(tmp_path, "*.txt") == ["a.txt"]
     assert names(tmp_path, ".a*") == [".a.jpg"]
+    assert names(tmp_path, ".git/*.jpg") == [".git/a.jpg"]
     assert names(tmp_path, "**/*.jpg") == ["a9.jpg", "a10.jpg", "sub/a1.jpg", "sub/deep/a2.jpg"]
     assert names(tmp_path, "s?b") == ["sub/a1.jpg", "sub/deep/a2.jpg"]
+    touch(tmp_path, *(f"{number}.png" for number in (3, 20, 1, 100, 2)))
+    assert names(tmp_path, "*.png") == ["1.png", "2.png", "3.png", "20.png", "100.png"]
 
 
 def test_relative_patterns_are_relative(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -110,6 +113,10 @@ def test_dangling_links_in_folders_are_reported(tmp_path: Path) -> None:
     assert error_of(tmp_path) == "is a link to a file that does not exist"
 
 
+def test_every_argument_without_a_photo_is_reported() -> None:
+    assert [found.name for found in find(["a.jpg", "b.jpg"])] == ["a.jpg", "b.jpg"]
+
+
 def test_files_and_folders_without_permission_are_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     touch(tmp_path, "a.jpg", "b/c.jpg")
     monkeypatch.setattr(os, "access", lambda path, mode: False)  # root may read everything
@@ -152,6 +159,7 @@ def test_standard_input_lists_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
     assert listed(monkeypatch, b"b c.jpg\r\na.jpg\n\nd") == ["b c.jpg", "a.jpg", "e.png"]
     assert listed(monkeypatch, b"new\nline.jpg\0bytes\xff.jpg\0") == ["new\nline.jpg", "bytes\udcff.jpg"]
+    assert listed(monkeypatch, b"return\r\0") == ["return\r"]
     assert listed(monkeypatch, b"") == []
 
 

@@ -35,10 +35,18 @@ def test_hash_has_64_bits() -> None:
     assert perceptual_hash(Image.new("RGB", (50, 50), "white")) == 0
 
 
+def test_bits_are_the_signs_of_frequencies_row_by_row() -> None:
+    ramp = np.tile(np.arange(255, 0, -8, np.uint8), (32, 1))  # brighter at the left: odd frequencies alone
+
+    assert perceptual_hash(Image.fromarray(ramp)) == 0b10101010
+    assert perceptual_hash(Image.fromarray(ramp.T)) == sum(1 << 8 * row for row in (1, 3, 5, 7))
+
+
 def test_groups_are_numbered_by_first_appearance() -> None:
     far = [0x0F0F0F0F0F0F0F0F, 0x3333333300000000, 0x00FF00FF00FF00FF]
 
-    assert groups([far[2], far[0], far[2], far[1], far[0]]).tolist() == [0, 1, 0, 2, 1]
+    found = groups([far[2], far[0], far[2], far[1], far[0]])
+    assert (found.tolist(), found.dtype) == ([0, 1, 0, 2, 1], np.int64)
     assert groups([]).tolist() == []
 
 
@@ -75,10 +83,25 @@ def test_cropped_copies_share_a_group_if_their_thumbnails_correlate(copy) -> Non
 
 def test_different_pictures_with_near_hashes_are_no_group() -> None:
     hashes, thumbnails = [0, 2 ** (MOST_BITS + 1) - 1], np.random.default_rng(0).random((2, 8, 8))
+    near = [0, 2**MOST_BITS - 1]
 
+    assert groups(near, MOST_BITS_CROPPED, lambda place: thumbnails[place]).tolist() == [0, 0]
     assert groups(hashes, MOST_BITS_CROPPED).tolist() == [0, 0]
     assert groups(hashes, MOST_BITS_CROPPED, lambda place: thumbnails[place]).tolist() == [0, 1]
     assert groups(hashes, MOST_BITS_CROPPED, lambda place: thumbnails[0]).tolist() == [0, 0]
+    assert groups(hashes, MOST_BITS_CROPPED, lambda place: 200 + thumbnails[place]).tolist() == [0, 1]
+    assert groups(hashes, MOST_BITS_CROPPED, lambda place: 9 * (1 + place) * thumbnails[0]).tolist() == [0, 0]
+    half = thumbnails[0] + 0.5 * thumbnails[1]
+    assert groups(hashes, MOST_BITS_CROPPED, lambda place: (half, 100 * thumbnails[0])[place]).tolist() == [0, 1]
+
+
+def test_thumbnail_is_the_mean_of_each_part() -> None:
+    image = picture(0).resize((80, 80))
+    means = np.asarray(image, float).reshape(8, 10, 8, 10, 3).mean((1, 3))
+
+    assert np.abs(thumbnail(image) - means).max() <= 1
+    assert thumbnail(image.convert("L")).shape == (8, 8, 3)
+    assert thumbnail(image).dtype == np.float64
 
 
 def test_groups_equal_those_of_all_pairs() -> None:

@@ -62,6 +62,13 @@ def test_a_metric_needs_what_it_says(metric: Metric):
     assert changed == (metric.needs is Needs.probabilities)
 
 
+def test_counts_alone_have_no_images():
+    counted = Predictions.counted(np.eye(3, dtype=np.int64))
+    assert (counted.logits.shape, counted.logits.dtype) == ((0, 3), np.float32)
+    assert (counted.labels.shape, counted.labels.dtype) == ((0,), np.int64)
+    assert counted.log_probabilities.shape == (0, 3)
+
+
 @pytest.mark.parametrize("metric", METRICS, ids=NAMES)
 def test_a_metric_is_better_where_the_predictions_are(metric: Metric):
     labels = np.arange(100) % 4
@@ -105,7 +112,7 @@ def test_percentages_differ_in_points_and_numbers_in_decimals():
     percent, number = (Metric("a", "a", lambda _: 0.0, Needs.counts, percent=percent) for percent in (True, False))
     assert (percent.text(0.9208), number.text(0.9208)) == ("92.08%", "0.9208")
     assert (percent.change_text(-0.0343), number.change_text(0.0343)) == ("-3.43", "+0.0343")
-    assert percent.interval_text(0.92, 0.0021) == "92.00% ± 0.21"
+    assert percent.interval_text(0.92, 0.0321) == "92.00% ± 3.21"
     assert number.interval_text(0.92, 0.0021) == "0.9200 ± 0.0021"
     assert percent.interval_text(0.92, float("inf")) == "92.00%"
 

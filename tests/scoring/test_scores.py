@@ -26,6 +26,20 @@ def test_class_scores_are_those_of_scikit_learn():
         assert {key: row[key] for key in reference} == pytest.approx(reference)
 
 
+def test_each_class_needs_a_name():
+    with pytest.raises(ValueError, match="argument"):
+        class_scores(np.eye(4, dtype=np.int64), NAMES[:3])
+
+
+def test_scores_hold_the_predictions_and_a_row_for_each_class():
+    logits, labels = random_predictions()
+    scored = score(logits, labels, NAMES)
+    assert scored.logits is logits
+    assert scored.labels is labels
+    assert scored.confusion.dtype == np.int64
+    assert scored.classes == class_scores(scored.confusion, NAMES)
+
+
 def random_predictions() -> tuple[np.ndarray, np.ndarray]:
     random = np.random.default_rng(1)
     return random.normal(size=(300, 4)).astype(np.float32), random.integers(0, 4, 300)
@@ -60,6 +74,12 @@ def test_pairs_are_the_largest_mistakes_first():
     ]
 
 
+def test_ten_pairs_at_most_those_of_equal_size_in_the_order_of_their_classes():
+    names = list("abcdefghijkl")
+    found = confused_pairs(np.ones((12, 12), np.int64), names)
+    assert [(row["true"], row["predicted"]) for row in found] == [("a", name) for name in names[1:11]]
+
+
 def predictions(right: int, images: int) -> tuple[np.ndarray, np.ndarray]:
     """So many of the images right."""
     labels = np.zeros(images, np.int64)
@@ -74,11 +94,14 @@ def predictions(right: int, images: int) -> tuple[np.ndarray, np.ndarray]:
         (
             (5_000, 5_000),
             (900, 1_000),
-            "The network overfits: accuracy is 100.00% on the 5,000 training images and 90.00%",
+            "The network overfits: accuracy is 100.00% on the 5,000 training images and 90.00% on the 1,000 test "
+            "images, a gap of 10.0 ± 1.9 points (loss 0.313 and 0.413), both in evaluation mode, without augmentation.",
         ),
-        ((4_600, 5_000), (900, 1_000), "does not overfit measurably"),
-        ((4_650, 5_000), (900, 1_000), "overfits slightly"),
-        ((4_000, 5_000), (900, 1_000), "does not overfit measurably"),
+        ((4_600, 5_000), (900, 1_000), "The network does not overfit measurably: accuracy"),
+        ((4_650, 5_000), (900, 1_000), "The network overfits slightly: accuracy"),
+        ((4_000, 5_000), (900, 1_000), "The network does not overfit measurably: accuracy"),
+        ((50, 50), (9, 10), "a gap of 10.0 ± 18.6 points"),
+        ((50, 50), (10, 10), "The network does not overfit measurably: accuracy is 100.00%"),
     ],
 )
 def test_one_sentence_says_whether_it_overfits(train, test, told):

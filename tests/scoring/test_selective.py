@@ -19,6 +19,10 @@ def test_the_threshold_answers_as_many_as_the_target_allows():
     assert at["confidence"] == 0.8  # 99 of 100 are right from there on, 99 of 110 below
 
 
+def test_the_target_itself_is_enough():
+    assert fit_thresholds(predictions([0.9] * 50, [True] * 49 + [False]), 1.0)["confidence"] == 0.9
+
+
 def test_equal_confidences_are_answered_together():
     at = fit_thresholds(predictions([0.9] * 10 + [0.7] * 10, [True] * 10 + [True] * 9 + [False]), 1.0)
     assert at["confidence"] == 0.9  # the nine right ones of 0.7 cannot be answered without the wrong one
@@ -42,3 +46,5 @@ def test_few_validation_images_exceed_the_energy_threshold():
     logits = np.random.default_rng(0).normal(size=(1000, 5)).astype(np.float32)
     values = Predictions.of(logits, logits.argmax(1))
     assert (energy(logits) > fit_thresholds(values, 1.0)["energy"]).mean() <= 0.01
+    few = Predictions.of(logits[:10], logits[:10].argmax(1))
+    assert fit_thresholds(few, 1.0)["energy"] == energy(logits[:10]).max()

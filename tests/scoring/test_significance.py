@@ -6,6 +6,7 @@ from scipy import stats
 
 from prenda.scoring.significance import (
     accuracy_interval,
+    accuracy_text,
     cochran_q,
     difference_interval,
     holm,
@@ -61,6 +62,7 @@ def test_holm_raises_the_smallest_most_and_keeps_the_order():
 def test_an_interval_of_three_values_is_students():
     mean, half = mean_interval([1.0, 2.0, 3.0])
     assert (mean, half) == (2.0, pytest.approx(4.302653 / 3**0.5, abs=1e-5))
+    assert mean_interval([1.0, 3.0]) == (2.0, pytest.approx(12.706205))
     assert mean_interval([1.0]) == (1.0, float("inf"))
 
 
@@ -80,6 +82,7 @@ def test_welchs_test_and_interval_are_scipys():
 def test_values_that_do_not_vary_are_not_tested(second):
     test = welch([0.5, 0.5], second)
     assert (test.p_value, test.defined) == (1.0, False)
+    assert test.difference == pytest.approx(second[0] - 0.5)
 
 
 def test_the_interval_of_an_accuracy_is_wilsons():
@@ -89,6 +92,7 @@ def test_the_interval_of_an_accuracy_is_wilsons():
     assert accuracy_interval(8, 10) == pytest.approx((middle - half, middle + half))
     low, high = accuracy_interval(10, 10)
     assert 0.6 < low < high == 1.0
+    assert accuracy_text(0.9262, 10_000) == "92.62%, 95% interval 92.09% to 93.12%"
 
 
 def test_the_interval_of_a_difference_is_bonetts_and_prices():

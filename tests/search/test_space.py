@@ -3,6 +3,7 @@ from __future__ import annotations
 import optuna
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
 from prenda.search.expressions import parse
 from prenda.search.space import Space, display_values, text
@@ -53,6 +54,14 @@ def test_a_conditional_parameter_is_there_only_where_its_condition_holds():
 def test_a_condition_looks_at_what_is_not_chosen_too():
     assert list(space({}, CONDITIONAL, grid=True, known={"backbone": "cnn"}).grid()) == [{"kernel": 3}, {"kernel": 5}]
     assert list(space({}, CONDITIONAL, grid=True, known={"backbone": "dense"}).grid()) == [{}]
+    groups = space({}, {"backbone=cnn": {"optimizer": "sgd,adamw"}}, known={"backbone": "cnn"})
+    assert list(groups.bases({"optimizer"})) == [{"optimizer": "sgd"}, {"optimizer": "adamw"}]
+
+
+def test_parameters_behind_one_that_does_not_apply_are_there():
+    both = space({"backbone": "choice(dense, cnn)"}, {"backbone=cnn": {"k": "3,5"}, "backbone=dense": {"n": "8,9"}})
+    assert both.size(100) == 2 + 2
+    assert [set(chosen) for chosen in both.grid()] == [{"backbone", "n"}] * 2 + [{"backbone", "k"}] * 2
 
 
 def test_the_command_line_wins_over_the_file():
@@ -69,11 +78,31 @@ def test_a_trial_draws_the_same_again():
     assert set(first) == {"a", "b", "n"}
 
 
-def test_probes_see_every_base_and_every_extreme():
+@pytest.mark.parametrize(
+    ("written", "distribution"),
+    [
+        ("choice(x, y)", CategoricalDistribution(("x", "y"))),
+        ("range(1, 9, 2)", IntDistribution(1, 7, step=2)),
+        ("tag(log, range(1, 9))", IntDistribution(1, 8, log=True)),
+        ("interval(0, 1)", FloatDistribution(0.0, 1.0)),
+        ("range(0.0, 0.5, 0.1)", FloatDistribution(0.0, 0.4, step=0.1)),
+        ("tag(log, interval(1e-4, 1e-1))", FloatDistribution(1e-4, 1e-1, log=True)),
+    ],
+)
+def test_a_trial_draws_from_what_is_written(written, distribution):
+    trial = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0)).ask()
+    assert space({"x": written}).choose(trial) == trial.params
+    assert trial.distributions == {"x": distribution}
+
+
+def test_probes_are_every_base_and_every_extreme_once():
     probed = list(space({"backbone": "choice(dense, cnn)", "lr": "interval(0.1, 1)"}, CONDITIONAL).probes({"backbone"}))
-    assert {"backbone": "dense", "lr": 0.1} in probed
-    assert {"backbone": "dense", "lr": 1.0} in probed
-    assert {"backbone": "cnn", "lr": 0.1, "kernel": 5} in probed
+    assert probed == [
+        {"backbone": "dense", "lr": 0.1},
+        {"backbone": "dense", "lr": 1.0},
+        {"backbone": "cnn", "lr": 0.1, "kernel": 3},
+        {"backbone": "cnn", "lr": 0.1, "kernel": 5},
+    ]
 
 
 @pytest.mark.parametrize(
@@ -112,12 +141,26 @@ def test_one_setting_has_one_list_under_all_conditions():
     with pytest.raises(ValueError, match=told):
         space({"o": "choice(adamw, sgd)"}, conditional, grid=True)
     same = {"o=adamw": {"lr": "interval(0, 1)"}, "o=sgd": {"lr": "interval(0, 2)"}}
-    assert len(space({"o": "choice(adamw, sgd)"}, same).parameters) == 3
+    described = space({"o": "choice(adamw, sgd)"}, same).describe()
+    assert space({}, CONDITIONAL, grid=True).describe()["kernel"] == "choice(3, 5) when backbone is cnn or resnet"
+    assert described == {"o": "choice(adamw, sgd)", "lr": "0.0 to 1.0 when o is adamw; 0.0 to 2.0 when o is sgd"}
 
 
 def test_an_interval_has_no_grid():
-    with pytest.raises(ValueError, match=r"x is an interval, which a grid cannot list: give values, such as x=1,2 or"):
+    told = r"x is an interval, which a grid cannot list: give values, such as x=1,2 or range\(…\), or a search that"
+    with pytest.raises(ValueError, match=told):
         list(space(typed=["x=interval(0, 1)"], grid=True).grid())
+
+
+@pytest.mark.parametrize("expression", ["range(1, 9, 3)", "range(0.1, 0.5, 0.1)", "range(8, 0, -4)"])
+def test_a_range_that_is_drawn_from_has_the_values_of_a_grid(expression):
+    drawn, listed = (list(space({"x": expression}, grid=grid).grid()) for grid in (False, True))
+    assert drawn == sorted(listed, key=lambda chosen: chosen["x"])
+
+
+def test_a_list_among_the_choices_is_set_as_a_list():
+    lists = space({"x": "choice([1, 2], [3])", "y": "choice('', dense)"})
+    assert lists.settings({"x": "[1,2]", "y": "dense"}) == {"x": [1, 2], "y": "dense"}
 
 
 def test_what_is_shown_can_be_typed():
@@ -160,6 +203,7 @@ def test_a_shuffled_range_is_drawn_as_the_range_itself():
 
 def test_the_size_of_a_space_counts_its_combinations():
     assert space({"backbone": "choice(dense, cnn)", "lr": "range(4)"}, CONDITIONAL).size(100) == 4 + 2 * 4
+    assert [space({"x": "range(100)"}).size(most) for most in (99, 100)] == [None, 100]
     assert space({"x": "range(101)"}).size(100) is None
     assert space({"x": "interval(0, 1)"}).size(100) is None
 

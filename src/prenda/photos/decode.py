@@ -205,8 +205,8 @@ def _from_deep_grey(image: Image.Image) -> Image.Image:
         largest = next((value for value in ranges if found <= value), found)
     flat = Image.new("RGB", image.size)
     for box in _strips(image.size):
-        scaled = np.clip(_values(image, box) * (255 / largest) + 0.5, 0, 255).astype(np.uint8)
-        flat.paste(Image.fromarray(scaled).convert("RGB"), box[:2])
+        scaled = (np.maximum(_values(image, box), 0) * (255 / largest) + 0.5).astype(np.uint8)
+        flat.paste(Image.fromarray(scaled), box[:2])
     return flat
 
 

@@ -63,7 +63,7 @@ def background_distance(pixels: NDArray[np.float32]) -> NDArray[np.float32]:
     deviations = _largest(np.abs(colors - np.median(colors, axis=0)))
     kept = deviations <= np.quantile(deviations, 0.7)
     for _ in range(5):
-        coefficients, *_ = np.linalg.lstsq(known[kept], colors[kept], rcond=None)
+        coefficients, *_ = np.linalg.lstsq(known[kept], colors[kept])
         residuals = _largest(np.abs(colors - known @ coefficients))
         spread = 1.4826 * np.median(residuals[kept])
         fitted, kept = kept, residuals <= max(LEAST_DISTANCE, float(OUTLIER * spread))
@@ -104,9 +104,9 @@ def otsu(values: NDArray[np.float32]) -> float:
     below = np.cumsum(counts)
     above = below[-1] - below
     sums = np.cumsum(counts * centers)
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(invalid="ignore"):
         between = below * above * (sums / below - (sums[-1] - sums) / above) ** 2
-    return float(edges[1:][np.nanargmax(np.nan_to_num(between))])
+    return float(edges[1:][np.argmax(np.nan_to_num(between))])
 
 
 def components(mask: NDArray[np.bool_]) -> NDArray[np.int32]:
@@ -157,4 +157,4 @@ def _filled(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Return the mask with its holes: what the background cannot reach from the border."""
     labels = components(~mask)
     outside = np.unique(np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]]))
-    return mask | ~np.isin(labels, outside[outside > 0])
+    return mask | ~np.isin(labels, outside)

@@ -54,7 +54,7 @@ def _confidence_threshold(confidence: NDArray[np.floating], right: NDArray[np.bo
     Shapes:
         confidence (N,), rounded; right (N,).
     """
-    order = np.argsort(-confidence, kind="stable")
+    order = np.argsort(-confidence)
     accuracy = np.cumsum(right[order]) / np.arange(1, len(order) + 1)
     # Equal confidences are answered together, so only the last of them is a possible threshold.
     last = np.append(np.diff(confidence[order]) != 0, True)

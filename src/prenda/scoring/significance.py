@@ -57,7 +57,7 @@ def cochran_q(right: NDArray[np.bool_]) -> tuple[float, float]:
         right (N, classifiers), which images each has right.
     """
     count = right.shape[1]
-    by_classifier, by_image = right.sum(0, dtype=np.int64), right.sum(1, dtype=np.int64)
+    by_classifier, by_image = right.sum(0), right.sum(1)
     total = int(right.sum())
     spread = int((by_image * (count - by_image)).sum())
     if spread == 0:  # all of them have the same images right
