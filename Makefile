@@ -38,7 +38,7 @@ check: lint types test ## What CI runs: lint, types, tests
 torture: $(READY) ## Kills commands at random moments for MINUTES=60, and checks that nothing is lost; ARGS="--seed 1"
 	$(VENV)/bin/python -m tests.reliability.torture --minutes $(MINUTES) $(ARGS)
 
-mutation: $(READY) ## Changes the code in thousands of places and lists the changes that no test notices; about half an hour
+mutation: $(READY) ## Changes the code in thousands of places and lists the changes that no test notices; an hour or more
 	$(PYTHON) -m pip --python $(VENV)/bin/python --disable-pip-version-check install --quiet \
 		--constraint requirements.lock mutmut==3.8.1
 	$(VENV)/bin/mutmut run $(ARGS)
