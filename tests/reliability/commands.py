@@ -117,7 +117,8 @@ class Commands:
         ended = self._cold(arguments, fault) if fault is not None and fault.cold else self._forked(arguments, fault)
         code, hit = ended
         writes = self._log.with_suffix(".writes")
-        course = Course(time.monotonic() - begun, int(writes.read_text()) if writes.is_file() else 0)
+        counted = writes.read_text() if writes.is_file() else ""  # empty if the signal came while it was written
+        course = Course(time.monotonic() - begun, int(counted or 0))
         if fault is not None and fault.write is not None:
             hit = not writes.is_file() or course.writes >= fault.write
         return Ended(code, self._log.read_text("utf-8", "replace"), course, hit)
