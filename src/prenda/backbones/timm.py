@@ -168,7 +168,7 @@ def _features(model: str, image_shape: tuple[int, int, int], settings: Mapping[s
             features = _body(model, image_shape, settings).eval()(torch.empty(2, *image_shape))
         if features.ndim != 2:
             raise ValueError("its features are not one vector an image")
-    # RuntimeError includes the NotImplementedError of operations that have no meta version.
+    # RuntimeError: torch's, also for an operation that cannot run without memory, on the meta device.
     except (RuntimeError, ValueError, TypeError, AssertionError) as error:
         reason = (str(error) or type(error).__name__).splitlines()[0]
         shape = "x".join(map(str, image_shape))

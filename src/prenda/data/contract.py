@@ -81,8 +81,8 @@ class LabelledImages:
 class DataSet(ABC):
     """Base class of data sets: DATA_SET of a module in `prenda.data.datasets`, whose name is the data set's name.
 
-    Settings of a data set are in conf/data/NAME.yaml. `flip`, whether images may be mirrored, is a setting too: it is
-    checked before a run starts, and recorded with the run.
+    The YAML file of the same name in conf/data has its settings. `flip`, whether images may be mirrored, is a setting
+    too: it is checked before a run starts, and recorded with the run.
 
     Attributes:
         class_names: Names of the classes, in the order of the labels.
@@ -111,8 +111,7 @@ class DataSet(ABC):
                     "give one name for each class, in the same order."
                 )
 
-    # The default does nothing on purpose: a user's own files need no fetching.
-    def fetch(self, data_dir: Path) -> None:  # noqa: B027 - an empty method of a base class
+    def fetch(self, data_dir: Path) -> None:  # noqa: B027 - optional: a user's own files need no fetching
         """Fetch the missing files into `data_dir`.
 
         Raises:

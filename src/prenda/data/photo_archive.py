@@ -106,7 +106,7 @@ def _unpack(archive: Path, folder: Path, name: str) -> None:
             target.parent.mkdir(parents=True, exist_ok=True)
             with content, target.open("xb") as file:
                 shutil.copyfileobj(content, file)
-    # Those of zipfile for a password and for a compression that it does not know: RuntimeError, NotImplementedError.
+    # RuntimeError: zipfile's, for a member with a password or a compression that it does not know.
     except (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, RuntimeError) as error:
         raise DataError(f"{archive} is no complete archive ({error}): remove it, and fetch it again.") from error
     if not folder.is_dir():

@@ -36,8 +36,7 @@ class Bounded(AutoHTTPProtocol):
     unread = 0  # bytes of answers that the client had not read at the last check
     timer: asyncio.TimerHandle | None = None
 
-    # uvicorn narrows asyncio's BaseTransport in the same way.
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # narrowed, as uvicorn does
         super().connection_made(transport)
         self.idle_since = self.head_since = self.loop.time()
         self.timer = self.loop.call_later(self.seconds, self.check)

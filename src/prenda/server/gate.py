@@ -23,7 +23,7 @@ from prenda.server.uploads import discard
 LOGGER = logging.getLogger("prenda")
 GUARDED = ("/predict", "/corrections", "/metrics")  # need the token, if the server has one
 ROUTES = {*GUARDED, "/model", "/healthz", "/readyz", "/docs", "/openapi.json", "/"}
-WILDCARDS = ("0.0.0.0", "::", "")  # noqa: S104 - addresses that mean all of a machine's
+WILDCARDS = ("0.0.0.0", "::", "")  # noqa: S104 - compared with, never bound to
 NO_ANSWER = 499  # status in the log of a client that has gone
 DISCARDED = 8  # bodies of the largest size that are read after a refusal
 DISCARD_SECONDS = 5.0

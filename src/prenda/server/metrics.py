@@ -25,7 +25,7 @@ SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.
 STEP_SECONDS = (0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 
 
-disable_created_metrics()  # type: ignore[no-untyped-call]  # prometheus_client types some of its functions only
+disable_created_metrics()
 
 
 class Metrics:
@@ -68,13 +68,13 @@ class Metrics:
         if FOLDER not in os.environ:
             return generate_latest(self._registry)
         everything = CollectorRegistry()
-        multiprocess.MultiProcessCollector(everything)  # type: ignore[no-untyped-call]  # as above
+        multiprocess.MultiProcessCollector(everything)
         return generate_latest(everything)
 
 
 def forget_process(pid: int | None) -> None:
     """Leave the gauges of a process that ended out of the sums."""
-    multiprocess.mark_process_dead(pid)  # type: ignore[no-untyped-call]  # as above
+    multiprocess.mark_process_dead(pid)
 
 
 def _steps(name: str, text: str, registry: CollectorRegistry) -> Histogram:

@@ -11,7 +11,7 @@ from prenda.photos.decode import MOST_PIXELS
 from prenda.prediction.models import CHAMPION
 from prenda.prediction.pipeline import cores
 
-TOKEN = "PRENDA_SERVE_TOKEN"  # noqa: S105 - the name of an environment variable
+TOKEN = "PRENDA_SERVE_TOKEN"  # noqa: S105 - names the variable, holds no token
 SHORTEST_TOKEN = 16  # characters
 MIB = 2**20
 LOOPBACK = ("localhost", "127.0.0.1", "::1")

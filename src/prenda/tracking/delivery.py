@@ -249,7 +249,7 @@ class Delivery:
         pause = 0.0
         while not self._end.is_set():
             self._wake.clear()
-            last = self._finishing  # not so an attempt under way when the run ends
+            last = self._finishing  # an attempt that began before the end is followed by another
             try:
                 self.target.deliver()
                 self.error, pause = None, 0.0
