@@ -14,7 +14,7 @@ PAGES = REPOSITORY / "docs/extending"
 def files_of(page: str) -> dict[str, str]:
     """Return the files that a page shows: a path in backticks and a colon, then a fenced block."""
     text = (PAGES / page).read_text(encoding="utf-8")
-    return dict(re.findall(r"^`([\w./-]+)`:\n\n```\w+\n(.*?)^```", text, re.DOTALL | re.MULTILINE))
+    return dict(re.findall(r"^(?:Create )?`([\w./-]+)`:\n\n```\w+\n(.*?)^```", text, re.DOTALL | re.MULTILINE))
 
 
 def commands_of(page: str) -> list[str]:
