@@ -18,7 +18,7 @@ SMOKE = data=$(if $(wildcard data/FashionMNIST/raw/t10k*),fashion_mnist,generate
 export PYTHONUNBUFFERED = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help train shop test check torture mutation lint types smoke serve-env test-serve docs bench bench-peers ui lock clean
+.PHONY: help train shop test check torture mutation audit lint types smoke serve-env test-serve docs bench bench-peers ui lock clean
 
 help: ## Lists these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,6 +44,15 @@ mutation: $(READY) ## Changes the code in thousands of places and lists the chan
 	$(VENV)/bin/mutmut run $(ARGS)
 	$(VENV)/bin/mutmut results | sed "/not checked/d"
 	$(VENV)/bin/mutmut export-cicd-stats
+
+# High entropy is that of checksums, and ruff's S rules look for passwords in code. The excluded ones are examples.
+audit: $(READY) ## Looks for known vulnerabilities of the locked packages, and for secrets in the files of the repository
+	$(PYTHON) -m pip --python $(VENV)/bin/python --disable-pip-version-check install --quiet \
+		--constraint requirements.lock pip-audit==2.10.1 detect-secrets==1.5.0
+	git ls-files -z | xargs -0 $(VENV)/bin/detect-secrets-hook --no-verify --disable-plugin HexHighEntropyString \
+		--disable-plugin Base64HighEntropyString --disable-plugin KeywordDetector \
+		--exclude-secrets '^(PASSWORD|secret|\{SECRET\}%40)$$'
+	$(VENV)/bin/pip-audit --requirement requirements.lock --no-deps --disable-pip
 
 lint: $(READY)
 	$(VENV)/bin/ruff check .

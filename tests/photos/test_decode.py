@@ -365,7 +365,7 @@ def test_unreadable_file_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 
 def test_paths_that_no_system_takes_say_so() -> None:
-    with pytest.raises(PhotoError, match=r"^cannot be read: embedded null byte$"):
+    with pytest.raises(PhotoError, match=r"^cannot be read: .*embedded null"):
         decode(Path("a\0b.jpg"))
 
 

@@ -103,7 +103,7 @@ def test_problems_are_found_without_opening(tmp_path: Path) -> None:
     assert error_of(tmp_path / "empty") == "is a folder without photos"
     assert error_of(tmp_path / "*.png") == "matches no photo"
     assert error_of(tmp_path / "**.png") == "matches no photo"
-    assert error_of("a\0b.jpg") == "cannot be read: embedded null byte"
+    assert "embedded null" in error_of("a\0b.jpg")  # Python's text, which its versions word differently
     assert error_of("x" * 5000) == "cannot be read: File name too long"
 
 

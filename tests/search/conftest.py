@@ -13,6 +13,7 @@ import optuna
 import pytest
 
 from prenda.cli import main
+from prenda.search.study import open_storage
 from prenda.system.sqlite_address import sqlite_address
 from tests import forked
 from tests.conftest import TINY
@@ -67,10 +68,10 @@ class Sweeps:
         return sqlite_address(self.folder / "study.db")
 
     def study(self) -> optuna.Study:
-        return optuna.load_study(study_name=(self.folder / ".study").read_text(), storage=self.storage)
+        return optuna.load_study(study_name=(self.folder / ".study").read_text(), storage=open_storage(self.storage))
 
     def studies(self) -> list[str]:
-        return optuna.get_all_study_names(self.storage)
+        return optuna.get_all_study_names(open_storage(self.storage))
 
     def trials(self) -> list[dict[str, Any]]:
         """The rows of the sweep's table."""

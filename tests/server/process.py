@@ -71,3 +71,10 @@ def serving(*arguments: str, log: Path | None = None, **environment: str) -> Ite
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait()
             server.close()
+
+
+def memory(pid: int) -> float:
+    """Return the largest memory of a process so far, in MiB."""
+    found = re.search(r"VmHWM:\s+(\d+)", Path(f"/proc/{pid}/status").read_text())
+    assert found is not None
+    return int(found[1]) / 1024

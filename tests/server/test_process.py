@@ -24,7 +24,7 @@ from prenda.bundle import champions
 from prenda.bundle.format import read
 from tests.prediction.bundles import write_bundle
 from tests.server.conftest import jpeg
-from tests.server.process import serving
+from tests.server.process import memory, serving
 
 PHOTO = {"photos": ("a.jpg", jpeg())}
 MEMORY = 300  # MiB of a process under attack
@@ -41,11 +41,6 @@ def server(bundle, tmp_path_factory):
 
 def ask(server) -> httpx.Response:
     return httpx.post(f"{server.url}/predict", files=PHOTO, timeout=30)
-
-
-def memory(pid: int) -> float:
-    """Return the largest memory of a process so far, in MiB."""
-    return int(re.search(r"VmHWM:\s+(\d+)", Path(f"/proc/{pid}/status").read_text())[1]) / 1024
 
 
 def connect(server, data: bytes = b"") -> socket.socket:

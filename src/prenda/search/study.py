@@ -17,6 +17,7 @@ from optuna.samplers import BaseSampler
 from optuna.storages import BaseStorage, RDBStorage
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
+from sqlalchemy.pool import NullPool
 
 from prenda.config.instantiate import build
 from prenda.config.schema import SearchConfig
@@ -63,9 +64,11 @@ def open_storage(url: str) -> RDBStorage:
     Raises:
         ConfigError: If it does not answer.
     """
-    arguments: dict[str, Any] = {"connect_args": {"timeout": WAIT}} if url.startswith("sqlite") else {}
+    arguments: dict[str, Any] = {"pool_pre_ping": True}
+    if url.startswith("sqlite"):  # without a pool, nothing is open between two questions
+        arguments = {"connect_args": {"timeout": WAIT}, "poolclass": NullPool}
     try:
-        return RDBStorage(complete(url), engine_kwargs=arguments | {"pool_pre_ping": True})
+        return RDBStorage(complete(url), engine_kwargs=arguments)
     except Exception as error:  # each database has its own
         reason = (str(error.__cause__ or error) or type(error).__name__).splitlines()[0]
         if url.startswith("sqlite"):
