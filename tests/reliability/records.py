@@ -49,12 +49,17 @@ def recorded_runs(home: Path) -> list[RecordedRun]:
     database = home / "mlruns/mlflow.db"
     if not database.is_file():
         return []
-    with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True, timeout=60)) as connection:
+    with closing(_opened(home)) as connection:
         (state,) = connection.execute("PRAGMA integrity_check").fetchone()
         if state != "ok":
             raise LossError(f"{database} is damaged: {state}")
         rows = connection.execute("SELECT run_uuid, name, status FROM runs ORDER BY start_time, rowid").fetchall()
         return [_recorded(connection, home, *row) for row in rows]
+
+
+def _opened(home: Path) -> sqlite3.Connection:
+    """Open the home's database as MLflow would: what a killed command left unfinished is rolled back."""
+    return sqlite3.connect(f"file:{home}/mlruns/mlflow.db?mode=rw", uri=True, timeout=60)
 
 
 def _recorded(connection: sqlite3.Connection, home: Path, run: str, name: str, status: str) -> RecordedRun:
@@ -74,7 +79,7 @@ def _recorded(connection: sqlite3.Connection, home: Path, run: str, name: str, s
 
 def rows(home: Path, statement: str) -> list[tuple[str | int, ...]]:
     """Return the rows of a statement on the home's database."""
-    with closing(sqlite3.connect(f"file:{home}/mlruns/mlflow.db?mode=ro", uri=True, timeout=60)) as connection:
+    with closing(_opened(home)) as connection:
         return connection.execute(statement).fetchall()
 
 

@@ -47,12 +47,17 @@ class Sweeps:
             return ForkedCommand(command, **options)
         return subprocess.Popen([sys.executable, "-m", "prenda", *command], text=True, **options)
 
-    def run(self, *arguments: str, code: int = 0) -> str:
-        """Runs a sweep to its end, its driver in this process; returns what it printed."""
+    def run(self, *arguments: str, code: int = 0, pictures: bool = False) -> str:
+        """Runs a sweep to its end, its driver in this process; returns what it printed.
+
+        Pictures take a second, so they are drawn only where a test asks for them.
+        """
         if self.forks:
             forked.ready()  # whose fork server has all that trials import
         out, errors = io.StringIO(), io.StringIO()
-        with redirect_stdout(out), redirect_stderr(errors):
+        with redirect_stdout(out), redirect_stderr(errors), pytest.MonkeyPatch.context() as patch:
+            if not pictures:
+                patch.setattr("prenda.report.sweep.report._pictures", lambda *_: [])
             ended = main(["train", "-m", *SWEPT, *arguments])
         printed = out.getvalue() + errors.getvalue()
         assert ended == code, "\n".join([printed, *self.notes()])

@@ -56,7 +56,7 @@ def workers(home: Path) -> list[psutil.Process]:
 
 def test_a_grid_is_run_recorded_and_not_run_again(sweeps: Sweeps):
     command = ("optimizer.lr=1e-3,1e-2", "seed=range(2)", *MLFLOW)
-    printed = sweeps.run(*command)
+    printed = sweeps.run(*command, pictures=True)
     assert "4 trials, 0 done, 1 at a time" in printed
     assert "experiment=best_trial" in printed
     assert sweeps.states() == ["finished"] * 4
@@ -490,7 +490,8 @@ def test_each_worker_gets_its_share_of_the_cores(sweeps: Sweeps):
 
 
 def test_two_objectives_give_a_front(sweeps: Sweeps):
-    sweeps.run("search=architecture", "search/sampler=nsga2", "search.n_trials=3", "backbone=dense", "workers=2")
+    searched = ("search=architecture", "search/sampler=nsga2", "search.n_trials=3", "backbone=dense", "workers=2")
+    sweeps.run(*searched, pictures=True)
     assert (sweeps.folder / "summary/pareto.png").is_file()
     assert all({"val/accuracy", "parameters"} <= row.keys() for row in sweeps.trials())
 
