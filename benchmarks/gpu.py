@@ -37,6 +37,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+import torch
 
 from gpu_parts import PARTS, Check, Part, Task, ready_processes
 from machine import machine
@@ -161,7 +162,6 @@ def _tail(log: Path) -> str:
 def gpu() -> dict[str, Any]:
     """Return driver, GPUs and the versions of CUDA and cuDNN; this process starts nothing on the GPU."""
     import pynvml
-    import torch
 
     found = {"cuda": torch.version.cuda, "cudnn": torch.backends.cudnn.version()}
     try:
@@ -193,7 +193,7 @@ def text_of(rows: Sequence[Row], where: dict[str, Any], device: dict[str, Any], 
     )
 
 
-def _data(folder: Path, device: str, tiny: bool) -> str:
+def _data(folder: Path, tiny: bool) -> str:
     from prenda.data.datasets.fashion_mnist import DATA_SET
 
     return "generated" if tiny or DATA_SET.absent(folder) else "fashion_mnist"
@@ -214,7 +214,10 @@ def main(arguments: Sequence[str], imported: float = 0.0) -> int:
     """Return the exit code; `imported` is how many seconds of the time are over."""
     asked = _parse(arguments)
     ends = time.monotonic() - imported + asked.minutes * 60
-    data = _data(asked.data, asked.device, asked.tiny)
+    data = _data(asked.data, asked.tiny)
+    if asked.device == "gpu" and not torch.cuda.is_available():
+        print("PyTorch finds no CUDA GPU; `--device cpu --tiny` tries this script without one.", file=sys.stderr)
+        return 2
     where, device = machine("torch", "pytorch-lightning", "mlflow"), gpu()
     print(f"{told(where)}\n{device}\ndata: {data}", flush=True)
     with tempfile.TemporaryDirectory() as home:

@@ -342,15 +342,21 @@ def sweep(task: Task) -> list[Check]:
 
 def _sweeps(task: Task) -> Found:
     trials = 2 if task.tiny else 4
+    _sweep(task.overrides(256, 1, *QUIET, "seed=0", "search.name=gpu-warm-up"))  # what is imported once
     rates = {}
     for workers in (1, 2):
-        settings = task.overrides(54_912, 3, *QUIET, f"workers={workers}", f"seed=range({trials})")
-        started = time.perf_counter()
-        if code := main(["train", "-m", *settings, f"search.name=gpu-{workers}"]):
-            raise RuntimeError(f"the sweep with workers={workers} ended with {code}")
-        rates[workers] = trials / (time.perf_counter() - started) * 3600
+        more = (f"workers={workers}", f"seed=range({trials})", f"search.name=gpu-{workers}")
+        rates[workers] = trials / _sweep(task.overrides(54_912, 3, *QUIET, *more)) * 3600
     shown = f"{rates[1]:.0f} trials/h, then {rates[2]:.0f}: {rates[2] / rates[1]:.2f} times"
     return Found(shown, None, {"trials_per_hour": rates})
+
+
+def _sweep(settings: list[str]) -> float:
+    """Return the seconds of a sweep."""
+    started = time.perf_counter()
+    if code := main(["train", "-m", *settings]):
+        raise RuntimeError(f"prenda train -m {' '.join(settings)} ended with {code}")
+    return time.perf_counter() - started
 
 
 def recipes(task: Task) -> list[Check]:
