@@ -116,36 +116,41 @@ def scores(run: Path) -> dict[str, float]:
 
 def backbones(task: Task) -> list[Check]:
     names = ["dense", "cnn", "cnn_batch_norm", "resnet", "resnet9", "torchvision"]
-    if importlib.util.find_spec("timm"):
+    if task.tiny:
+        names = ["dense", "cnn"]
+    elif importlib.util.find_spec("timm"):
         names.append("timm")
     return [Check(name, partial(_backbone, task, name)) for name in names]
 
 
 def _backbone(task: Task, name: str) -> Found:
-    report = "none" if task.tiny and name != "dense" else "full"  # a report takes seconds
+    report = "full"
+    if task.tiny:  # a full report takes seconds, and so does a bundle
+        report = "light" if name == "dense" else "none"
     settings = task.overrides(12_800, 1, "tracking=offline", f"backbone={name}", f"report={report}")
     run = trained(task, f"backbone-{name}", settings)
     accuracy, bundle = scores(run)[ACCURACY], (run / "bundle" / "model.onnx").is_file()
     shown = f"validation accuracy {accuracy:.2%}, " + ("with a bundle" if bundle else "without a bundle")
-    return Found(shown, math.isfinite(accuracy) and bundle == (report == "full"), {ACCURACY: accuracy})
+    return Found(shown, math.isfinite(accuracy) and bundle == (report != "none"), {ACCURACY: accuracy})
 
 
 def speed(task: Task) -> list[Check]:
-    return [Check(name, partial(_speed, task, name)) for name in NETWORKS]
+    return [Check(name, partial(_speed, task, name)) for name in (("keras_cnn",) if task.tiny else NETWORKS)]
 
 
 def _speed(task: Task, name: str) -> Found:
     """Train with prenda, eagerly and with CUDA graphs in turn; the steps of an epoch are compared."""
     images, epochs = 54_912, 3 if task.data == "fashion_mnist" else 20  # whole batches: one graph each
     settings = task.overrides(images, WARM_UP + epochs, *NETWORKS[name], "tracking=local", "report=none")
-    samples: dict[str, list[dict[str, Any]]] = {"prenda": [], "eager": [], "CUDA graphs": []}
+    compiled = "CUDA graphs" if task.device == "gpu" else "traced"
+    samples: dict[str, list[dict[str, Any]]] = {"prenda": [], "eager": [], compiled: []}
     for turn in range(1 if task.tiny else 2):
         samples["prenda"].append(_watched(task, f"speed-{name}-{turn}", settings))
         samples["eager"].append(_bare(task, settings, compiled=False))
-        samples["CUDA graphs"].append(_bare(task, settings, compiled=True))
+        samples[compiled].append(_bare(task, settings, compiled=True))
     seconds = {who: statistics.median(taken["seconds"] for taken in each) for who, each in samples.items()}
     trained_on = samples["eager"][0]["images"]
-    ratio = seconds["prenda"] / min(seconds["eager"], seconds["CUDA graphs"])
+    ratio = seconds["prenda"] / min(seconds["eager"], seconds[compiled])
     parts = [
         f"{who} {taken:.3f} s ({trained_on / taken:,.0f} images/s, {samples[who][0]['peak_mib']:.0f} MiB)"
         for who, taken in seconds.items()
@@ -284,7 +289,7 @@ def _file(run: Path, name: str) -> Path | None:
 
 
 def precision(task: Task) -> list[Check]:
-    precisions = ("bf16-mixed", "16-mixed", "auto") if task.device == "gpu" else ("bf16-mixed", "auto")
+    precisions = ("bf16-mixed", "16-mixed", "auto") if task.device == "gpu" else ("bf16-mixed",)
     optimizers = ("sgd", "muon") if task.tiny else OPTIMIZERS
     return [
         Check(f"{optimizer}, {kind}", partial(_falls, task, optimizer, kind))
@@ -360,7 +365,7 @@ def _sweep(settings: list[str]) -> float:
 
 
 def recipes(task: Task) -> list[Check]:
-    return [Check(name, partial(_recipe, task, name)) for name in ("fast", "strong")]
+    return [Check(name, partial(_recipe, task, name)) for name in (("fast",) if task.tiny else ("fast", "strong"))]
 
 
 def _recipe(task: Task, name: str) -> Found:

@@ -106,15 +106,14 @@ def test_the_command_fails_without_a_gpu(monkeypatch, capsys):
     assert "--device cpu --tiny" in capsys.readouterr().err
 
 
-def test_parts_run_on_the_cpu(tmp_path):
-    """Resume, ddp and sweep start processes; speed needs a bare loop and torch's compiler."""
-    arguments = ["--device", "cpu", "--tiny", "--minutes", "4.5", "--results", str(tmp_path), "--parts"]
-    assert gpu.main([*arguments, "resume", "precision", "tracking", "speed"]) == 0
+@pytest.mark.timeout(600)  # of a busy machine
+def test_every_part_runs_on_the_cpu(tmp_path):
+    assert gpu.main(["--device", "cpu", "--tiny", "--minutes", "9", "--results", str(tmp_path)]) == 0
     rows = json.loads((tmp_path / "gpu.json").read_text())["rows"]
-    assert {row["part"] for row in rows} == {"resume", "precision", "tracking", "speed"}
+    assert {row["part"] for row in rows} == set(PARTS)
     assert not any("left out" in row["result"] for row in rows)
     ratios = [row["figures"]["ratio"] for row in rows if row["part"] == "speed"]
-    assert len(ratios) >= 1
+    assert len(ratios) == 1
     assert all(math.isfinite(ratio) for ratio in ratios)
     assert (tmp_path / "gpu.md").read_text().startswith("# On a GPU")
 
