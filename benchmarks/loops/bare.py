@@ -45,8 +45,8 @@ def train_epoch(
     batch_size: int,
     precision: str = "32",
 ) -> None:
-    mixed = nullcontext() if precision == "32" else torch.autocast("cpu", torch.bfloat16)
-    for index in torch.randperm(len(labels)).split(batch_size):
+    mixed = nullcontext() if precision == "32" else torch.autocast(images.device.type, torch.bfloat16)
+    for index in torch.randperm(len(labels), device=labels.device).split(batch_size):
         with mixed:
             loss = cross_entropy(network(images.index_select(0, index)), labels.index_select(0, index))
         optimizer.zero_grad(set_to_none=True)

@@ -81,6 +81,11 @@ class Measured:
 
 def prepared(task: Task) -> tuple[TrainConfig, ImageDataModule]:
     """The configuration and the images that `prenda train` would have; seeds and threads are set as it sets them."""
+    return composed(task.overrides())
+
+
+def composed(overrides: list[str]) -> tuple[TrainConfig, ImageDataModule]:
+    """As `prepared`, from any overrides."""
     from hydra import compose, initialize_config_dir
 
     from prenda.config.convert import register, typed
@@ -89,7 +94,7 @@ def prepared(task: Task) -> tuple[TrainConfig, ImageDataModule]:
 
     register()
     with initialize_config_dir(str(CONFIG_DIR)):
-        config = typed(compose("train", task.overrides()))
+        config = typed(compose("train", overrides))
     prepare_process(config, processes=1)
     data = build_data(config)
     data.prepare_data()
