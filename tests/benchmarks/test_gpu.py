@@ -106,6 +106,7 @@ def test_the_command_fails_without_a_gpu(monkeypatch, capsys):
     assert "--device cpu --tiny" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(600)  # of a busy machine
 def test_every_part_runs_on_the_cpu(tmp_path):
     assert gpu.main(["--device", "cpu", "--tiny", "--minutes", "9", "--results", str(tmp_path)]) == 0
