@@ -15,8 +15,9 @@
     recipes      training time and validation accuracy of experiment=fast and experiment=strong
 
 Each part is a process of its own, which is stopped when the --minutes are over. What did not run by then is listed as
-left out. The exit code is 1 if a check failed. The table is printed and written to benchmarks/results/gpu.md, all
-figures to gpu.json. Without Fashion-MNIST, generated images take its place, and the table says so.
+left out. The exit code is 1 if a check failed. The table is printed and written to gpu.md, all figures to gpu.json, in
+benchmarks/results/; a trial on the CPU or with --tiny writes them only where --results says. Without Fashion-MNIST,
+generated images take its place, and the table says so.
 """
 
 from __future__ import annotations
@@ -206,8 +207,11 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--data", type=Path, default=DATA, metavar="DIR", help="with FashionMNIST/ (default: data/)")
     parser.add_argument("--device", choices=("gpu", "cpu"), default="gpu")
     parser.add_argument("--tiny", action="store_true", help="generated images, and as few of them as possible")
-    parser.add_argument("--results", type=Path, default=RESULTS, help="folder (default: benchmarks/results)")
-    return parser.parse_args(arguments)
+    parser.add_argument("--results", type=Path, help="folder (default: benchmarks/results)")
+    asked = parser.parse_args(arguments)
+    if asked.results is None and asked.device == "gpu" and not asked.tiny:
+        asked.results = RESULTS
+    return asked
 
 
 def main(arguments: Sequence[str], imported: float = 0.0) -> int:
@@ -231,7 +235,8 @@ def main(arguments: Sequence[str], imported: float = 0.0) -> int:
         "rows": [asdict(row) for row in rows],
     }
     text = text_of(rows, where, device, words, data)
-    write("gpu", content, text, asked.results)
+    if asked.results is not None:
+        write("gpu", content, text, asked.results)
     print(f"\n{text}")
     return int(any(row.ok is False for row in rows))
 

@@ -100,6 +100,11 @@ def test_the_table_tells_versions_failures_and_what_was_left_out():
     assert "## sweep: two\n\n```\nthe last words\n```" in text
 
 
+def test_a_trial_does_not_replace_the_results_of_a_gpu():
+    assert gpu._parse([]).results == gpu.RESULTS
+    assert gpu._parse(["--tiny"]).results is gpu._parse(["--device", "cpu"]).results is None
+
+
 def test_the_command_fails_without_a_gpu(monkeypatch, capsys):
     monkeypatch.setattr(gpu.torch.cuda, "is_available", lambda: False)
     assert gpu.main([]) == 2
