@@ -183,7 +183,7 @@ class LazyLoader(DataLoader[Batch]):
     then would read the first batches of another epoch.
     """
 
-    def __iter__(self) -> Iterator[Batch]:  # type: ignore[override]  # torch's annotation is a private class
+    def __iter__(self) -> Iterator[Batch]:  # type: ignore[override]  # torch promises a private class of its own
         """Yield the batches."""
         yield from super().__iter__()
 

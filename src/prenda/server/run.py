@@ -13,7 +13,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from multiprocessing import parent_process
 from pathlib import Path
 
@@ -119,9 +119,9 @@ def _end_with_parent() -> None:
     os.kill(os.getpid(), signal.SIGTERM)
 
 
-def _configuration(options: Options, factory: object) -> uvicorn.Config:
+def _configuration(options: Options, factory: Callable[[], object]) -> uvicorn.Config:
     return uvicorn.Config(
-        factory,  # type: ignore[arg-type]
+        factory,
         factory=True,
         workers=options.workers,
         log_config=None,

@@ -35,8 +35,7 @@ COMMIT, DIRTY = "mlflow.source.git.commit", "git.dirty"  # tags
 PRUNED = "pruned.txt"  # in the folder of a run that a sweep gave up: why
 
 
-# The rule wants …Error. Nothing has gone wrong here: it carries a decision up the stack, as Optuna's TrialPruned does.
-class Pruned(Exception):  # noqa: N818
+class Pruned(Exception):  # noqa: N818 - no error: it ends a run early, as Optuna's TrialPruned does
     """A sweep gave the run up. Not a failure: MLflow, which has no word for it, shows KILLED and the tag `pruned`."""
 
 

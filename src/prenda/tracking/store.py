@@ -7,6 +7,7 @@ import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -119,7 +120,7 @@ def import_mlflow() -> None:
     """
     try:
         with collector_paused():
-            from mlflow import MlflowClient  # noqa: F401
+            import_module("mlflow")
     except ModuleNotFoundError as error:
         raise TrackingError(
             "tracking.kind is mlflow, but mlflow is not installed: install it or use tracking=offline."

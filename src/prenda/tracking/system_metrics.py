@@ -7,13 +7,13 @@ from collections.abc import Callable, Mapping
 from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 
 
+# MLflow's methods have no types. pyproject.toml excuses calls of them, but only those that name MLflow's class.
 class Monitor(SystemMetricsMonitor):
     """Thread that measures the load. MLflow's own asks the store before each sample, and ends if it does not answer."""
 
     def __init__(self, log: Callable[[Mapping[str, float], int], None], first_step: int = 0) -> None:
-        # MLflow ships types, but these functions have none. Without an address it would create mlflow.db in the current
-        # folder; this one is never asked.
-        super().__init__(run_id=None, tracking_uri="http://localhost")  # type: ignore[no-untyped-call]
+        # Without an address it would create mlflow.db in the current folder; this one is never asked.
+        SystemMetricsMonitor.__init__(self, run_id=None, tracking_uri="http://localhost")
         self._log = log
         self._logging_step = first_step
 
@@ -21,10 +21,10 @@ class Monitor(SystemMetricsMonitor):
         """Measure until `finish` is called."""
         while not self._shutdown_event.is_set():
             for _ in range(self.samples_before_logging):
-                self.collect_metrics()  # type: ignore[no-untyped-call]
+                SystemMetricsMonitor.collect_metrics(self)
                 if self._shutdown_event.wait(self.sampling_interval):
                     return
-            measured = self.aggregate_metrics()  # type: ignore[no-untyped-call]
+            measured = SystemMetricsMonitor.aggregate_metrics(self)
             self.publish_metrics(measured)
 
     def publish_metrics(self, metrics: Mapping[str, float]) -> None:
