@@ -27,6 +27,7 @@ from tests.prediction.bundles import write_bundle
 from tests.server.process import Server, memory, serving
 from tests.server.test_predict import kinds_of_photo
 
+SCHEMATHESIS = Path(sys.executable).with_name("schemathesis")
 MEMORY = 300  # MiB of the server under attack
 BETWEEN = 20  # changed pictures between two good ones
 MOST_BYTES = 2**17  # of a changed picture; --max-body takes more than four of them
@@ -120,10 +121,9 @@ def schemathesis(server: Server, folder: Path, *options: str, seconds: float) ->
     Raises:
         AssertionError: If it found a fault.
     """
-    command = [str(Path(sys.executable).with_name("schemathesis"))]
-    command += ["--config-file", str(REPOSITORY / "tests/server/schemathesis.toml")]
+    configuration = ["--config-file", str(REPOSITORY / "tests/server/schemathesis.toml")]
     done = subprocess.run(
-        [*command, "run", f"{server.url}/openapi.json", *options],
+        [str(SCHEMATHESIS), *configuration, "run", f"{server.url}/openapi.json", *options],
         capture_output=True,
         text=True,
         cwd=folder,
@@ -144,6 +144,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--minutes", type=float, default=10, help="of each of both attacks (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="seed of the first request (default: %(default)s)")
     given = parser.parse_args(arguments)
+    if not SCHEMATHESIS.is_file():
+        parser.error("schemathesis is not installed: pip install --constraint requirements.lock schemathesis")
     with tempfile.TemporaryDirectory(prefix="prenda-clients-") as scratch:
         folder = Path(scratch)
         kept, options = folder / "kept", ("--timeout", "5", "--max-body", "1")

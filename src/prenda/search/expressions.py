@@ -145,7 +145,7 @@ def _listed(override: Override) -> list[Any]:
     values: list[Any] = list(override.sweep_iterator())
     if getattr(override.value(), "shuffle", False):
         values.sort(key=text)
-        Random(override.get_value_string()).shuffle(values)  # noqa: S311 - no secret: the order of trials, which must repeat
+        Random(override.get_value_string()).shuffle(values)  # noqa: S311 - no secret: an order that repeats
     return values
 
 
