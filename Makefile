@@ -52,7 +52,7 @@ audit: $(READY) ## Looks for known vulnerabilities of the locked packages, and f
 	git ls-files -z | xargs -0 $(VENV)/bin/detect-secrets-hook --no-verify --disable-plugin HexHighEntropyString \
 		--disable-plugin Base64HighEntropyString --disable-plugin KeywordDetector \
 		--exclude-secrets '^(PASSWORD|secret|\{SECRET\}%40)$$'
-	$(VENV)/bin/pip-audit --requirement requirements.lock --no-deps --disable-pip
+	$(VENV)/bin/pip-audit --strict --requirement requirements.lock --no-deps --disable-pip
 
 lint: $(READY)
 	$(VENV)/bin/ruff check .
