@@ -16,6 +16,7 @@ import torch
 from pytorch_lightning.callbacks import Callback
 
 from prenda.config.schema import TrainConfig
+from prenda.data import batches
 from prenda.errors import UserError
 from prenda.system.signals import Stopped
 from prenda.training.build import build_classifier, build_data, prepare_process
@@ -103,6 +104,8 @@ def _fit_worker(
     os.environ.update(environment)  # the fork server has the one that it was started with
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group: the launcher ends this process
     threading.Thread(target=_end_with_launcher, daemon=True).start()
+    # The loaders' workers come from a fork server too, as gloo and NCCL demand. Each of them would import torch else.
+    multiprocessing.set_forkserver_preload([batches.__name__])
     prepare_process(config, processes)
     data = build_data(config)
     data.setup()
