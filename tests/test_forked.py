@@ -8,6 +8,7 @@ import subprocess
 import time
 
 import psutil
+import pytest
 
 from prenda import __version__
 from tests import forked
@@ -16,6 +17,7 @@ from tests.conftest import TINY
 DENSE = ("backbone=dense", "backbone.units=[16]")
 
 
+@pytest.mark.slow
 def test_it_prints_and_ends_as_a_new_process_does(prenda, new_python):
     for words in (["--version"], ["nonsense"], ["train", "optimizer.lrr=1"]):
         one, two = prenda(*words), new_python(*words)
@@ -23,6 +25,7 @@ def test_it_prints_and_ends_as_a_new_process_does(prenda, new_python):
     assert prenda("--version").stdout == f"prenda {__version__}\n"
 
 
+@pytest.mark.slow
 def test_it_has_its_own_folder_environment_group_and_pipes(tmp_path):
     settings = ["train", *TINY, *DENSE, "tracking=mlflow", "trainer.epochs=100000"]
     environment = os.environ | {"PRENDA_HOME": str(tmp_path / "its own")}

@@ -6,6 +6,7 @@ import sys
 import time
 
 import psutil
+import pytest
 
 from prenda.config.paths import REPOSITORY
 
@@ -21,6 +22,7 @@ time.sleep(600)
 """
 
 
+@pytest.mark.slow
 def test_no_process_outlives_tests_that_are_killed():
     command = [sys.executable, "-c", PROGRAM]
     with subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.PIPE, text=True) as killed:

@@ -69,6 +69,7 @@ def _as_it_was(monkeypatch):
     root.setLevel(level)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("_as_it_was")
 @pytest.mark.filterwarnings("ignore:.*smaller than the logging interval")
 @pytest.mark.filterwarnings("ignore:.*not supported by the model summary")

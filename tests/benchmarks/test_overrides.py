@@ -16,6 +16,7 @@ def small(monkeypatch):
     monkeypatch.setattr(overrides, "SETTLE", 1)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("small")
 def test_each_override_has_a_row_for_each_network(tmp_path, capsys):
     asked = ["--rounds", "2", "--images", "1280", "--data", "generated", "--output", str(tmp_path)]
@@ -29,6 +30,7 @@ def test_each_override_has_a_row_for_each_network(tmp_path, capsys):
     assert all(table.count(f"| {name} ") == 2 for name in overrides.CHANGES)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("small")
 def test_one_override_is_measured_alone_and_leaves_the_table(tmp_path, capsys):
     asked = ["--only", "nvml", "--networks", "tiny", "--rounds", "1", "--images", "1280", "--data", "generated"]

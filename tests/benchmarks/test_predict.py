@@ -29,6 +29,7 @@ def test_a_bundle_and_photos_are_measured(tmp_path, capsys, monkeypatch, least, 
     assert "1 photos, mobilenet_v2, 1 threads. The pipeline reaches" in out
 
 
+@pytest.mark.slow
 def test_generated_photos_go_through_an_untrained_network_and_torch(tmp_path, capsys):
     small = [
         "--network",

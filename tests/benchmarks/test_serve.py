@@ -77,6 +77,7 @@ def test_a_server_and_the_processes_that_it_leaves_behind_are_ended(program, tmp
     assert not [each for each in processes if psutil.pid_exists(each.pid)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
 def test_a_benchmark_that_is_stopped_ends_its_server(program, tmp_path, signum):
     path = os.pathsep.join([*sys.path, os.environ.get("PYTHONPATH", "")])
@@ -111,6 +112,7 @@ def test_half_load_pauses_between_answers(monkeypatch):
     assert asked == {"pause": 50}  # each of 8 connections asks every 80 ms
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("wrk") is None, reason="wrk is not installed")
 def test_wrk_reports_answers_and_latency(program, tmp_path):
     (tmp_path / "body").write_bytes(b"x")
@@ -120,6 +122,7 @@ def test_wrk_reports_answers_and_latency(program, tmp_path):
     assert (found.answers > 0, 0 < found.p50 <= found.p99) == (True, True)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("wrk") is None, reason="wrk is not installed")
 def test_requests_that_fail_are_told_by_kind(program, tmp_path):
     (tmp_path / "body").write_bytes(b"x")

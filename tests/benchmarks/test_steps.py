@@ -12,6 +12,7 @@ def small(monkeypatch):
     return ["--data", "generated", "--epochs", "2", "--threads", "1"]
 
 
+@pytest.mark.slow
 def test_a_step_that_is_slower_than_allowed_fails_after_two_measurements(small, capsys):
     assert steps.main([*small, "--most", "dense=0.001"]) == 1
     told = capsys.readouterr()
@@ -19,6 +20,7 @@ def test_a_step_that_is_slower_than_allowed_fails_after_two_measurements(small, 
     assert "dense: 0.00 times is allowed" in told.err
 
 
+@pytest.mark.slow
 def test_a_step_that_is_fast_enough_passes(small, capsys):
     assert steps.main([*small, "--most", "dense=1000"]) == 0
     assert capsys.readouterr().out.count("ms a step through prenda") == 1

@@ -92,6 +92,7 @@ def folder(original, tmp_path):
     return tmp_path
 
 
+@pytest.mark.slow
 def test_what_a_killed_export_left_is_deleted(tmp_path):
     left = tmp_path / ".bundle.part/new/model.onnx"
     left.parent.mkdir(parents=True)
@@ -116,6 +117,7 @@ NETWORKS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NETWORKS)
 def test_onnx_and_weights_compute_what_the_network_computes(name, tmp_path):
     network, pixels = NETWORKS[name](), pictures()
@@ -131,6 +133,7 @@ def test_onnx_and_weights_compute_what_the_network_computes(name, tmp_path):
     assert torch.equal(again(normalize(pixels)), network.eval()(normalize(pixels)))
 
 
+@pytest.mark.slow
 def test_colour_and_repeated_grey_pixels_are_normalised_as_in_training(tmp_path):
     for channels, mean in ((1, [127.5]), (3, [127.5, 100.0, 90.0])):
         pixels = torch.randint(0, 256, (5, channels, 8, 8), dtype=torch.uint8)
@@ -157,6 +160,7 @@ def test_a_wrong_normalisation_in_the_description_is_refused(tmp_path):
         export.write(tmp_path / "bundle", network, 1, answers, DESCRIPTION)
 
 
+@pytest.mark.slow
 def test_the_onnx_file_agrees_with_the_scored_logits_on_every_image(tmp_path):
     """One of 50 images is enough, in the last batch, and by a little more than 1e-4 of a probability."""
     network = dense()
@@ -170,6 +174,7 @@ def test_the_onnx_file_agrees_with_the_scored_logits_on_every_image(tmp_path):
         export.write(tmp_path / "bundle", network, 1, answers, DESCRIPTION)
 
 
+@pytest.mark.slow
 def test_what_is_read_is_what_was_written(original):
     read = bundle.read(original[0])
     assert (read.class_names, read.image_shape, read.temperature) == (GARMENTS, SHAPE, 1.25)
@@ -185,12 +190,14 @@ def test_what_is_read_is_what_was_written(original):
     assert read.onnx_images == 50
 
 
+@pytest.mark.slow
 def test_a_data_set_may_name_its_classes_in_english_too(tmp_path):
     names = [f"the {name}" for name in GARMENTS]
     write(tmp_path / "bundle", dense(), labels={"en": names})
     assert bundle.read(tmp_path / "bundle").labels == {"en": tuple(names)}
 
 
+@pytest.mark.slow
 def test_the_callers_network_is_left_as_it_is(tmp_path, capfd):
     network = ConvNet(SHAPE, 10, filters=[4]).to(memory_format=torch.channels_last).train()
     network.compile(backend="eager")

@@ -27,6 +27,7 @@ def remains() -> list[str]:
     return sorted(path.name for path in champions.folder().rglob(".part-*"))
 
 
+@pytest.mark.slow
 def test_a_champion_is_a_whole_bundle_in_the_place_of_the_earlier_one(two):
     assert champions.kept() == []
     first, second = two

@@ -22,6 +22,7 @@ def session(network):
     return onnxruntime.InferenceSession(write_checked(network), options, providers=["CPUExecutionProvider"])
 
 
+@pytest.mark.slow
 def test_whole_pixels_get_the_answers_of_the_bundle(network, session):
     for count in (1, 3):
         pixels = pictures(count)

@@ -48,6 +48,7 @@ def commands(parser: argparse.ArgumentParser) -> list[list[str]]:
     return [[], *([name, *words] for name, sub in below.items() for words in commands(sub))]
 
 
+@pytest.mark.slow
 def test_help_imports_nothing_heavy():
     """One process shows the help of every command, `train` last: its help is the Hydra application's own."""
     every = sorted(commands(_parser()), key=lambda words: words == ["train"])
@@ -68,6 +69,7 @@ def test_help_imports_nothing_heavy():
         assert f"prenda {' '.join(words)}".strip() in text
 
 
+@pytest.mark.slow
 def test_train_help_explains_groups_and_shows_examples(prenda):
     printed = prenda("train", "--help").stdout
     assert "dense            Fully connected network on the flattened image" in printed
@@ -81,6 +83,7 @@ def test_cfg_job_prints_the_settings_without_running(prenda, tmp_path):
     assert not (tmp_path / "home").exists()
 
 
+@pytest.mark.slow
 def test_tab_completion_offers_groups_and_their_files(tmp_path):
     """The script that README has one install, asked as bash asks it when Tab is pressed."""
     (tmp_path / "prenda").write_text(f'#!/bin/sh\nexec {sys.executable} -m prenda "$@"\n')
@@ -122,6 +125,7 @@ def test_a_group_that_a_plus_would_add_is_refused(words, capsys, tmp_path):
     assert not list((tmp_path / "home").rglob("environment.txt"))  # with which the record of a run begins
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("words", [[], ["-m"]], ids=["run", "sweep"])
 def test_a_setting_that_cannot_work_is_told_in_its_own_lines_alone(words, capfd):
     """Hydra would print `Error executing job with overrides` before it."""
@@ -181,6 +185,7 @@ def test_a_bug_in_a_training_names_the_run_folder(bug, monkeypatch, capfd, tmp_p
     assert "secret" not in printed
 
 
+@pytest.mark.slow
 def test_a_bug_that_the_rehearsal_of_a_sweep_finds_keeps_its_traceback(prenda, tmp_path):
     """Through a class of the user's own, which alone can be wrong in the process that rehearses."""
     (tmp_path / "shop.py").write_text("class Net:\n    def __init__(self, **settings):\n        {}['a']\n")
@@ -303,6 +308,7 @@ def test_the_notes_of_an_error_are_told_with_it(monkeypatch, capsys):
     assert capsys.readouterr().err == "prenda: The name is wrong.\nThe record is not whole.\n"
 
 
+@pytest.mark.slow
 def test_data_show_writes_a_picture(tmp_path, capsys):
     picture = tmp_path / "samples.png"
     assert main(["data", "show", "generated", "--output", str(picture)]) == 0
@@ -325,6 +331,7 @@ def test_data_of_an_unknown_name_is_refused(capsys):
     assert f"The name is 'imagenet': choose one of {', '.join(names())}." in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_commands_work_from_any_folder_without_a_warning(new_python, tmp_path):
     done = new_python("train", *TINY)
     assert (done.returncode, done.stderr) == (0, "")

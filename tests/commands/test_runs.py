@@ -42,6 +42,7 @@ def rows(listed, monkeypatch, capsys):
     return call
 
 
+@pytest.mark.slow
 def test_finished_runs_are_listed_with_full_figures_in_a_pipe(rows, listed):
     bare, better, good = rows()
     run = next(run for run in listed.client.search_runs([listed.experiment]) if run.info.run_name == "good")
@@ -118,6 +119,7 @@ def test_without_a_store_the_next_step_is_told(arguments, capsys, tmp_path):
     assert not (tmp_path / "home").exists()
 
 
+@pytest.mark.slow
 def test_a_terminal_gets_a_table_and_no_heavy_import(listed):
     """On a terminal of 120 columns, in a process of its own."""
     script = (
@@ -154,6 +156,7 @@ def prune(*arguments: str) -> int:
     return main(["runs", "--prune", *arguments])
 
 
+@pytest.mark.slow
 def test_pruning_frees_old_runs_and_trials_and_keeps_the_rest(home, capsys):
     best, old = home.run("best", val=0.9), home.run("old", val=0.8)
     again = home.run("best-reproduced", val=0.95, **{"prenda.reproduces": best})
@@ -184,6 +187,7 @@ def test_pruning_frees_old_runs_and_trials_and_keeps_the_rest(home, capsys):
     assert "Nothing to free." in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_what_was_pruned_is_told_by_evaluate(home, capsys):
     run = home.run("gone", val=0.5)
     assert prune("--keep", "0", "--yes") == 0

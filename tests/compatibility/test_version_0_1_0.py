@@ -47,6 +47,7 @@ def test_a_checkpoint_is_scored_as_it_was_recorded(runs):
         assert value == pytest.approx(recorded[f"test/{name}"], abs=1e-4)
 
 
+@pytest.mark.slow
 def test_runs_of_both_versions_are_compared(runs, capsys):
     settings = OmegaConf.load(runs / "finished/config.yaml")
     train(typed(OmegaConf.masked_copy(settings, [key for key in settings if key != "paths"])), runs / "new")

@@ -92,6 +92,7 @@ def _fetch_and_load(data_set: IdxDataSet, folder: Path) -> str:
     return data_set.load(folder).content_hash
 
 
+@pytest.mark.slow
 def test_processes_that_fetch_at_once_do_not_harm_each_other(tiny, official, tmp_path):
     put(official, tmp_path / "system")
     with multiprocessing.get_context("spawn").Pool(3) as pool:

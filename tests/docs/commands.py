@@ -144,8 +144,9 @@ def _overrides(words: Sequence[str], multirun: bool, shown: Shown) -> str | None
         return str(error)
     if not multirun and any(override.is_sweep_override() for override in parsed):
         return "several values are a sweep, which needs -m"
+    files = tuple(sorted((name, text) for name, text in shown.items() if name.endswith(".yaml")))
     for chosen in _combinations(parsed):
-        found = _composition_problem(tuple(chosen), tuple(sorted(shown.items())))
+        found = _composition_problem(tuple(chosen), files)
         if found:
             return found
     return None
@@ -179,13 +180,12 @@ def _values(override: Override) -> list[str]:
 
 
 @cache
-def _composition_problem(overrides: tuple[str, ...], shown: tuple[tuple[str, str], ...]) -> str | None:
+def _composition_problem(overrides: tuple[str, ...], files: tuple[tuple[str, str], ...]) -> str | None:
     with tempfile.TemporaryDirectory() as folder:
-        for name, text in shown:
-            if name.endswith(".yaml"):
-                file = Path(folder, *Path(name).parts[1:])  # conf/GROUP/NAME.yaml
-                file.parent.mkdir(parents=True, exist_ok=True)
-                file.write_text(text, encoding="utf-8")
+        for name, text in files:
+            file = Path(folder, *Path(name).parts[1:])  # conf/GROUP/NAME.yaml
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(text, encoding="utf-8")
         try:
             with initialize_config_dir(str(CONFIG_DIR)):
                 path = f"hydra.searchpath=[file://{folder}]"

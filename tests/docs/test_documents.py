@@ -17,6 +17,7 @@ def test_what_a_text_names_is_there(document: Document):
     assert problems(document) == []
 
 
+@pytest.mark.slow
 def test_every_kind_of_text_is_read():
     names = {document.name for document in DOCUMENTS}
     assert {"README.md", "CONTRIBUTING.md", "docs/sweeps.md", "docs/decisions/README.md", ".ci/run"} <= names

@@ -18,6 +18,7 @@ def planned(block: str, language: str = "sh") -> list[Step]:
     return plan(f"# Title\n\n```{language}\n{block}\n```\n")
 
 
+@pytest.mark.slow
 def test_every_command_of_readme_can_be_run(tmp_path):
     text = (REPOSITORY / "README.md").read_text(encoding="utf-8")
     steps = plan(text, readme_commands._checkout(text, tmp_path / "checkout") / "conf")

@@ -38,6 +38,7 @@ def site(tmp_path_factory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_no_page_loads_anything_from_outside(site):
     assert LOADED.search('<script defer src="https://example.org/mermaid.min.js">')
     assert STYLED.search("@font-face{src:url(//example.org/font.woff2)}")
@@ -74,6 +75,7 @@ def test_a_linked_file_of_the_repository_is_a_page(site):
     assert (site / "repository/CONTRIBUTING.html").is_file()
 
 
+@pytest.mark.slow
 def test_a_dead_link_fails_the_build(tmp_path):
     copy = tmp_path / "copy"
     copy.mkdir()

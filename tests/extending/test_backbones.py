@@ -76,6 +76,7 @@ def trained_parameters(home: Path) -> list[int]:
     return [json.loads(path.read_text(encoding="utf-8"))["parameters"] for path in scores]
 
 
+@pytest.mark.slow
 def test_a_backbone_in_the_repository_is_two_files_and_one_command(checkout, tmp_path):
     write_files(INSIDE, checkout)
     (commands,) = blocks(INSIDE, "sh")
@@ -85,6 +86,7 @@ def test_a_backbone_in_the_repository_is_two_files_and_one_command(checkout, tmp
     assert len(list((tmp_path / "home").rglob("model.onnx"))) == 2
 
 
+@pytest.mark.slow
 def test_a_backbone_outside_the_repository_is_importable_and_trusted(checkout, tmp_path):
     own = tmp_path / "own"
     write_files(OUTSIDE, own)
@@ -94,6 +96,7 @@ def test_a_backbone_outside_the_repository_is_importable_and_trusted(checkout, t
     assert trained_parameters(tmp_path / "home") == [784 * 32 + 32 + 32 * 10 + 10]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("missing", "told"), [("PRENDA_TRUSTED_TARGETS", "PRENDA_TRUSTED_TARGETS"), ("PYTHONPATH", "my_shop")]
 )

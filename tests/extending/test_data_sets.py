@@ -73,6 +73,7 @@ def test_the_page_has_a_python_file_a_yaml_file_and_commands():
     assert [command.split()[1] for command in COMMANDS] == ["data", "train", "evaluate", "promote"]
 
 
+@pytest.mark.slow
 def test_a_picture_of_the_images_is_written_into_the_copy(checkout):
     picture = Path(checkout.printed["data"].strip())
     assert picture == (checkout.folder / "outputs/accessories.png").resolve()
@@ -89,6 +90,7 @@ def test_the_run_is_scored_on_its_classes(checkout):
     assert (kept["logits"].argmax(1) == kept["labels"]).mean() > 0.9
 
 
+@pytest.mark.slow
 def test_the_model_card_has_its_text(checkout):
     store = connect(f"sqlite:///{checkout.folder}/mlruns/mlflow.db")
     card = store.get_model_version_by_alias("accessories", "champion").description
@@ -99,6 +101,7 @@ def test_the_model_card_has_its_text(checkout):
     assert sections["Limits"].splitlines()[-1] == "- Every picture was taken from above, in the same light."
 
 
+@pytest.mark.slow
 def test_images_that_changed_are_refused_unless_asked(checkout):
     images, evaluate = checkout.folder / "data/accessories.npz", f"prenda evaluate {RUN}"
     before = images.read_bytes()
@@ -113,6 +116,7 @@ def test_images_that_changed_are_refused_unless_asked(checkout):
         images.write_bytes(before)
 
 
+@pytest.mark.slow
 def test_the_same_images_in_another_folder_are_taken(checkout, tmp_path):
     write_images(tmp_path / "accessories.npz", seed=0)
     assert checkout.run(f"prenda evaluate {RUN} --data-dir {tmp_path}").returncode == 0

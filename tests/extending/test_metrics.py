@@ -76,6 +76,7 @@ def expected(folder: Path, split: str) -> float:
     return float((1 / places).mean())
 
 
+@pytest.mark.slow
 def test_it_is_in_the_scores_and_in_the_metrics_of_each_epoch(home):
     scores = json.loads((home / "run0/scores.json").read_text())
     assert scores["test/mrr"] == pytest.approx(expected(home / "run0", "test"), rel=1e-6)
@@ -97,6 +98,7 @@ def test_it_is_compared(home):
     assert re.search(cells, (home / "compare.txt").read_text())
 
 
+@pytest.mark.slow
 def test_a_sweep_makes_it_large_and_a_pruner_looks_at_it(home):
     search = ("search=optimizer", "search.objectives=[val/mrr]", "search.n_trials=2", "search.name=mrr")
     printed = prenda(home, "train", "-m", *TINY, *DENSE, *search)
@@ -105,6 +107,7 @@ def test_a_sweep_makes_it_large_and_a_pruner_looks_at_it(home):
     assert f"val/mrr {best:.6g}" in printed
 
 
+@pytest.mark.slow
 def test_the_tests_of_the_registry_take_it(home):
     page = PAGE.read_text(encoding="utf-8")
     (command,) = re.findall(r"```\npytest (.*)\n```", page)

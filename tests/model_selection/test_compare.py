@@ -104,6 +104,7 @@ def _in_home(home, monkeypatch, _own_home) -> None:
     monkeypatch.setenv("PRENDA_HOME", str(home))
 
 
+@pytest.mark.slow
 def test_figures_are_those_of_the_predictions(two):
     found = content(compare(two, recorded=False))
     a, b = found["runs"]
@@ -119,6 +120,7 @@ def test_figures_are_those_of_the_predictions(two):
     assert a["accuracy_interval"] == list(accuracy_interval(470, 500))
 
 
+@pytest.mark.slow
 def test_a_trained_runs_figures_are_found_again(tmp_path):
     results = [train(configured(*TINY, *DENSE, f"seed={seed}"), tmp_path / str(seed)) for seed in (0, 1)]
     found = content(compare([str(result.folder) for result in results], recorded=False))
@@ -129,6 +131,7 @@ def test_a_trained_runs_figures_are_found_again(tmp_path):
     assert [group["runs"] for group in found["groups"]] == [["A", "B"]]
 
 
+@pytest.mark.slow
 def test_two_runs_are_shown_in_eighty_columns(two, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
     compare(two, recorded=False)
@@ -156,6 +159,7 @@ def test_two_runs_are_shown_in_eighty_columns(two, capsys, monkeypatch):
     assert changes == sorted(changes, reverse=True)
 
 
+@pytest.mark.slow
 def test_a_small_difference_is_not_significant(tmp_path, capsys):
     folders = [kept(tmp_path / name, guesses(*wrong)) for name, wrong in (("a", (1, 2)), ("b", (3,)))]
     compare([str(folder) for folder in folders], recorded=False)
@@ -163,6 +167,7 @@ def test_a_small_difference_is_not_significant(tmp_path, capsys):
     assert "the difference between these two models is not significant (McNemar, exact, p = 1)." in text
 
 
+@pytest.mark.slow
 def test_equal_predictions_are_no_difference(tmp_path, capsys):
     folders = [kept(tmp_path / name, guesses(1, 2), f"seed={seed}") for seed, name in enumerate("abc")]
     compare([str(folder) for folder in folders[:2]], recorded=False)
@@ -172,6 +177,7 @@ def test_equal_predictions_are_no_difference(tmp_path, capsys):
     assert not (written / "disagreements").exists()
 
 
+@pytest.mark.slow
 def test_more_runs_are_tested_together_then_in_pairs(tmp_path, capsys):
     wrong = (range(40), range(20, 30), range(25, 60))
     folders = [kept(tmp_path / str(i), guesses(*images), f"seed={i}") for i, images in enumerate(wrong)]
@@ -187,6 +193,7 @@ def test_more_runs_are_tested_together_then_in_pairs(tmp_path, capsys):
     assert "On 55 of 500 test images some of the runs are right and others wrong." in text
 
 
+@pytest.mark.slow
 def test_runs_that_differ_only_in_seed_are_averaged(tmp_path, capsys):
     """The third run repeats a seed: it is the same model, no further measurement."""
     made = [("dense", 0, 10), ("dense", 1, 20), ("dense", 1, 20), ("cnn", 0, 30), ("cnn", 1, 34), ("resnet", 0, 5)]
@@ -219,6 +226,7 @@ def compared(tmp_path: Path, *runs: tuple[str, int, int]) -> dict:
     return content(compare([str(folder) for folder in folders], recorded=False))
 
 
+@pytest.mark.slow
 def test_two_seeds_of_one_configuration_are_told_as_chance_in_training(tmp_path, capsys):
     found = compared(tmp_path, ("dense", 0, 10), ("dense", 1, 60))
     assert found["pairs"][0]["seeds_only"]
@@ -230,6 +238,7 @@ def test_two_seeds_of_one_configuration_are_told_as_chance_in_training(tmp_path,
     )
 
 
+@pytest.mark.slow
 def test_a_table_of_pairs_marks_those_that_differ_in_their_seed_alone(tmp_path, capsys):
     compared(tmp_path, ("dense", 0, 10), ("dense", 1, 60), ("cnn", 0, 100))
     printed = capsys.readouterr().out
@@ -242,6 +251,7 @@ def test_a_table_of_pairs_marks_those_that_differ_in_their_seed_alone(tmp_path, 
     assert "Over training seeds, nothing was tested: that needs runs with two or more seeds of each" in text
 
 
+@pytest.mark.slow
 def test_several_configurations_are_tested_over_seeds_in_pairs(tmp_path, capsys):
     runs = [
         (backbone, seed, wrong + seed)
@@ -261,6 +271,7 @@ def test_several_configurations_are_tested_over_seeds_in_pairs(tmp_path, capsys)
     assert "2 of 3 pairs of configurations differ significantly in their mean accuracy (Welch's t-test, Holm-co" in text
 
 
+@pytest.mark.slow
 def test_accuracy_that_does_not_vary_over_seeds_is_not_tested(tmp_path, capsys):
     found = compared(tmp_path, ("dense", 0, 10), ("dense", 1, 10), ("cnn", 0, 30), ("cnn", 1, 30))
     assert found["seed_tests"][0]["welch_p"] is None
@@ -275,6 +286,7 @@ def test_disagreements_show_every_class_in_turn():
     assert _of_all_classes(np.array([], np.int64), labels, 5).tolist() == []
 
 
+@pytest.mark.slow
 def test_pages_show_disagreements_of_every_class(two, tmp_path, monkeypatch):
     titles = []
     monkeypatch.setattr(
@@ -285,6 +297,7 @@ def test_pages_show_disagreements_of_every_class(two, tmp_path, monkeypatch):
     assert classes == set(GARMENTS)
 
 
+@pytest.mark.slow
 def test_groups_that_differ_over_seeds_are_significant(tmp_path, capsys):
     runs = [("dense", 0, 10), ("dense", 1, 11), ("cnn", 0, 30), ("cnn", 1, 31)]
     folders = [
@@ -296,6 +309,7 @@ def test_groups_that_differ_over_seeds_are_significant(tmp_path, capsys):
     assert "points, statistically significant (Welch's t-test, p = 0.0012)." in text
 
 
+@pytest.mark.slow
 def test_many_runs_are_shown_in_part(tmp_path, capsys):
     folders = [kept(tmp_path / str(place), guesses(*range(place)), f"seed={place}") for place in range(7)]
     written = compare([str(folder) for folder in folders], recorded=False)
@@ -309,6 +323,7 @@ def test_many_runs_are_shown_in_part(tmp_path, capsys):
     assert "Of the first 6 runs." in (written / "comparison.html").read_text()
 
 
+@pytest.mark.slow
 def test_the_page_holds_tables_and_pictures(two):
     written = compare(two, recorded=False)
     page = (written / "comparison.html").read_text()
@@ -320,11 +335,13 @@ def test_the_page_holds_tables_and_pictures(two):
     }
 
 
+@pytest.mark.slow
 def test_folders_are_compared_without_a_store(two, tmp_path):
     assert main(["compare", *two, "--no-record"]) == 0
     assert not (tmp_path / "home/mlruns").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("named", [(), ("--data-dir", "nowhere")])
 def test_without_the_data_set_the_rest_is_compared(tmp_path, capsys, named):
     settings = ("data=fashion_mnist", "data.val_size=5000", "data.limit_train=null", f"data.dir={tmp_path / 'gone'}")
@@ -339,6 +356,7 @@ def test_without_the_data_set_the_rest_is_compared(tmp_path, capsys, named):
     assert "is missing" in (written / "comparison.html").read_text()
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("_in_home")
 def test_other_images_are_not_shown(monkeypatch, capsys):
     generate = generated.generate
@@ -356,6 +374,7 @@ def state(home: Path) -> list:
     return [[run.to_dictionary() for run in runs], files]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("_in_home")
 def test_a_comparison_is_recorded_as_a_run_of_its_own(home, capsys):
     before, store = state(home), client(home)
@@ -383,6 +402,7 @@ def test_a_comparison_is_recorded_as_a_run_of_its_own(home, capsys):
     assert state(home) == before
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("_in_home")
 def test_a_comparison_that_the_store_cannot_keep_is_delivered_by_sync(home, monkeypatch, capsys):
     with monkeypatch.context() as patch:
@@ -397,6 +417,7 @@ def test_a_comparison_that_the_store_cannot_keep_is_delivered_by_sync(home, monk
     assert store.search_runs([experiment.experiment_id], max_results=1)[0].info.status == "FINISHED"
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("_in_home")
 def test_runs_are_added_by_filter_after_those_named(home):
     found = content(compare(["two"], where="params.backbone = 'dense'", recorded=False))
@@ -455,12 +476,14 @@ def test_too_many_runs_are_refused_before_they_are_fetched(monkeypatch, capsys):
     assert "There are 4 runs to compare: give 2 to 2" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_other_labels_are_refused(two, tmp_path, capsys):
     other = kept(tmp_path / "c", guesses(), labels=LABELS[::-1])
     assert main(["compare", *two, str(other)]) == 2
     assert "compare runs that were tested on the same images and classes." in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_folder_is_refused_that_is_no_whole_run(two, tmp_path, capsys):
     (tmp_path / "empty").mkdir()
     assert main(["compare", two[0], str(tmp_path / "empty")]) == 2
@@ -485,6 +508,7 @@ def test_without_a_store_the_next_step_is_told(capsys, tmp_path):
     assert not (tmp_path / "home").exists()
 
 
+@pytest.mark.slow
 def test_the_loss_of_sure_and_wrong_predictions_is_not_clipped(two, tmp_path):
     folder = kept(tmp_path / "certain", guesses())
     logits = 1e4 * np.eye(10, dtype=np.float32)[(LABELS + 1) % 10]
@@ -495,6 +519,7 @@ def test_the_loss_of_sure_and_wrong_predictions_is_not_clipped(two, tmp_path):
     assert found["notes"] == []
 
 
+@pytest.mark.slow
 def test_rounded_probabilities_of_version_0_1_0_are_told(two, tmp_path, capsys):
     folder = kept(tmp_path / "certain", guesses())
     probabilities = np.eye(10, dtype=np.float32)[(LABELS + (LABELS == 3)) % 10]

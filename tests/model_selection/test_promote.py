@@ -113,6 +113,7 @@ def promote(capsys):
     return call
 
 
+@pytest.mark.slow
 def test_the_first_becomes_champion_with_its_card(store, model, promote):
     run = store.run("first", 400)
     code, told = promote("first", model)
@@ -132,6 +133,7 @@ def test_the_first_becomes_champion_with_its_card(store, model, promote):
     assert store.history(model, 1) == ["first against nobody: there was no champion to beat"]
 
 
+@pytest.mark.slow
 def test_a_version_has_few_and_short_tags(store, model, promote):
     store.run("one", 400)
     store.run("two", 420)
@@ -145,6 +147,7 @@ def test_a_version_has_few_and_short_tags(store, model, promote):
     assert all(len(value) < 40 for value in store.tags(model, 1).values())
 
 
+@pytest.mark.slow
 def test_only_a_significantly_better_one_takes_the_place(store, model, promote):
     runs = [store.run(name, right) for name, right in (("dull", 400), ("lucky", 404), ("good", 420))]
     promote("dull", model)
@@ -191,6 +194,7 @@ class Recipes:
         return run_id
 
 
+@pytest.mark.slow
 def test_chance_in_training_is_excluded_by_several_seeds(store, model, promote):
     recipes = Recipes(store)
     old = [recipes.run(f"{model}-old{seed}", f"{model}-old", seed, 400 + seed) for seed in range(3)]
@@ -209,6 +213,7 @@ def test_chance_in_training_is_excluded_by_several_seeds(store, model, promote):
     assert "Chance in training is excluded" in store.description(model, 2)
 
 
+@pytest.mark.slow
 def test_chance_in_training_is_not_excluded_where_seeds_vary_more(store, model, promote):
     recipes = Recipes(store)
     old = [recipes.run(f"{model}-old{seed}", f"{model}-old", seed, 400 + 40 * seed) for seed in range(2)]
@@ -219,6 +224,7 @@ def test_chance_in_training_is_not_excluded_where_seeds_vary_more(store, model, 
     assert "Chance in the choice of test images is excluded. Chance in training is not excluded: over 2 and 2" in told
 
 
+@pytest.mark.slow
 def test_two_seeds_of_one_configuration_differ_by_chance_in_training(store, model, promote):
     recipes = Recipes(store)
     runs = [recipes.run(f"{model}{seed}", model, seed, 400 + 30 * seed) for seed in range(2)]
@@ -228,6 +234,7 @@ def test_two_seeds_of_one_configuration_differ_by_chance_in_training(store, mode
     assert "Chance in training is not excluded: both runs have one configuration and differ in their seed." in told
 
 
+@pytest.mark.slow
 def test_seeds_that_agree_exactly_allow_no_test(store, model, promote):
     recipes = Recipes(store)
     runs = [
@@ -237,6 +244,7 @@ def test_seeds_that_agree_exactly_allow_no_test(store, model, promote):
     assert "accuracy does not vary over the recorded seeds, so no test is possible." in promote(runs[2], model)[1]
 
 
+@pytest.mark.slow
 def test_a_worse_one_stays_out_however_clear_the_difference(store, model, promote):
     best = store.run("best", 450)
     store.run("worst", 100, start=200)
@@ -245,6 +253,7 @@ def test_a_worse_one_stays_out_however_clear_the_difference(store, model, promot
     assert store.champion(model) == best
 
 
+@pytest.mark.slow
 def test_force_moves_the_alias_and_records_why(store, model, promote):
     store.run("old", 400)
     forced = store.run("forced", 399)
@@ -272,6 +281,7 @@ def test_promoting_again_changes_nothing(store, model, promote):
     assert store.tags(model, 1) == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("changes", "told"),
     [
@@ -301,6 +311,7 @@ def test_runs_on_other_images_do_not_compare(store, model, promote, changes, tol
     assert store.champion(model) == other
 
 
+@pytest.mark.slow
 def test_a_champion_whose_run_is_gone_is_told(store, model, promote):
     gone = store.run("gone", 400)
     store.run("next", 450)
@@ -356,6 +367,7 @@ def test_damaged_files_are_told(store, model, promote):
     assert store.registry.versions(model) == []
 
 
+@pytest.mark.slow
 def test_a_damaged_champion_is_named_by_its_run_also_in_tags(store, model, promote):
     first, second = store.run("old", 400), store.run("new", 450)
     promote(first, model)
@@ -416,6 +428,7 @@ def test_force_wants_a_reason(promote):
     assert (code, told) == (2, "prenda: --force is ' ': give the reason, which is recorded with the version.\n")
 
 
+@pytest.mark.slow
 def test_two_at_once_leave_one_champion_the_better(store, model):
     runs = {name: store.run(name, right) for name, right in (("one", 400), ("two", 450))}
     command = ["promote", "--model", model]
@@ -429,6 +442,7 @@ def test_two_at_once_leave_one_champion_the_better(store, model):
     assert [version.run_id for version in versions if version.aliases == ("champion",)] == [runs["two"]]
 
 
+@pytest.mark.slow
 def test_models_lists_versions_aliases_and_scores(store, model, promote, capsys):
     assert main(["models", "--model", model]) == 0
     assert capsys.readouterr().out == f"'{model}' has no versions in {store.uri}: `prenda promote RUN` registers one.\n"
@@ -467,6 +481,7 @@ def shops(tmp_path, monkeypatch, capsys) -> Shops:
     return Shops(Store(tmp_path), capsys)
 
 
+@pytest.mark.slow
 def test_each_task_has_a_champion_of_its_own(shops, capsys):
     garments, shop = shops.run("garments", 400), shops.run("shop", 300, "folder-3-classes-ab12cd")
     assert "garments (version 1 of prenda) is the champion" in shops.promote("garments")
@@ -488,6 +503,7 @@ def test_each_task_has_a_champion_of_its_own(shops, capsys):
     assert "folder-3" not in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_the_model_of_version_0_1_0_is_that_of_its_task(shops):
     """Version 0.1.0 registered every run as `prenda`, and its versions have no tag for the task."""
     for name, right in (("old", 400), ("new", 430)):
@@ -499,6 +515,7 @@ def test_the_model_of_version_0_1_0_is_that_of_its_task(shops):
     assert "garments (version 1 of prenda-fashion_mnist) is the champion" in shops.promote("garments")
 
 
+@pytest.mark.slow
 def test_a_champion_whose_bundle_has_format_1_is_compared_and_kept(shops):
     for name, right in (("old", 400), ("worse", 399), ("new", 430)):
         shops.run(name, right)
@@ -512,6 +529,7 @@ def test_a_champion_whose_bundle_has_format_1_is_compared_and_kept(shops):
     assert bundle.read(place).format == 2
 
 
+@pytest.mark.slow
 def test_a_champion_of_0_1_0_whose_run_was_deleted_still_says_its_task(shops):
     gone = shops.run("old", 400, "mnist")
     shops.promote("old")
@@ -521,6 +539,7 @@ def test_a_champion_of_0_1_0_whose_run_was_deleted_still_says_its_task(shops):
     assert "version 1 of prenda-fashion_mnist" in shops.promote("garments")
 
 
+@pytest.mark.slow
 def test_a_model_of_another_name_is_kept_beside_that_of_the_task(shops):
     runs = [shops.run(name, 400) for name in ("first", "small")]
     shops.promote("first")
@@ -529,6 +548,7 @@ def test_a_model_of_another_name_is_kept_beside_that_of_the_task(shops):
     assert bundle.read(champions.folder() / "fashion_mnist@tablet").run_id == runs[1]
 
 
+@pytest.mark.slow
 def test_promoting_again_brings_the_champion_back_to_the_disk(shops):
     run = shops.run("champion", 400)
     shops.run("worse", 300)
@@ -570,6 +590,7 @@ def kill_after(monkeypatch, owner: Any, name: str, calls: int) -> None:
     monkeypatch.setattr(owner, name, write)
 
 
+@pytest.mark.slow
 def test_a_promotion_that_is_killed_after_any_write_leaves_one_champion(shops, monkeypatch, capsys, tmp_path):
     """`prenda models` and `prenda predict` agree on it, and the same command ends the promotion."""
     old = shops.run("champion", 100, preparation=None)
@@ -596,6 +617,7 @@ def test_a_promotion_that_is_killed_after_any_write_leaves_one_champion(shops, m
     assert not champions.is_promoted()
 
 
+@pytest.mark.slow
 def test_an_unfinished_version_is_listed_with_the_command_that_ends_its_promotion(shops, monkeypatch, capsys):
     run = shops.run("champion", 400)
     kill_after(monkeypatch, MlflowClient, "create_model_version", 1)
@@ -605,6 +627,7 @@ def test_an_unfinished_version_is_listed_with_the_command_that_ends_its_promotio
     assert f"Version 1 is unfinished: repeat `prenda promote {run[:8]}`.\n" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_prediction_goes_on_where_the_store_of_a_killed_promotion_is_gone(shops, monkeypatch, capsys, tmp_path):
     shops.run("champion", 400, preparation=None)
     kill_after(monkeypatch, MlflowClient, "set_registered_model_alias", 1)
@@ -617,6 +640,7 @@ def test_prediction_goes_on_where_the_store_of_a_killed_promotion_is_gone(shops,
     assert "prenda: a promotion was interrupted, and may have changed the champion. There is no store at" in told
 
 
+@pytest.mark.slow
 def test_an_earlier_champion_is_restored_by_force(shops):
     """How docs/serving.md rolls a champion back: no new version, and the champion on this machine's disk follows."""
     old, new = shops.run("old", 400), shops.run("new", 450)
@@ -631,6 +655,7 @@ def test_an_earlier_champion_is_restored_by_force(shops):
     assert [entry.split(" against ")[0] for entry in shops.store.history("prenda", 1)] == ["first", "forced"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("right", "told"),
     [
@@ -655,6 +680,7 @@ def test_without_models_the_next_step_is_told(shops, capsys):
     assert capsys.readouterr().out == f"No model has any versions in {uri}: `prenda promote RUN` registers one.\n"
 
 
+@pytest.mark.slow
 def test_a_run_of_a_sweep_gets_its_bundle_when_it_is_promoted(tmp_path, capsys):
     settings = ("tracking=mlflow", "tracking.system_metrics=false", "augment=erase")
     result = train(configured(*TINY, *DENSE, *settings), tmp_path / "run")

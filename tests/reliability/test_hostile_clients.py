@@ -13,6 +13,7 @@ from tests.server.process import serving
 from tests.server.test_predict import kinds_of_photo
 
 
+@pytest.mark.slow
 def test_changed_pictures_are_answered_or_refused(tmp_path: Path) -> None:
     kept = tmp_path / "kept"
     arguments = ("--model", str(write_model(tmp_path / "model")), "--keep-corrections", str(kept), "--max-body", "1")

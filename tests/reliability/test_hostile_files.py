@@ -150,12 +150,14 @@ except UNREADABLE as error:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", ["(1000000000, 2)", "(100000000000000, 2)", "(4611686018427387904, 4)", "(-1, 2)"])
 def test_a_shape_that_no_memory_holds_is_refused(shape, tmp_path):
     path = npz(tmp_path / "a.npz", **predictions(logits=npy(np.zeros(4, np.float32), shape)))
     assert limited(READ_PREDICTIONS, path)
 
 
+@pytest.mark.slow
 def test_predictions_that_unpack_to_more_than_any_run_has_are_refused(tmp_path):
     with (
         zipfile.ZipFile(tmp_path / "a.npz", "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive,

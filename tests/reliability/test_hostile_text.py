@@ -58,6 +58,7 @@ def test_names_of_others_are_no_formulas_in_any_csv(tmp_path):
     assert json.loads((tmp_path / "test.json").read_text())[0]["class"] == FORMULA
 
 
+@pytest.mark.slow
 def test_names_of_photos_and_classes_are_harmless_in_lists_and_in_the_terminal(tmp_path, capsys):
     classes = {f"{FORMULA[:10]}", f"[bold]{MARKUP.replace('/', '')}", "hat"}
     shop = write_shop(tmp_path / "shop", dict.fromkeys(sorted(classes), 8))
@@ -142,6 +143,7 @@ def test_a_card_and_a_readme_hold_no_markup_of_others(tmp_path):
         assert "](" not in outside
 
 
+@pytest.mark.slow
 def test_a_comparison_and_a_list_hold_no_markup_of_others(tmp_path, capsys):
     names = [f"a{MARKUP}{PICTURE}", f"b[bold]{ESCAPE}"]
     for place, name in enumerate(names):

@@ -98,6 +98,7 @@ def test_a_training_in_a_read_only_home_is_refused_in_a_line(tmp_path, told):
     assert printed.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_a_run_whose_folder_becomes_read_only_ends_in_a_line_and_resumes_to_the_same_bits(
     tmp_path, told, at_epoch, whole
 ):
@@ -130,6 +131,7 @@ def test_answers_and_sorted_photos_wait_for_rights(tmp_path, told):
         told(0, *command, *more)
 
 
+@pytest.mark.slow
 def test_a_promotion_without_rights_leaves_the_champion(tmp_path, told, monkeypatch):
     monkeypatch.setenv("PRENDA_HOME", str(tmp_path))
     store = Store(tmp_path)
@@ -169,6 +171,7 @@ def test_a_correction_that_cannot_be_kept_is_refused_and_the_server_goes_on(tmp_
 # Databases.
 
 
+@pytest.mark.slow
 def test_a_training_whose_store_is_locked_goes_on_and_loses_no_record(tmp_path, told, at_epoch, whole):
     folder, home = tmp_path / "home/outputs/runs/day/run", tmp_path / "home"
     held: list[sqlite3.Connection] = []
@@ -190,6 +193,7 @@ def test_a_training_whose_store_is_locked_goes_on_and_loses_no_record(tmp_path, 
     has_each_point_once(home)
 
 
+@pytest.mark.slow
 def test_a_training_whose_store_is_damaged_goes_on_and_is_delivered_to_the_restored_one(
     tmp_path, told, at_epoch, whole
 ):
@@ -221,6 +225,7 @@ def has_each_point_once(home: Path) -> None:
     assert {len(points) for name, points in run.points.items() if name.startswith("test/")} == {1}
 
 
+@pytest.mark.slow
 def test_a_sweep_whose_study_is_locked_or_damaged_is_refused_and_goes_on_later(sweeps: Sweeps, monkeypatch):  # noqa: F811
     monkeypatch.setattr(study, "WAIT", 0.1)
     command = ("seed=0,1", "search.name=mine")
@@ -241,6 +246,7 @@ def test_a_sweep_whose_study_is_locked_or_damaged_is_refused_and_goes_on_later(s
 # The clock.
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seconds", [-86400, 86400], ids=["back", "ahead"])
 def test_a_clock_that_jumps_changes_no_result_and_no_record(seconds, tmp_path, told, at_epoch, whole, monkeypatch):
     folder, clock = tmp_path / "home/outputs/runs/day/run", time.time
@@ -250,6 +256,7 @@ def test_a_clock_that_jumps_changes_no_result_and_no_record(seconds, tmp_path, t
     has_each_point_once(tmp_path / "home")
 
 
+@pytest.mark.slow
 def test_a_run_resumes_before_the_time_at_which_it_was_interrupted(tmp_path, told, whole, monkeypatch):
     folder, clock = tmp_path / "home/outputs/runs/day/run", time.time
     with monkeypatch.context() as patch:
@@ -264,6 +271,7 @@ def test_a_run_resumes_before_the_time_at_which_it_was_interrupted(tmp_path, tol
 # Folders that vanish.
 
 
+@pytest.mark.slow
 def test_a_run_whose_folder_vanishes_ends_in_a_line_at_the_next_epoch(tmp_path, told, at_epoch):
     folder = tmp_path / "run"
     at_epoch(2, lambda: shutil.rmtree(folder))

@@ -120,6 +120,7 @@ def usual(tmp_path_factory) -> tuple[TrainConfig, Ready]:
     return config, ready(config, tmp_path_factory.mktemp("usual"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("group", "file"), TARGETS, ids=str)
 def test_a_hostile_value_of_a_target_is_refused_or_trains(group, file, usual):
     """The values are those that Hydra would read; no target checks the type of every setting."""

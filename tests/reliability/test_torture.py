@@ -27,6 +27,7 @@ def scenario(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Scenari
         yield made
 
 
+@pytest.mark.slow
 def test_nothing_is_lost_whenever_a_command_is_killed(scenario: Scenario) -> None:
     scenario.round(random.Random(0), most=2)
     assert scenario.faults >= 1

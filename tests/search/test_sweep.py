@@ -54,6 +54,7 @@ def workers(home: Path) -> list[psutil.Process]:
     return found
 
 
+@pytest.mark.slow
 def test_a_grid_is_run_recorded_and_not_run_again(sweeps: Sweeps):
     command = ("optimizer.lr=1e-3,1e-2", "seed=range(2)", *MLFLOW)
     printed = sweeps.run(*command, pictures=True)
@@ -84,6 +85,7 @@ def test_a_grid_is_run_recorded_and_not_run_again(sweeps: Sweeps):
     assert len(runs(sweeps.home)) == 5
 
 
+@pytest.mark.slow
 def test_the_best_trial_comes_again_to_the_bit(sweeps: Sweeps, prenda):
     sweeps.run("optimizer.lr=1e-3,1e-2", "trainer.epochs=3", "shifted_scoring=1", "workers=2")
     (number,) = {row["number"] for row in sweeps.trials()} & {sweeps.study().best_trial.number}
@@ -99,6 +101,7 @@ def test_the_best_trial_comes_again_to_the_bit(sweeps: Sweeps, prenda):
     assert all(value.equal(second[key]) for key, value in first.items())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("file", ["study.db", "last.ckpt", "scores.json"])
 def test_a_killed_driver_loses_nothing(sweeps: Sweeps, file):
     """SIGKILL once a file is there; tests/reliability kills at random moments."""
@@ -119,6 +122,7 @@ def test_a_killed_driver_loses_nothing(sweeps: Sweeps, file):
         assert set(read_history(trial / "metrics/metrics.csv")["train/loss"]) == set(range(1, 26))
 
 
+@pytest.mark.slow
 def test_workers_go_with_their_driver_and_the_trial_goes_on(sweeps: Sweeps):
     command = ("seed=0", "trainer.epochs=60")
     with sweeps.start(*command) as process:
@@ -153,6 +157,7 @@ def with_a_killed_worker(sweeps: Sweeps, *arguments: str, code: int) -> str:
     return printed
 
 
+@pytest.mark.slow
 def test_a_killed_worker_is_a_failed_trial_and_the_sweep_goes_on(sweeps: Sweeps):
     printed = with_a_killed_worker(sweeps, "seed=range(2)", LONG, *MLFLOW, code=1)
     assert sweeps.states() == ["failed", "finished"]
@@ -168,12 +173,14 @@ def test_a_killed_worker_is_a_failed_trial_and_the_sweep_goes_on(sweeps: Sweeps)
     assert len(list((sweeps.folder / "trials").iterdir())) == 2
 
 
+@pytest.mark.slow
 def test_a_lost_trial_is_tried_again_if_asked(sweeps: Sweeps):
     printed = with_a_killed_worker(sweeps, "seed=0", LONG, "search.retries=1", code=0)
     assert "trial 0 resumes: its process was ended by SIGKILL" in printed
     assert sweeps.states() == ["finished"]
 
 
+@pytest.mark.slow
 def test_a_bad_trial_is_recorded_with_its_traceback(sweeps: Sweeps):
     """A rate that lets training diverge is found by no check before it."""
     printed = sweeps.run("optimizer=sgd", "optimizer.lr=1e30,0.01", *MLFLOW, code=1)
@@ -187,6 +194,7 @@ def test_a_bad_trial_is_recorded_with_its_traceback(sweeps: Sweeps):
     assert "error.txt" in {artifact.path for artifact in artifacts}
 
 
+@pytest.mark.slow
 def test_a_sweep_gives_up_after_max_failures(sweeps: Sweeps):
     arguments = ("optimizer=sgd", "optimizer.lr=1e30", "seed=range(6)", "search.max_failures=2")
     printed = sweeps.run(*arguments, code=1)
@@ -194,6 +202,7 @@ def test_a_sweep_gives_up_after_max_failures(sweeps: Sweeps):
     assert "search.max_failures was reached: fix the error, then run the same command" in printed
 
 
+@pytest.mark.slow
 def test_bad_trials_are_pruned_and_that_is_no_failure(sweeps: Sweeps):
     """The pruner's own rule is Optuna's; that ours asks it, obeys, and records it, is looked at here."""
     arguments = (
@@ -212,6 +221,7 @@ def test_bad_trials_are_pruned_and_that_is_no_failure(sweeps: Sweeps):
     assert all(len(row.intermediate_values) < 8 for row in sweeps.study().get_trials(states=[TrialState.PRUNED]))
 
 
+@pytest.mark.slow
 def test_a_search_has_a_total_and_goes_on_to_a_larger_one(sweeps: Sweeps):
     command = ("search=optimizer", "search/pruner=none", "workers=2")
     sweeps.run(*command, "search.n_trials=3")
@@ -222,6 +232,7 @@ def test_a_search_has_a_total_and_goes_on_to_a_larger_one(sweeps: Sweeps):
     assert len(set(drawn)) == 5  # the draws went on instead of beginning again
 
 
+@pytest.mark.slow
 def test_a_search_may_be_given_hours(sweeps: Sweeps):
     command = ("search=optimizer", "search/pruner=none", "search.n_trials=null", "search.hours=0.001")  # 3.6 s
     assert "any number of trials" in sweeps.run(*command)
@@ -231,6 +242,7 @@ def test_a_search_may_be_given_hours(sweeps: Sweeps):
     assert len(sweeps.trials()) == ended  # the hours are those of all starts together
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("end", ["search.n_trials=40", "search.hours=1"])
 def test_a_search_ends_when_all_of_its_space_was_tried(sweeps: Sweeps, end):
     command = ("search=seeds", "search.n_trials=null", "search/sampler=random", "seed=range(3)", end)
@@ -246,6 +258,7 @@ def test_a_search_ends_when_all_of_its_space_was_tried(sweeps: Sweeps, end):
     assert Counter(sweeps.states()) == states
 
 
+@pytest.mark.slow
 def test_a_search_ends_when_it_draws_nothing_new(sweeps: Sweeps, monkeypatch):
     """The space is too large to be counted, but its sampler draws the same again."""
     monkeypatch.setattr(driver, "MOST_LISTED", 1)
@@ -255,6 +268,7 @@ def test_a_search_ends_when_it_draws_nothing_new(sweeps: Sweeps, monkeypatch):
     assert Counter(sweeps.states())["finished"] == 2
 
 
+@pytest.mark.slow
 def test_a_grid_sampler_runs_every_combination(sweeps: Sweeps):
     command = ("search=augment", "search/sampler=grid", "search/pruner=none", "augment.erase=0.0", "augment.shift=0,1")
     printed = sweeps.run(*command, "search.n_trials=1")
@@ -264,6 +278,7 @@ def test_a_grid_sampler_runs_every_combination(sweeps: Sweeps):
     assert sweeps.states() == ["finished"] * 4
 
 
+@pytest.mark.slow
 def test_typed_values_are_trained_with_all_their_digits(sweeps: Sweeps):
     sweeps.run("optimizer.lr=0.00312345678,0.00312345612")
     assert sweeps.states() == ["finished"] * 2
@@ -272,6 +287,7 @@ def test_typed_values_are_trained_with_all_their_digits(sweeps: Sweeps):
     assert ["lr: 0.00312345678\n" in config for config in configs] == [True, False]
 
 
+@pytest.mark.slow
 def test_a_grid_is_extended_under_its_name(sweeps: Sweeps):
     command = ("search.name=mine", *MLFLOW)
     sweeps.run("seed=0,1", "optimizer.lr=1e-3", *command)
@@ -287,6 +303,7 @@ def test_a_grid_is_extended_under_its_name(sweeps: Sweeps):
     assert "space seed: 'choice(0, 2, 1)' recorded" in sweeps.run("seed=0,1", "optimizer.lr=1e-3", *command, code=2)
 
 
+@pytest.mark.slow
 def test_an_interrupted_grid_can_be_extended(sweeps: Sweeps):
     with sweeps.start("seed=0,1", SHORT, "search.name=mine") as process:
         try:
@@ -301,6 +318,7 @@ def test_an_interrupted_grid_can_be_extended(sweeps: Sweeps):
     assert log.read_text().count("Epoch 1/20") == 1
 
 
+@pytest.mark.slow
 def test_a_shuffled_grid_goes_on(sweeps: Sweeps):
     command = ("seed=shuffle(range(4))",)
     sweeps.run(*command, "search.n_trials=1")
@@ -308,6 +326,7 @@ def test_a_shuffled_grid_goes_on(sweeps: Sweeps):
     assert sorted(row["seed"] for row in sweeps.trials()) == [0, 1, 2, 3]
 
 
+@pytest.mark.slow
 def test_a_deleted_record_is_recorded_again(sweeps: Sweeps):
     command = ("search=optimizer", "search/pruner=none", *MLFLOW)
     sweeps.run(*command, "search.n_trials=1")
@@ -321,6 +340,7 @@ def test_a_deleted_record_is_recorded_again(sweeps: Sweeps):
     assert {run.info.status for run in runs(sweeps.home)} == {"FINISHED"}
 
 
+@pytest.mark.slow
 def test_a_sweep_goes_on_in_another_store(sweeps: Sweeps, tmp_path: Path):
     sweeps.run("seed=0,1", "search.name=mine", "search.n_trials=1", *MLFLOW)
     other = f"sqlite:///{tmp_path}/other/mlflow.db"
@@ -331,6 +351,7 @@ def test_a_sweep_goes_on_in_another_store(sweeps: Sweeps, tmp_path: Path):
     assert Counter(run.data.tags.get("prenda.kind", "run") for run in recorded) == {"sweep": 1, "run": 1}
 
 
+@pytest.mark.slow
 def test_a_sweep_whose_trial_folders_were_removed_goes_on(sweeps: Sweeps, prenda):
     command = ("search=optimizer", "search/pruner=none")
     sweeps.run(*command, "search.n_trials=2")
@@ -343,6 +364,7 @@ def test_a_sweep_whose_trial_folders_were_removed_goes_on(sweeps: Sweeps, prenda
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.slow
 def test_a_study_that_is_gone_is_told(sweeps: Sweeps):
     sweeps.run("seed=0,1")
     (sweeps.folder / "study.db").unlink()
@@ -351,6 +373,7 @@ def test_a_study_that_is_gone_is_told(sweeps: Sweeps):
     assert "give the search.storage that it was started with, or start another sweep with search.name=…" in printed
 
 
+@pytest.mark.slow
 def test_hours_are_recorded_while_trials_run(sweeps: Sweeps, monkeypatch):
     """A driver that is killed records nothing at its end."""
     recorded: list[float] = []
@@ -363,6 +386,7 @@ def test_hours_are_recorded_while_trials_run(sweeps: Sweeps, monkeypatch):
     assert RunningTime(sweeps.study()).seconds >= 3600
 
 
+@pytest.mark.slow
 def test_groups_of_ones_own_can_be_trained_again(sweeps: Sweeps, tmp_path: Path, prenda, monkeypatch):
     """In folders that a shell and an address would read: the printed command is pasted in another folder."""
     sweeps.home = tmp_path / "my home%41{a}?x=1"
@@ -388,6 +412,7 @@ def test_groups_of_ones_own_can_be_trained_again(sweeps: Sweeps, tmp_path: Path,
     assert "optimizer=mine" in command
 
 
+@pytest.mark.slow
 def test_a_changed_space_is_refused_with_the_difference(sweeps: Sweeps):
     sweeps.run("seed=0,1", "search.name=mine")
     before = {path: path.stat().st_mtime_ns for path in (sweeps.folder / "trials").rglob("*")}
@@ -400,6 +425,7 @@ def test_a_changed_space_is_refused_with_the_difference(sweeps: Sweeps):
     assert before == {path: path.stat().st_mtime_ns for path in (sweeps.folder / "trials").rglob("*")}
 
 
+@pytest.mark.slow
 def test_a_sweep_of_another_results_version_is_refused_with_version_and_command(sweeps: Sweeps):
     sweeps.run("seed=0,1")
     path = sweeps.folder / "sweep.yaml"
@@ -410,6 +436,7 @@ def test_a_sweep_of_another_results_version_is_refused_with_version_and_command(
     assert "resume it with the prenda that started it" in told
 
 
+@pytest.mark.slow
 def test_a_file_that_is_edited_meanwhile_changes_no_trial(sweeps: Sweeps, tmp_path: Path):
     mine = tmp_path / "conf/optimizer/mine.yaml"
     mine.parent.mkdir(parents=True)
@@ -429,6 +456,7 @@ def test_a_file_that_is_edited_meanwhile_changes_no_trial(sweeps: Sweeps, tmp_pa
     assert "optimizer.lr with optimizer=mine: 0.01 recorded, 0.5 given" in sweeps.run(*command, code=2)
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_in_order_and_says_how_to_go_on(sweeps: Sweeps):
     with sweeps.start("seed=range(2)", LONG, "workers=2", *MLFLOW) as process:
         try:
@@ -446,6 +474,7 @@ def test_ctrl_c_ends_in_order_and_says_how_to_go_on(sweeps: Sweeps):
     assert len(runs(sweeps.home)) == 3
 
 
+@pytest.mark.slow
 def test_a_stop_while_the_bounds_are_validated_claims_no_record(sweeps: Sweeps):
     with sweeps.start("seed=range(2)", *MLFLOW) as process:
         try:
@@ -460,6 +489,7 @@ def test_a_stop_while_the_bounds_are_validated_claims_no_record(sweeps: Sweeps):
     assert not list(sweeps.home.glob("outputs/sweeps/*"))
 
 
+@pytest.mark.slow
 def test_two_drivers_of_one_sweep_are_one_too_many(sweeps: Sweeps):
     """Also before the first one has written anything, which is when its folder looks unused."""
     with sweeps.start("seed=0", "trainer.epochs=60") as process:
@@ -475,6 +505,7 @@ def test_two_drivers_of_one_sweep_are_one_too_many(sweeps: Sweeps):
     assert sweeps.states() == ["finished"]
 
 
+@pytest.mark.slow
 def test_a_data_parallel_trainer_works_inside(sweeps: Sweeps):
     sweeps.run("trainer=ddp_cpu", "trainer.epochs=2", "seed=0")
     assert sweeps.states() == ["finished"]
@@ -482,6 +513,7 @@ def test_a_data_parallel_trainer_works_inside(sweeps: Sweeps):
     assert not (sweeps.home / "outputs/runs").exists()
 
 
+@pytest.mark.slow
 def test_each_worker_gets_its_share_of_the_cores(sweeps: Sweeps):
     sweeps.run("seed=range(2)", "workers=2", "trainer.threads=null")
     cores = len(os.sched_getaffinity(0))
@@ -489,6 +521,7 @@ def test_each_worker_gets_its_share_of_the_cores(sweeps: Sweeps):
         assert f"threads: {max(1, cores // 2)}\n" in config.read_text()
 
 
+@pytest.mark.slow
 def test_two_objectives_give_a_front(sweeps: Sweeps):
     searched = ("search=architecture", "search/sampler=nsga2", "search.n_trials=3", "backbone=dense", "workers=2")
     sweeps.run(*searched, pictures=True)

@@ -8,6 +8,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
+import pytest
 from omegaconf import OmegaConf
 
 from prenda.config.convert import as_plain
@@ -41,6 +42,7 @@ def job_in(folder: Path, *overrides: str) -> Job:
     return Job(0, folder, {name: config[name] for name in config.keys() - {"search", "workers"}})
 
 
+@pytest.mark.slow
 def test_a_trial_goes_on_from_whichever_file_it_was_killed_in(tmp_path):
     """Half a configuration would look like that of another run; half a run id like a run that is not there."""
     store = f"sqlite:///{tmp_path}/mlflow.db"
@@ -69,6 +71,7 @@ def test_a_failure_is_told_though_the_trial_had_been_stopped_before(tmp_path):
     assert "holds a run of other settings (seed: 1 recorded, 0 given)" in outcome.note
 
 
+@pytest.mark.slow
 def test_a_rehearsal_tells_settings_from_bugs(tmp_path, monkeypatch):
     (tmp_path / "a_net.py").write_text("def net(image_shape, num_classes):\n    return {}['a']\n")
     monkeypatch.syspath_prepend(tmp_path)
@@ -86,6 +89,7 @@ def test_a_rehearsal_tells_settings_from_bugs(tmp_path, monkeypatch):
     assert nothing is None
 
 
+@pytest.mark.slow
 def test_a_trial_waits_for_another_process_that_writes_to_its_folder(tmp_path, capsys):
     job = job_in(tmp_path / "trial")
     with held(job.folder) as process:

@@ -186,6 +186,7 @@ def test_a_registry_that_does_not_answer_is_reported_once(following, caplog):
     assert len([record for record in caplog.records if "unreachable" in record.message]) == 1
 
 
+@pytest.mark.slow
 def test_the_champion_of_a_registry_is_followed(serve, tmp_path):
     client_class = pytest.importorskip("mlflow", reason="MLflow is not in an installation without torch").MlflowClient
 

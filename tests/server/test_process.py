@@ -63,6 +63,7 @@ def status(connection: socket.socket) -> int:
     return int(answer.split(b" ")[1]) if answer else 0
 
 
+@pytest.mark.slow
 def test_it_answers_and_logs(server):
     answer = ask(server)
 
@@ -96,6 +97,7 @@ def test_nonsense_gets_4xx_or_a_closed_connection(server, data):
         assert status(connection) // 100 in (0, 2, 4)
 
 
+@pytest.mark.slow
 def test_a_slow_head_is_closed_and_a_slow_body_refused(server):
     with connect(server, b"POST /predict HTTP/1.1\r\nHo") as slow_head, connect(server, head(9) + b"abc") as slow_body:
         started = time.monotonic()
@@ -106,6 +108,7 @@ def test_a_slow_head_is_closed_and_a_slow_body_refused(server):
         assert time.monotonic() - started < 15
 
 
+@pytest.mark.slow
 def test_a_client_that_trickles_its_head_is_closed(server):
     with connect(server, b"GET / HTTP/1.1\r\n") as connection, pytest.raises(ConnectionError):
         _trickle(connection)
@@ -117,6 +120,7 @@ def _trickle(connection: socket.socket) -> None:
         time.sleep(0.1)
 
 
+@pytest.mark.slow
 def test_a_client_that_reads_nothing_is_closed(server):
     connection = socket.socket()
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
@@ -172,6 +176,7 @@ def test_large_bodies_at_once_stay_in_bounded_memory(server):
     assert memory(server.process.pid) < MEMORY
 
 
+@pytest.mark.slow
 def test_many_requests_at_once_are_answered_or_refused(server):
     async def storm() -> list[int]:
         limits = httpx.Limits(max_connections=150)
@@ -185,6 +190,7 @@ def test_many_requests_at_once_are_answered_or_refused(server):
     assert statuses.count(200) >= 64
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
 def test_a_stop_finishes_requests_in_flight(bundle, signum):
     with serving("--model", str(bundle), "--grace", "10") as server:
@@ -200,6 +206,7 @@ def test_a_stop_finishes_requests_in_flight(bundle, signum):
         assert not any("Traceback" in line for line in server.errors)
 
 
+@pytest.mark.slow
 def test_a_stop_waits_no_longer_than_the_grace(bundle):
     with serving("--model", str(bundle), "--grace", "1") as server, connect(server, head(9)):
         time.sleep(0.3)
@@ -228,6 +235,7 @@ def test_a_model_that_is_none_is_told(tmp_path, capsys):
         assert "which holds no bundle" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_other_machines_without_a_token_are_warned_about(bundle):
     with serving("--model", str(bundle), "--host", "0.0.0.0") as server:
         deadline = time.monotonic() + 30
@@ -236,6 +244,7 @@ def test_other_machines_without_a_token_are_warned_about(bundle):
         assert "0.0.0.0 can be reached from other machines" in server.errors[0]
 
 
+@pytest.mark.slow
 def test_several_processes_share_a_port_and_are_replaced(bundle):
     with serving("--model", str(bundle), "--workers", "2") as server:
         pids = _wait(lambda: _workers(server) if len(_workers(server)) == 2 and ask(server) else [])
@@ -253,6 +262,7 @@ def test_several_processes_share_a_port_and_are_replaced(bundle):
         assert not _workers(server)
 
 
+@pytest.mark.slow
 def test_processes_end_with_their_parent(bundle):
     with serving("--model", str(bundle), "--workers", "2") as server:
         pids = _wait(lambda: _workers(server) if len(_workers(server)) == 2 and ask(server) else [])
@@ -278,6 +288,7 @@ def _wait(done, seconds: float = 60):
     raise AssertionError("it did not happen in time")
 
 
+@pytest.mark.slow
 def test_a_champion_is_exchanged_without_a_failed_request(tmp_path):
     champions.keep(read(write_bundle(tmp_path / "first")))
     with serving("--reload-every", "0.1") as server:
@@ -313,6 +324,7 @@ sys.exit(" ".join(name for name in heavy if name in sys.modules) or 0)
 """
 
 
+@pytest.mark.slow
 def test_no_heavy_library_is_imported(bundle):
     done = subprocess.run([sys.executable, "-c", LIGHT, str(bundle)], capture_output=True, text=True)
 

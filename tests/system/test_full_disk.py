@@ -57,6 +57,7 @@ def disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Disk]:
         subprocess.run(["umount", "--lazy", folder], check=True)
 
 
+@pytest.mark.slow
 def test_a_training_on_a_full_disk_ends_in_one_line_and_resumes_to_the_same_bits(disk, tmp_path, monkeypatch, capsys):
     folder = disk.folder / "outputs/run"
 
@@ -102,6 +103,7 @@ def test_answers_and_sorted_photos_survive_a_full_disk(disk, tmp_path, capsys):
     assert not list(disk.folder.glob("list.csv.part"))
 
 
+@pytest.mark.slow
 def test_a_promotion_on_a_full_disk_leaves_the_champion(disk, tmp_path, monkeypatch, capsys):
     store = Store(disk.folder)
     first, second = store.run("first", 300), store.run("second", 450)

@@ -5,6 +5,8 @@ import os
 import subprocess
 import sys
 
+import pytest
+
 from prenda.system.startup import collector_paused
 from tests.conftest import TINY
 
@@ -40,6 +42,7 @@ LATER = {
 ELSEWHERE = {"mlflow", "sqlalchemy", "pandas", "optuna", "sklearn", "tensorboard", "ray", "submitit"}
 
 
+@pytest.mark.slow
 def test_what_only_the_end_of_a_run_needs_is_not_imported_before_its_first_step_and_offline_mlflow_never(tmp_path):
     script = RUNS.format(first=["train", *TINY, "report=full"], second=["train", *TINY, "backbone=dense"])
     done = subprocess.run(

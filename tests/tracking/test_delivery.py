@@ -74,6 +74,7 @@ def wait_until(condition, seconds: float = 60) -> None:
         time.sleep(0.05)
 
 
+@pytest.mark.slow
 def test_a_training_without_its_server_is_whole_and_delivered_by_sync(tmp_path, capsys, server):
     folder = tmp_path / "home/outputs/runs/day/time"
     config = configured(*SERVER, f"tracking.uri={NOBODY}", "trainer.epochs=2", "report=light")
@@ -141,6 +142,7 @@ def test_a_trial_neither_waits_long_for_a_failing_server_nor_is_refused(tmp_path
     assert outcome.note.endswith("its own error")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", ["down", "broken", "lossy"])
 def test_each_record_arrives_once_and_in_order_though_the_server_fails_in_between(tmp_path, front, mode, monkeypatch):
     monkeypatch.setattr(delivery, "LONGEST_PAUSE", 0.3)
@@ -223,6 +225,7 @@ def test_a_line_that_a_full_disk_has_cut_spoils_no_other(tmp_path):
     assert [record["step"] for record in Journal(tmp_path).records()] == [1, 2]
 
 
+@pytest.mark.slow
 def test_a_sweep_goes_on_without_its_server_and_is_delivered_with_its_trials(tmp_path, prenda, front):
     front.mode = "down"
     command = ("train", "-m", *SERVER, f"tracking.uri={front.address}", "seed=0,1", "search.name=absent")
@@ -239,6 +242,7 @@ def test_a_sweep_goes_on_without_its_server_and_is_delivered_with_its_trials(tmp
     assert [trial.info.status for trial in trials] == ["FINISHED", "FINISHED"]
 
 
+@pytest.mark.slow
 def test_every_command_works_against_a_server(tmp_path, server, monkeypatch, capsys):
     config = configured(*SERVER, f"tracking.uri={server}", "tracking.experiment=commands", "report=light")
     runs = [train(replace(config, seed=seed), tmp_path / f"{seed}").run_id for seed in (0, 1)]
@@ -264,6 +268,7 @@ def test_every_command_works_against_a_server(tmp_path, server, monkeypatch, cap
     assert not (tmp_path / "home/mlruns").exists()
 
 
+@pytest.mark.slow
 def test_offline_runs_are_listed_and_can_be_delivered(tmp_path, capsys):
     folder = tmp_path / "home/outputs/runs/day/time"
     train(configured(*TINY, *DENSE), folder)
@@ -280,6 +285,7 @@ def test_offline_runs_are_listed_and_can_be_delivered(tmp_path, capsys):
     assert [synced.sent for synced in sync([folder])] == []
 
 
+@pytest.mark.slow
 def test_sync_refuses_a_folder_without_a_journal(tmp_path, capsys):
     assert main(["sync", str(tmp_path)]) == 2
     assert re.search(r"holds no run with a journal: give the folder of a run or of a sweep", capsys.readouterr().err)

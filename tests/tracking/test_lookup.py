@@ -68,6 +68,7 @@ def test_several_finished_runs_are_refused_with_what_to_paste(home, command, cap
     assert told[2].endswith("FINISHED  test/accuracy 89.00%")
 
 
+@pytest.mark.slow
 def test_a_long_list_is_cut(home):
     for _ in range(14):
         home.run("crowd", "KILLED")

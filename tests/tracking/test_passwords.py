@@ -91,6 +91,7 @@ def test_hydra_shows_no_password(option, prenda):
     assert SECRET not in done.stdout + done.stderr
 
 
+@pytest.mark.slow
 def test_a_run_leaves_no_password(prenda, tmp_path):
     done = prenda("train", *TINY, *DENSE, *QUIET, "report=full")
     assert done.returncode == 0, done.stderr
@@ -99,6 +100,7 @@ def test_a_run_leaves_no_password(prenda, tmp_path):
     assert not leaks(tmp_path)
 
 
+@pytest.mark.slow
 def test_a_sweep_leaves_no_password(prenda, tmp_path):
     done = prenda("train", "-m", *TINY, *DENSE, *QUIET, "seed=0,1", "search.name=secret", "report=none")
     assert done.returncode == 0, done.stderr
@@ -107,6 +109,7 @@ def test_a_sweep_leaves_no_password(prenda, tmp_path):
     assert not leaks(tmp_path)
 
 
+@pytest.mark.slow
 def test_a_sweep_whose_database_is_absent_leaves_no_password(prenda, tmp_path):
     done = prenda("train", "-m", *TINY, *DENSE, "seed=0,1", f"search.storage={DATABASE}")
     assert done.returncode == 2

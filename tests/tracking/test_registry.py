@@ -59,6 +59,7 @@ def _global_store(uri):
     mlflow.set_tracking_uri(before)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("_global_store")
 @pytest.mark.filterwarnings("ignore:.*Any type hint is inferred")  # MLflow's own, on importing mlflow.pyfunc
 def test_mlflow_loads_it_and_computes_the_same(logged, folder):
@@ -94,6 +95,7 @@ def test_the_model_is_the_whole_bundle_with_pinned_requirements(registry, run, l
     assert lines == [f"{name}=={version(name)}" for name in ("onnxruntime", "onnx", "numpy", "mlflow")]
 
 
+@pytest.mark.slow
 def test_the_run_names_the_model_and_goes_on(client, run, logged):
     assert client.get_run(run).info.status == "RUNNING"
     assert client.get_logged_model(logged).source_run_id == run
@@ -151,6 +153,7 @@ def test_a_long_card_is_whole_in_its_file(client, registry, run, logged):
     assert (folder / "card.md").read_text() == card
 
 
+@pytest.mark.slow
 def test_the_latest_decisions_fit_into_a_long_description(client, registry, run, logged):
     registry.register("often", run, logged, "# A card\n" + "a line\n" * 1000, {})
     for number in range(40):

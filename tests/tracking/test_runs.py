@@ -60,6 +60,7 @@ def client(home: Path):
     return connect(f"sqlite:///{home}/mlruns/mlflow.db")
 
 
+@pytest.mark.slow
 def test_parameters_are_the_flattened_configuration(home, result):
     params = client(home).get_run(result.run_id).data.params
     assert params["backbone"] == "dense"  # what filters and parallel coordinates go by
@@ -224,6 +225,7 @@ def test_a_store_without_room_neither_hides_an_error_nor_loses_the_record(home, 
     assert status(home, run.id) == "FAILED"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("processes", ["cpu", "ddp_cpu"])
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_is_recorded_as_killed(tmp_path, signum, processes):

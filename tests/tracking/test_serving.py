@@ -83,6 +83,7 @@ def check_answers(ask: Callable[[dict[str, Any]], tuple[int, str]], network: Pat
     assert ask({"inputs": [["a"]]})[0] == 400
 
 
+@pytest.mark.slow
 def test_the_champion_loads_as_a_python_function_and_takes_plain_pixels(champion, home):
     pixels = pictures(3)
     answered = champion.predict(pixels.numpy().astype(np.float32))

@@ -22,11 +22,13 @@ def _open_store(folder: str) -> str:
     return experiment_id(store, "prenda", f"{folder}/mlruns/artifacts")
 
 
+@pytest.mark.slow
 def test_processes_that_use_a_new_store_at_once_do_not_harm_it(tmp_path):
     with forked.ready().Pool(3) as pool:
         assert len(set(pool.map(_open_store, [str(tmp_path)] * 3))) == 1
 
 
+@pytest.mark.slow
 def test_a_store_whose_creation_was_killed_is_made_anew(tmp_path):
     """Some of the migrations are done when SIGKILL comes, from which MLflow could not go on."""
     process = forked.ready().Process(target=_open_store, args=[str(tmp_path)])

@@ -33,6 +33,7 @@ def trained(tmp_path_factory):
         return train(config, home / "run")
 
 
+@pytest.mark.slow
 def test_the_bundle_of_a_run_says_what_it_is_for(trained):
     read = bundle.read(trained.folder / "bundle")
     assert read.format == 2
@@ -92,6 +93,7 @@ def shop(tmp_path_factory):
         return train(config, home / "run").folder
 
 
+@pytest.mark.slow
 def test_the_bundle_of_a_shop_takes_photos_as_they_are_seen(shop):
     read = bundle.read(shop / "bundle")
     assert (read.polarity, read.preparation) == ("as seen", Preparation("pad", size=16, channels=3))

@@ -54,6 +54,7 @@ def test_early_stopping_ends_a_training_that_does_not_improve(tmp_path):
     assert epochs(tmp_path) == [1, 2, 3]
 
 
+@pytest.mark.slow
 def test_an_interrupted_run_stops_where_it_would_have_stopped(tmp_path):
     train(configured(*LEARNING), tmp_path / "whole")
     stopped_at = epochs(tmp_path / "whole")[-1]
@@ -66,6 +67,7 @@ def test_an_interrupted_run_stops_where_it_would_have_stopped(tmp_path):
         same_end(tmp_path / "whole", folder)
 
 
+@pytest.mark.slow
 def test_a_run_that_had_stopped_early_does_not_train_on_when_it_is_resumed(tmp_path, monkeypatch):
     def interrupt(*_: object) -> None:
         raise Stopped(signal.SIGTERM)

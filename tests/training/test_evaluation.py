@@ -35,6 +35,7 @@ def test_the_figures_are_the_runs_to_the_last_digit(result):
         assert np.array_equal(scores.logits, result.scores[split].logits)
 
 
+@pytest.mark.slow
 def test_a_run_is_found_by_id_and_by_name(tmp_path, capsys):
     result = train(configured(*TINY, *DENSE, "tracking=mlflow", "tracking.system_metrics=false"), tmp_path / "run")
     for name in (result.run_id, "dense-generated-seed0"):
@@ -140,6 +141,7 @@ def test_a_damaged_checkpoint_is_refused_by_name(result, earlier, tmp_path, caps
     assert not (tmp_path / "model").exists()
 
 
+@pytest.mark.slow
 def test_a_damaged_checkpoint_of_a_trial_is_not_promoted(tmp_path, capsys):
     """A trial has no bundle: its promotion makes one from the checkpoint."""
     result = train(configured(*TINY, *DENSE, "tracking=mlflow", "tracking.system_metrics=false"), tmp_path / "run")

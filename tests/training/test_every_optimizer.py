@@ -65,6 +65,7 @@ def test_its_groups_hold_the_parameters_of_the_network(name):
     assert held == {id(param) for param in trained.parameters()}
 
 
+@pytest.mark.slow
 def test_clipped_gradients_move_no_weight(name, tmp_path):
     settings = (*TINY, *CNN, f"optimizer={name}", "optimizer.weight_decay=0", "trainer.gradient_clip=1e-30")
     train(configured(*settings, "trainer.epochs=1"), tmp_path / "one")
@@ -119,6 +120,7 @@ def test_a_step_of_overflowed_gradients_is_skipped(name, weight):
     assert all(param.isfinite().all() for param in trained.parameters())
 
 
+@pytest.mark.slow
 def test_the_moving_average_follows_the_weights(name, tmp_path):
     settings = (*TINY, *CNN, f"optimizer={name}", "optimizer.lr=1e-3", "trainer.epochs=2")
     train(configured(*settings, "ema=0.5"), tmp_path / "averaged")
@@ -130,6 +132,7 @@ def test_the_moving_average_follows_the_weights(name, tmp_path):
     assert any(not torch.equal(averaged["state_dict"][key], value) for key, value in plain.items())
 
 
+@pytest.mark.slow
 def test_gradients_are_accumulated_over_batches(name, tmp_path):
     """Without augmentation and dropout, two halves of a batch give the step of the whole batch, up to rounding."""
     settings = (*TINY, *CNN, "backbone.dropout=0", "augment=none", f"optimizer={name}", "data.limit_train=128")
@@ -142,6 +145,7 @@ def test_gradients_are_accumulated_over_batches(name, tmp_path):
         torch.testing.assert_close(value, accumulated["state_dict"][key], rtol=1e-3, atol=1e-3)
 
 
+@pytest.mark.slow
 def test_a_run_that_was_stopped_ends_as_a_whole_one(name, tmp_path, monkeypatch):
     settings = (*TINY, *CNN, f"optimizer={name}", "scheduler=one_cycle", "ema=0.9", "trainer.gradient_clip=1")
     config = configured(*settings, "trainer.epochs=3")

@@ -49,6 +49,7 @@ def copy(home, tmp_path) -> Path:
     return Path(shutil.copytree(home / "run", tmp_path / "copy"))
 
 
+@pytest.mark.slow
 def test_a_recorded_bundle_is_copied_and_predicts_the_same(home, export, tmp_path):
     code, told = export((home / "run/.run_id").read_text()[:8])
     assert code == 0
@@ -59,6 +60,7 @@ def test_a_recorded_bundle_is_copied_and_predicts_the_same(home, export, tmp_pat
     assert {path.name for path in tmp_path.iterdir()} == {"out"}
 
 
+@pytest.mark.slow
 def test_a_trial_gets_a_bundle_from_its_checkpoint(home, export, tmp_path):
     code, told = export(home / "trial/checkpoints/best.ckpt")
     assert code == 0, told
@@ -70,6 +72,7 @@ def test_a_trial_gets_a_bundle_from_its_checkpoint(home, export, tmp_path):
     assert not (home / "trial/bundle").exists()
 
 
+@pytest.mark.slow
 def test_the_bundle_of_a_trial_must_answer_as_the_trial_was_scored(home, export, tmp_path):
     trial = Path(shutil.copytree(home / "trial", tmp_path / "trial"))
     path = trial / "predictions/test.npz"

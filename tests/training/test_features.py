@@ -29,6 +29,7 @@ def body_of(path):
     return {name: tensor for name, tensor in checkpoints.read(path)["state_dict"].items() if ".body." in name}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("settings", [(), ("mirrored_scoring=true", "augment=flip"), ("trainer.precision=bf16-mixed",)])
 def test_a_head_on_kept_features_is_scored_as_the_whole_network(settings, tmp_path):
     config = configured(*FROZEN, "augment=none", *settings)
@@ -42,6 +43,7 @@ def test_a_head_on_kept_features_is_scored_as_the_whole_network(settings, tmp_pa
         assert again[split].metrics[metric] == pytest.approx(value, rel=1e-5), name
 
 
+@pytest.mark.slow
 def test_checkpoints_hold_the_whole_network_and_the_body_is_unchanged(tmp_path):
     result = train(configured(*FROZEN), tmp_path / "run")
     best, last = (body_of(result.checkpoint.with_name(f"{name}.ckpt")) for name in ("best", "last"))
@@ -51,6 +53,7 @@ def test_checkpoints_hold_the_whole_network_and_the_body_is_unchanged(tmp_path):
     assert recorded["parameters"] > 100_000  # not of the head alone
 
 
+@pytest.mark.slow
 def test_a_resumed_run_reads_its_features_and_ends_as_an_uninterrupted_one(tmp_path, monkeypatch):
     whole = train(configured(*FROZEN, "trainer.epochs=3"), tmp_path / "whole")
     stop_after(monkeypatch, 1)
@@ -82,6 +85,7 @@ def test_damaged_features_are_computed_again(tmp_path):
     assert features._read(path, "key") is None
 
 
+@pytest.mark.slow
 def test_features_of_other_content_are_computed_again(tmp_path):
     config = configured(*FROZEN)
     train(config, tmp_path / "run")
@@ -90,6 +94,7 @@ def test_features_of_other_content_are_computed_again(tmp_path):
     assert features._read(tmp_path / "nothing", "key") is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("settings", [("augment=photo",), ("augment=shift_flip",), ("shifted_scoring=1",)])
 def test_features_are_not_kept_where_pictures_change(settings, tmp_path):
     result = train(configured(*FROZEN, *settings, "trainer.epochs=1"), tmp_path / "run")
@@ -97,6 +102,7 @@ def test_features_are_not_kept_where_pictures_change(settings, tmp_path):
     assert 0 <= result.score <= 1
 
 
+@pytest.mark.slow
 def test_a_trained_body_keeps_no_features(tmp_path):
     train(configured(*TIMM, "augment=none"), tmp_path / "run")
     assert not (tmp_path / "run" / FILE).exists()

@@ -45,6 +45,7 @@ def tensors(folder: Path) -> dict[str, torch.Tensor]:
     return {name.removeprefix("backbone.").removeprefix("network."): tensor for name, tensor in state.items()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("source", ["shop", "shop-a", ".", "bundle", "checkpoints/best.ckpt"])
 def test_a_run_starts_from_what_was_trained(source, home, tmp_path):
     named = source if source.startswith("shop") else str(home / source)
@@ -53,6 +54,7 @@ def test_a_run_starts_from_what_was_trained(source, home, tmp_path):
     assert all(torch.allclose(before[name], tensor, atol=1e-6) for name, tensor in after.items() if "num" not in name)
 
 
+@pytest.mark.slow
 def test_other_classes_get_a_new_head(home, tmp_path):
     classes = f"data.classes=[{','.join(DATA_SET.class_names[:3])}]"
     train(configured(*CNN, *STILL, "init_from=shop", classes, "data.limit_train=50", "data.val_size=30"), tmp_path)
@@ -62,6 +64,7 @@ def test_other_classes_get_a_new_head(home, tmp_path):
     assert all(torch.allclose(before[name], t, atol=1e-6) for name, t in after.items() if name not in changed)
 
 
+@pytest.mark.slow
 def test_the_content_of_the_weights_is_in_the_fingerprint_and_the_place_is_not(home, tmp_path):
     plain, by_name, by_folder = (
         identified(configured(*CNN, *settings)) for settings in ([], ["init_from=shop"], [f"init_from={home}"])
@@ -71,6 +74,7 @@ def test_the_content_of_the_weights_is_in_the_fingerprint_and_the_place_is_not(h
     assert fingerprint(by_name) == fingerprint(by_folder) != fingerprint(plain)
 
 
+@pytest.mark.slow
 def test_a_resumed_run_needs_its_source_no_more(home, tmp_path, monkeypatch):
     config = configured(*CNN, "init_from=shop")
     done = train(config, tmp_path / "run")
@@ -82,6 +86,7 @@ def test_a_resumed_run_needs_its_source_no_more(home, tmp_path, monkeypatch):
         assert run.config.init_from == "shop"
 
 
+@pytest.mark.slow
 def test_another_network_is_refused_by_its_first_tensor(home, tmp_path):
     for settings, told in (
         (["backbone.filters=[4,4]"], r"is in one of the two networks only"),
@@ -116,6 +121,7 @@ def test_what_cannot_be_found_is_refused(settings, told, home, tmp_path, monkeyp
         identified(configured(*CNN, *settings))
 
 
+@pytest.mark.slow
 def test_weights_of_a_file_are_read_when_a_run_starts_and_never_again(tmp_path):
     torch.manual_seed(3)
     state = timm.create_model("test_efficientnet", num_classes=10).state_dict()
@@ -132,6 +138,7 @@ def test_weights_of_a_file_are_read_when_a_run_starts_and_never_again(tmp_path):
         train(config, tmp_path / "another")
 
 
+@pytest.mark.slow
 def test_the_body_learns_at_its_own_rate_in_every_optimiser_and_schedule():
     for optimizer in ("adamw", "adam", "sgd", "rmsprop", "muon"):
         config = configured(*TIMM, f"optimizer={optimizer}", "optimizer.lr=0.1", "backbone.body_lr=0.2", "augment=none")

@@ -37,6 +37,7 @@ def names_in(path: Path) -> set[str]:
     return set(NAME.findall(path.read_text(encoding="utf-8")))
 
 
+@pytest.mark.slow
 def test_what_is_monitored_is_logged_each_epoch(known):
     assert MONITOR in known["epoch"]
 

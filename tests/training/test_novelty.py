@@ -48,6 +48,7 @@ def noise(count: int) -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (count, 1, 32, 32)).astype(np.uint8)
 
 
+@pytest.mark.slow
 def test_the_bundle_has_a_threshold_of_novelty_in_place_of_energy(written):
     assert written.unsure.keys() == {"confidence", "novelty"}
     assert written.outputs == ("probabilities", "logits", "novelty")
@@ -74,6 +75,7 @@ def test_features_are_computed_once_a_view(written):
     assert convolutions == 2 * sum(isinstance(layer, nn.Conv2d) for layer in body.modules())
 
 
+@pytest.mark.slow
 def test_a_bundle_that_is_written_again_has_the_same_threshold(trained, written, tmp_path):
     tested = trained.folder / "predictions/test.npz"
     write_again(str(trained.folder), written.scores, tested, tmp_path / "again", None)
@@ -127,6 +129,7 @@ def test_the_threshold_is_exceeded_by_few_of_the_images_that_it_was_fitted_on():
     assert (novelty > np.quantile(novelty, 1 - REJECTED["novelty"], method="higher")).mean() <= REJECTED["novelty"]
 
 
+@pytest.mark.slow
 def test_features_and_logits_are_means_over_the_views():
     images = torch.rand(3, 1, 32, 32)
     with torch.inference_mode():
@@ -176,6 +179,7 @@ def test_each_class_gives_the_same_share_of_the_images_in_the_same_draw():
     np.testing.assert_array_equal(stratified(labels, 5000), np.arange(1000))
 
 
+@pytest.mark.slow
 def test_an_onnx_file_with_another_novelty_is_refused(tmp_path):
     class Drifting(Novelty):
         def score(self, features, logits):

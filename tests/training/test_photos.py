@@ -66,6 +66,7 @@ def rows(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
+@pytest.mark.slow
 def test_a_run_on_photos_has_every_part_of_a_report_and_no_metadata_or_place_of_a_photo(shop, tmp_path, capsys):
     result = train(configured(*settings(shop, "report=full", "trainer.epochs=20", "optimizer.lr=1e-2")), tmp_path)
     assert result.scores["test"].metrics["accuracy"] > 0.9
@@ -86,6 +87,7 @@ def test_a_run_on_photos_has_every_part_of_a_report_and_no_metadata_or_place_of_
             assert str(shop / "coat").encode() not in content
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("storage", [STREAMED, UNCACHED])
 def test_weights_do_not_depend_on_where_the_photos_are(shop, tmp_path, storage):
     train(configured(*settings(shop)), tmp_path / "memory")
@@ -101,6 +103,7 @@ class Interrupted(Callback):
             raise Stopped(signal.SIGTERM)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("balance", ["none", "sampler"])
 def test_an_interrupted_run_ends_as_if_nothing_had_happened(shop, tmp_path, balance):
     config = configured(*settings(shop, "trainer.epochs=3", f"data.balance={balance}", *STREAMED))
@@ -112,6 +115,7 @@ def test_an_interrupted_run_ends_as_if_nothing_had_happened(shop, tmp_path, bala
     same_weights(tmp_path / "whole", tmp_path / "interrupted")
 
 
+@pytest.mark.slow
 def test_class_weights_change_the_training(shop, tmp_path):
     for balance in ("none", "loss"):
         train(configured(*settings(shop, f"data.balance={balance}")), tmp_path / balance)
@@ -122,6 +126,7 @@ def test_class_weights_change_the_training(shop, tmp_path):
     assert not any("class_weights" in name for name in weights(tmp_path / "loss"))
 
 
+@pytest.mark.slow
 def test_two_processes_score_the_same_as_one(shop, tmp_path, monkeypatch):
     forked.ready()
     before = Path(os.environ["PRENDA_HOME"])  # of the fork server
@@ -133,6 +138,7 @@ def test_two_processes_score_the_same_as_one(shop, tmp_path, monkeypatch):
     assert not (before / "data").exists()  # the processes had the environment of their launcher
 
 
+@pytest.mark.slow
 def test_a_run_is_evaluated_on_its_photos_and_refuses_others(shop, tmp_path, capsys):
     folder = write_shop(tmp_path / "shop", {"coat": 8, "hat": 8})
     result = train(configured(*settings(folder)), tmp_path / "run")
@@ -145,6 +151,7 @@ def test_a_run_is_evaluated_on_its_photos_and_refuses_others(shop, tmp_path, cap
     assert main(["evaluate", str(result.checkpoint), "--any-data"]) == 0
 
 
+@pytest.mark.slow
 def test_two_runs_on_photos_are_compared_with_pictures(shop, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     for seed, rate in enumerate((1e-5, 1e-2)):

@@ -31,6 +31,7 @@ def spans(folder: Path) -> Counter[str]:
     return Counter(event["name"] for event in events(folder) if event["ph"] == "X")
 
 
+@pytest.mark.slow
 def test_a_trace_names_operations_layers_and_hooks_and_the_table_is_sorted_by_each_operations_own_time(tmp_path, capfd):
     train(configured(*DENSE, "trainer.profile=2"), tmp_path)
     for event in events(tmp_path):
@@ -67,6 +68,7 @@ def test_a_trace_names_operations_layers_and_hooks_and_the_table_is_sorted_by_ea
     assert any(line.split()[0] == "aten::addmm" for line in rows)
 
 
+@pytest.mark.slow
 def test_a_profiled_run_gives_the_same_result_to_the_bit(tmp_path):
     settings = (*DENSE, "trainer.epochs=2", "backbone.dropout=0.3", "augment=erase")
     plain = train(configured(*settings), tmp_path / "plain")
@@ -77,12 +79,14 @@ def test_a_profiled_run_gives_the_same_result_to_the_bit(tmp_path):
     assert not (tmp_path / "plain/profile").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("steps", "recorded"), [(3, 3), (6, 6), (1000, 6)])
 def test_one_epoch_is_recorded_at_most(steps, recorded, tmp_path):
     train(configured(*DENSE, "trainer.epochs=2", f"trainer.profile={steps}"), tmp_path)
     assert spans(tmp_path)["run_training_batch"] == recorded
 
 
+@pytest.mark.slow
 def test_trainer_profile_is_a_short_run(tmp_path):
     config = configured("trainer=profile", *(each for each in DENSE if not each.startswith("trainer")))
     assert (config.trainer.epochs, config.trainer.profile) == (1, 20)
@@ -108,6 +112,7 @@ class Fails(Callback):
             raise RuntimeError("no more")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("step", [2, 4], ids=["before recording", "while recording"])
 def test_a_run_that_fails_leaves_no_profiler_behind(step, tmp_path):
     config = configured(*DENSE, "trainer.profile=2")

@@ -26,6 +26,7 @@ def screen(request, monkeypatch) -> Console:
     return console
 
 
+@pytest.mark.slow
 def test_each_epoch_shows_its_mean_loss_and_the_validation_scores(screen, tmp_path):
     train(configured(*RUN), tmp_path)
     history = read_history(tmp_path / "metrics" / "metrics.csv")

@@ -71,6 +71,7 @@ def contents(folder: Path) -> dict[Path, tuple[int, bytes]]:
     return {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in folder.rglob("*") if path.is_file()}
 
 
+@pytest.mark.slow
 def test_a_run_is_reproduced_to_the_bit_in_a_run_of_its_own(home, reproduce):
     store, run_id = connect(f"sqlite:///{home}/mlruns/mlflow.db"), (home / "run/.run_id").read_text()
     before, record = contents(home / "run"), store.get_run(run_id).to_dictionary()
@@ -134,6 +135,7 @@ def test_other_images_are_refused(home, reproduce, monkeypatch):
     assert "restore the images, or give --data-dir." in told
 
 
+@pytest.mark.slow
 def test_a_photo_that_changed_or_is_gone_is_told(home, reproduce, tmp_path):
     shop = write_shop(tmp_path / "shop", {"coat": 12, "hat": 12})
     settings = ("data=folder", f"data.dir={shop}", "data.image_size=8", "data.limit_train=null")
@@ -250,6 +252,7 @@ def test_images_with_another_class_are_counted():
     assert (part.verdict, part.where) == ("different", "1 of 2 images have another class")
 
 
+@pytest.mark.slow
 def test_the_trial_of_a_sweep_is_reproduced_as_a_run_of_its_own(home, reproduce, tmp_path):
     config = as_plain(configured(*TINY, *DENSE, f"tracking.parent={tmp_path}"))
     trial.run(Job(0, tmp_path / "trial", {name: config[name] for name in config.keys() - {"search", "workers"}}))
@@ -260,6 +263,7 @@ def test_the_trial_of_a_sweep_is_reproduced_as_a_run_of_its_own(home, reproduce,
     assert load(folder / "config.yaml").tracking.parent is None
 
 
+@pytest.mark.slow
 def test_an_interrupted_reproduction_resumes(reproduce, copy, monkeypatch, home):
     def stop(*_: object) -> None:
         raise Stopped(signal.SIGINT)

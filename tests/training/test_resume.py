@@ -75,6 +75,7 @@ def ends_alike(one: Path, two: Path) -> None:
     assert read_history(one / "metrics/metrics.csv") == read_history(two / "metrics/metrics.csv")
 
 
+@pytest.mark.slow
 def test_a_killed_run_ends_as_if_nothing_had_happened(tmp_path, capsys):
     killed(tmp_path / "killed", *MLFLOW)
     whole = train(configured(*TINY, *DENSE, *SETTINGS, *MLFLOW), tmp_path / "whole")
@@ -89,6 +90,7 @@ def test_a_killed_run_ends_as_if_nothing_had_happened(tmp_path, capsys):
     assert len({run.data.metrics["test/loss"] for run in runs}) == 1
 
 
+@pytest.mark.slow
 def test_two_processes_that_were_killed_go_on_too(tmp_path):
     killed(tmp_path / "killed", "trainer=ddp_cpu")
     train(configured(*TINY, *DENSE, *SETTINGS, "trainer=ddp_cpu"), tmp_path / "whole")
@@ -111,6 +113,7 @@ def test_whatever_a_checkpoint_holds_has_been_logged_before(tmp_path, monkeypatc
     assert len(written) > 3
 
 
+@pytest.mark.slow
 def test_a_stopped_run_is_found_by_its_name(tmp_path, capsys):
     killed(tmp_path / "killed", *MLFLOW, "tracking.run_name=mine")
     assert main(["resume", "mine"]) == 0
@@ -119,6 +122,7 @@ def test_a_stopped_run_is_found_by_its_name(tmp_path, capsys):
     assert "'mine' has finished: there is nothing left to do" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_run_that_was_stopped_in_its_report_gets_the_whole_of_it(tmp_path, monkeypatch):
     def stop(*_: object) -> None:
         raise Stopped(signal.SIGINT)
@@ -133,6 +137,7 @@ def test_a_run_that_was_stopped_in_its_report_gets_the_whole_of_it(tmp_path, mon
     assert run.info.status == "FINISHED"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("moment", ["write_tables", "TrainResult"])
 def test_a_run_that_was_stopped_after_its_scores_records_each_figure_and_its_bundle_once(moment, tmp_path, monkeypatch):
     def stop(*_: object) -> None:
@@ -153,6 +158,7 @@ def test_a_run_that_was_stopped_after_its_scores_records_each_figure_and_its_bun
     assert len(run.outputs.model_outputs) == 1
 
 
+@pytest.mark.slow
 def test_a_finished_run_whose_store_lacks_records_names_the_command_that_delivers_them(tmp_path, capsys):
     folder = tmp_path / "run"
     train(configured(*TINY, *DENSE, *MLFLOW, "report=none"), folder)
@@ -185,6 +191,7 @@ def test_a_configuration_that_cannot_be_read_is_told(content, told, tmp_path, ca
     assert [path.name for path in tmp_path.iterdir()] == ["config.yaml"]
 
 
+@pytest.mark.slow
 def test_a_folder_of_other_settings_is_refused_and_left(tmp_path):
     train(configured(*TINY, *DENSE), tmp_path)
     before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
@@ -195,6 +202,7 @@ def test_a_folder_of_other_settings_is_refused_and_left(tmp_path):
     assert before == {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
 
 
+@pytest.mark.slow
 def test_an_interruption_is_told_with_the_next_step(tmp_path):
     command = ["train", *TINY, *DENSE, "trainer.epochs=100000"]
     with ForkedCommand(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL) as process:
@@ -208,6 +216,7 @@ def test_an_interruption_is_told_with_the_next_step(tmp_path):
     assert f"the run is recorded as KILLED, and `prenda resume {folder}` resumes it." in printed
 
 
+@pytest.mark.slow
 def test_a_run_is_not_resumed_on_other_images(tmp_path, monkeypatch):
     train(configured(*TINY, *DENSE), tmp_path)
     (tmp_path / ".status").unlink()
@@ -267,6 +276,7 @@ def stop_at_epoch(monkeypatch, epoch: int) -> None:
     monkeypatch.setattr(TrainingProgress, "on_train_epoch_start", stop)
 
 
+@pytest.mark.slow
 def test_a_run_whose_last_checkpoint_is_damaged_resumes_from_the_best_one_to_the_same_bits(cut, whole, capsys):
     overwrite_weights(cut / "checkpoints/last.ckpt")
     assert main(["resume", str(cut)]) == 0
@@ -302,6 +312,7 @@ def test_a_run_whose_best_epoch_is_lost_is_not_resumed(also, cut, capsys):
     assert (cut / "config.yaml").stat().st_mtime_ns == before
 
 
+@pytest.mark.slow
 def test_a_damaged_best_checkpoint_is_written_again_from_the_last_one_of_the_same_epoch(
     whole, monkeypatch, tmp_path, capsys
 ):
@@ -338,6 +349,7 @@ def test_a_lost_best_epoch_of_a_checkpoint_without_its_accuracy_is_not_given_up(
     assert "which trains from the first epoch to the same result." in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_deleted_checkpoints_train_the_run_from_its_first_epoch_to_the_same_bits(cut, whole):
     shutil.rmtree(cut / "checkpoints")
     assert main(["resume", str(cut)]) == 0
@@ -380,6 +392,7 @@ def test_the_time_of_a_resumed_run_counts_all_of_its_parts(cut, capsys):
     assert "Trained in        500" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("processes", ["cpu", "ddp_cpu"])
 def test_a_run_that_trains_is_not_trained_by_a_second_process(processes, tmp_path, capsys):
     folder = tmp_path / "run"
@@ -397,6 +410,7 @@ def test_a_run_that_trains_is_not_trained_by_a_second_process(processes, tmp_pat
             process.kill()
 
 
+@pytest.mark.slow
 def test_the_processes_of_a_killed_launcher_end_with_it(tmp_path):
     """Else they would train on in a folder whose lock has been released."""
     folder = tmp_path / "run"

@@ -45,6 +45,7 @@ def recorded(result) -> dict[str, float]:
     return {name: scores[f"test/{name}"] for name in result.scores["test"].metrics}
 
 
+@pytest.mark.slow
 def test_evaluate_and_compare_find_the_recorded_scores_to_the_last_digit(result, recorded, tmp_path):
     assert evaluate_again(str(result.checkpoint))["test"].metrics == recorded
     other = train(configured(*TINY, *DENSE), tmp_path / "other")
@@ -53,12 +54,14 @@ def test_evaluate_and_compare_find_the_recorded_scores_to_the_last_digit(result,
     assert compared["runs"][0]["metrics"] == recorded
 
 
+@pytest.mark.slow
 def test_validation_logs_the_scores_of_the_chosen_epoch(result):
     history = read_history(result.folder / "metrics/metrics.csv")
     logged = {name: history[f"val/{name}"][result.best_epoch] for name in result.scores["val"].metrics}
     assert logged == pytest.approx(result.scores["val"].metrics, rel=1e-6)
 
 
+@pytest.mark.slow
 def test_the_bundle_answers_as_scored_on_every_test_image(result, tmp_path):
     bundle = bundle_format.read(result.folder / "bundle")
     session = onnxruntime.InferenceSession(bundle.network, providers=["CPUExecutionProvider"])
@@ -72,6 +75,7 @@ def test_the_bundle_answers_as_scored_on_every_test_image(result, tmp_path):
     assert bundle.onnx_images == len(pixels)
 
 
+@pytest.mark.slow
 def test_scores_are_those_of_scikit_learn(result, recorded):
     from sklearn.metrics import f1_score, log_loss
 

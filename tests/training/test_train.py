@@ -35,6 +35,7 @@ def same(one, two) -> bool:
     return all(torch.equal(value, weights(two)[name]) for name, value in weights(one).items())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backbone", ["dense", "cnn", "resnet", "torchvision"])
 @pytest.mark.parametrize(
     "shape",
@@ -52,11 +53,13 @@ def test_every_backbone_trains_on_images_of_any_shape(backbone, shape, tmp_path)
     assert result.scores["test"].confusion.sum() == (100 if "classes" in shape[0] else 500)
 
 
+@pytest.mark.slow
 def test_the_network_learns(tmp_path):
     result = train(configured(*TINY, *DENSE, "data.limit_train=1800", "trainer.epochs=4"), tmp_path)
     assert result.scores["test"].metrics["accuracy"] > 0.5  # chance is 0.1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("settings", [(), ("augment=erase", "ema=0.9", "backbone=cnn", "backbone.filters=[4,4]")])
 def test_the_same_seed_gives_the_same_weights_to_the_bit(settings, tmp_path):
     overrides = [*TINY, *DENSE, "trainer.epochs=2"] if not settings else [*TINY, "trainer.epochs=2", *settings]
@@ -65,6 +68,7 @@ def test_the_same_seed_gives_the_same_weights_to_the_bit(settings, tmp_path):
     assert metrics_of(one) == metrics_of(two)
 
 
+@pytest.mark.slow
 def test_seed_0_is_a_seed(tmp_path):
     zero, again, other = (
         train(configured(*TINY, *DENSE, f"seed={seed}"), tmp_path / str(run)) for run, seed in enumerate((0, 0, 1))
@@ -92,6 +96,7 @@ def test_the_best_epoch_by_validation_is_scored_and_the_last_is_kept_too(tmp_pat
     assert {path.name for path in (tmp_path / "checkpoints").iterdir()} == {"best.ckpt", "last.ckpt"}
 
 
+@pytest.mark.slow
 def test_a_run_leaves_its_settings_scores_and_matrices_in_its_folder(tmp_path):
     result = train(configured(*TINY, *DENSE, "report=light"), tmp_path)
     assert "lr: 0.005" in (tmp_path / "config.yaml").read_text()
@@ -128,6 +133,7 @@ FULL = (
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backbone", [DENSE, ("backbone=cnn", "backbone.filters=[4]")], ids=["dense", "cnn"])
 def test_a_full_report_has_every_part(backbone, tmp_path):
     settings = ("report=full", "report.every_n_epochs=2", "trainer.epochs=3")
@@ -142,6 +148,7 @@ def test_a_full_report_has_every_part(backbone, tmp_path):
         assert name in scores
 
 
+@pytest.mark.slow
 def test_training_images_are_scored_as_they_are(tmp_path):
     """In evaluation mode and without augmentation, so that the figure differs from what training saw."""
     settings = ("report=full", "augment=erase", "data.limit_train=400", "trainer.epochs=4")
@@ -154,6 +161,7 @@ def test_training_images_are_scored_as_they_are(tmp_path):
     assert result.scores["train"].metrics["accuracy"] > max(as_it_went)
 
 
+@pytest.mark.slow
 def test_without_a_report_figures_and_tables_are_kept_and_no_picture(tmp_path):
     train(configured(*TINY, *DENSE), tmp_path)
     assert list(tmp_path.rglob("*.png")) == []
@@ -171,6 +179,7 @@ def test_kept_predictions_are_those_that_were_scored(tmp_path):
     assert right == pytest.approx(result.scores["test"].metrics["accuracy"])
 
 
+@pytest.mark.slow
 def test_a_run_shows_its_settings_network_progress_and_scores(tmp_path, capsys):
     train(configured(*TINY, "backbone=cnn", "data.val_size=100", "report=light"), tmp_path)
     printed = capsys.readouterr().out
@@ -201,12 +210,14 @@ def test_every_optimizer_runs_under_every_scheduler(optimizer, scheduler, tmp_pa
     assert result.score >= 0
 
 
+@pytest.mark.slow
 def test_averaged_weights_are_what_is_scored_and_kept(tmp_path):
     plain, averaged = (train(configured(*TINY, *DENSE, f"ema={ema}"), tmp_path / str(ema)) for ema in ("null", 0.99))
     assert not same(plain, averaged)
     assert "current_model_state" in checkpoints.read(averaged.checkpoint)
 
 
+@pytest.mark.slow
 def test_two_processes_score_the_same_as_one(prenda, tmp_path):
     settings = (*TINY, *DENSE, "augment=none", "trainer.epochs=2", "data.limit_train=512", "trainer.threads=1")
     one = train(configured(*settings), tmp_path / "one")
@@ -231,6 +242,7 @@ def test_a_last_batch_of_one_image_trains_with_batch_norm(tmp_path):
     assert train(configured(*TINY, *DENSE, *settings), tmp_path).score >= 0
 
 
+@pytest.mark.slow
 def test_an_image_may_be_a_batch_where_the_network_can_be_trained_on_it(tmp_path):
     settings = ("backbone=cnn_batch_norm", "data.limit_train=4", "data.batch_size=1")
     assert train(configured(*TINY, *settings), tmp_path).score >= 0
@@ -255,6 +267,7 @@ def test_lower_precision_trains_on_the_cpu(tmp_path):
     assert train(configured(*TINY, *DENSE, "trainer.precision=bf16-mixed"), tmp_path).score >= 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("capability", "recorded"), [("avx512_bf16", "bf16-mixed"), ("avx2", "32")])
 def test_precision_is_bf16_only_where_the_processor_computes_it(tmp_path, monkeypatch, capsys, capability, recorded):
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {capability: True, "amx_bf16": False})
@@ -272,6 +285,7 @@ def test_emulated_precision_is_told(monkeypatch, capsys):
     assert told + "trainer.precision=auto" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "backend",
     [
@@ -303,6 +317,7 @@ def test_a_training_that_diverges_ends_with_what_to_do(tmp_path):
         train(configured(*TINY, *DENSE, *settings), tmp_path)
 
 
+@pytest.mark.slow
 def test_a_training_that_diverges_in_one_of_several_processes_is_told_in_a_line(prenda):
     settings = ("optimizer=sgd", "optimizer.lr=1e12", "trainer=ddp_cpu", "trainer.epochs=5")
     done = prenda("train", *TINY, *DENSE, *settings)
@@ -311,6 +326,7 @@ def test_a_training_that_diverges_in_one_of_several_processes_is_told_in_a_line(
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.slow
 def test_gradients_are_clipped(tmp_path):
     plain, clipped = (
         train(configured(*TINY, *DENSE, "optimizer=sgd", f"trainer.gradient_clip={clip}"), tmp_path / str(clip))
@@ -363,6 +379,7 @@ def test_an_apple_gpu_elsewhere_is_refused(tmp_path):
         train(configured(*TINY, "trainer=mps"), tmp_path)
 
 
+@pytest.mark.slow
 def test_a_backbone_takes_one_file_and_one_yaml(prenda, tmp_path):
     (tmp_path / "shop").mkdir()
     (tmp_path / "shop/linear.py").write_text(
@@ -384,6 +401,7 @@ def test_a_backbone_takes_one_file_and_one_yaml(prenda, tmp_path):
     assert "$PRENDA_TRUSTED_TARGETS" in refused.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("signum", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_stopped_run_ends_with_the_signals_code_and_keeps_its_checkpoints(signum, code, tmp_path):
     command = ["train", *TINY, *DENSE, "trainer.epochs=100000"]

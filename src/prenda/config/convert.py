@@ -38,7 +38,8 @@ def typed(config: DictConfig | Mapping[str, Any]) -> TrainConfig:
     Raises:
         OmegaConfBaseException: If a setting is unknown, missing or of another type.
     """
-    register()  # a recorded configuration may be the first one in this process
+    if not OmegaConf.has_resolver("prenda.home"):  # a recorded configuration may be the first one in this process
+        register()
     # Plain first: a node that Hydra composed onto the schema would add settings of its own.
     plain = OmegaConf.to_container(config, resolve=True) if isinstance(config, DictConfig) else config
     merged = OmegaConf.merge(composition_schema(), plain)

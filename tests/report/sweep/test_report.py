@@ -87,6 +87,7 @@ def test_a_search_is_written_whole(tmp_path):
     assert "epoch 2: below the median" in page
 
 
+@pytest.mark.slow
 def test_two_objectives_have_a_front(tmp_path):
     swept = search(two=True)
     write_sweep(tmp_path, swept)
@@ -170,6 +171,7 @@ def test_names_are_no_markup_in_the_page(tmp_path):
     assert "&lt;script&gt;alert(1)" in page
 
 
+@pytest.mark.slow
 def test_hundreds_of_trials_are_cut_in_the_page_alone(tmp_path):
     begun = time.monotonic()
     write_sweep(tmp_path, search(500))
@@ -220,6 +222,7 @@ def test_what_is_no_number_is_kept_and_drawn(tmp_path, bad, minimize):
     assert swept.ranked()[0].number == 5
 
 
+@pytest.mark.slow
 def test_long_names_and_formulas_are_drawn(tmp_path):
     settings = {
         f"a.very.long.group.of.names.parameter_{n}_$x$_$\\frac$": f"[128, 128, 128, 128, {n}, $a$]" for n in range(9)
