@@ -18,7 +18,7 @@ SMOKE = data=$(if $(wildcard data/FashionMNIST/raw/t10k*),fashion_mnist,generate
 export PYTHONUNBUFFERED = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help train shop test check torture mutation audit lint types smoke serve-env test-serve docs bench bench-peers ui lock clean
+.PHONY: help train shop test test-all check torture mutation audit lint types smoke serve-env test-serve docs bench bench-peers ui lock clean
 
 help: ## Lists these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,9 +29,12 @@ train: $(READY) ## Trains, scores and records a model; ARGS="…" takes any Hydr
 shop: $(READY) ## Trains the model that a shop starts with, on photos of garments; fetches photos and weights
 	@$(VENV)/bin/prenda train experiment=shop $(ARGS)
 
-test: $(READY) ## Runs the test suite; ARGS="…" goes to pytest
+test: $(READY) ## Runs the tests that are quick; ARGS="…" goes to pytest
 	$(VENV)/bin/pytest -n auto --dist worksteal $(ARGS)
-	$(if $(ARGS),,@echo 'Left out: slow tests, which `.ci/run` runs too: make test ARGS="-m slow"')
+	$(if $(ARGS),,@echo 'Left out: slow tests, which CI runs too: make test-all')
+
+test-all: $(READY) ## Runs the slow tests too, about 20 minutes on two cores; ARGS="…" goes to pytest
+	$(VENV)/bin/pytest -n auto --dist worksteal -m "not browser and not cluster and not image" $(ARGS)
 
 check: lint types test ## What CI runs: lint, types, tests
 

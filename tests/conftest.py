@@ -11,7 +11,7 @@ images half a second, a bundle 2 s, a new MLflow store 2 s. Therefore:
   `interrupted` and `cut` of `tests/training/test_resume.py`. `--dist worksteal` keeps most modules in one process.
 - `unwritten` leaves out the figures and the bundle of full reports where a test looks at their scores alone.
 - A local MLflow store is a copy of an empty one, and torch's ONNX operators are read once, as `tests.once` says.
-- `pytest.mark.slow` leaves a test to `.ci/run`: only where a quicker test covers our part of what it starts.
+- `pytest.mark.slow` leaves a test of more than a second or two to `make test-all` and `.ci/run`.
 """
 
 from __future__ import annotations
