@@ -164,8 +164,9 @@ def test_a_correction_that_cannot_be_kept_is_refused_and_the_server_goes_on(tmp_
         assert client.post("/predict", files={"photos": photo}).status_code == 200
         (tmp_path / "kept").unlink()
         assert correct() == 201
-    assert [record.message.split(":")[1] for record in caplog.records] == [" a correction was not kept"]
-    assert not any(record.exc_info for record in caplog.records)
+    records = [record for record in caplog.records if record.name == "prenda"]  # the client's own may be there too
+    assert [record.message.split(":")[1] for record in records] == [" a correction was not kept"]
+    assert not any(record.exc_info for record in records)
 
 
 # Databases.
