@@ -6,6 +6,7 @@ PEERS := .venv-peers
 SERVE := .venv-serve
 SERVE_TEST := .venv-serve-test
 SERVE_TESTS := tests/photos tests/prediction tests/commands/test_predict.py tests/server tests/serve_env
+SLOW_TOO := -m "not browser and not cluster and not image"
 SITE_PACKAGES := 'import sysconfig; print(sysconfig.get_path("purelib"))'
 # The first interpreter that really starts and is one that the lock was made for.
 PYTHON ?= $(shell for python in python3 python3.11 python3.12 python3.13; do \
@@ -34,9 +35,9 @@ test: $(READY) ## Runs the tests that are quick; ARGS="…" goes to pytest
 	$(if $(ARGS),,@echo 'Left out: slow tests, which CI runs too: make test-all')
 
 test-all: $(READY) ## Runs the slow tests too, about 20 minutes on two cores; ARGS="…" goes to pytest
-	$(VENV)/bin/pytest -n auto --dist worksteal -m "not browser and not cluster and not image" $(ARGS)
+	$(VENV)/bin/pytest -n auto --dist worksteal $(SLOW_TOO) $(ARGS)
 
-check: lint types test ## What CI runs: lint, types, tests
+check: lint types test ## Lint, types and the quick tests
 
 torture: $(READY) ## Kills commands at random moments for MINUTES=60, and checks that nothing is lost; ARGS="--seed 1"
 	$(VENV)/bin/python -m tests.reliability.torture --minutes $(MINUTES) $(ARGS)
@@ -72,7 +73,7 @@ smoke: $(READY) ## The shortest real run of every backbone, under a minute
 serve-env: $(SERVE)/.ready ## Sets up .venv-serve for `prenda predict` and `prenda serve`, without torch
 
 test-serve: $(SERVE_TEST)/.ready ## Runs the tests of predict and serve in .venv-serve; ARGS="…" goes to pytest
-	$(SERVE_TEST)/bin/python -m pytest $(SERVE_TESTS) $(ARGS)
+	$(SERVE_TEST)/bin/python -m pytest $(SLOW_TOO) $(SERVE_TESTS) $(ARGS)
 
 docs: $(READY) ## Builds the documentation as a site in site/, which opens without a server
 	$(PYTHON) -m pip --python $(VENV)/bin/python --disable-pip-version-check install --quiet \

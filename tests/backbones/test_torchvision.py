@@ -14,7 +14,6 @@ def test_grey_images_of_another_size_are_taken(model):
     assert network(torch.randn(2, 1, 64, 64)).shape == (2, 10)
 
 
-@pytest.mark.slow
 def test_a_vision_transformer_is_built_for_the_size():
     assert TorchvisionNet((1, 32, 32), 4, "vit_b_32").eval()(torch.randn(1, 1, 32, 32)).shape == (1, 4)
 

@@ -99,9 +99,11 @@ def test_a_benchmark_that_is_stopped_ends_its_server(program, tmp_path, signum):
 def test_a_server_that_ends_is_told_with_its_log(tmp_path):
     command = Command([sys.executable, "-c", "print('no port for me')"], "/", {})
     before = time.monotonic()
-    with pytest.raises(http_load.LoadError, match="the server did not answer:\nno port for me"):  # noqa: SIM117
-        with running(command, b"x", "text/plain", tmp_path / "log"):
-            pass
+    with (
+        pytest.raises(http_load.LoadError, match="the server did not answer:\nno port for me"),
+        running(command, b"x", "text/plain", tmp_path / "log"),
+    ):
+        pass
     assert time.monotonic() - before < 60
 
 

@@ -44,7 +44,6 @@ def test_characters_are_not_mirrored_unless_asked(data, flip):
     assert configured(f"data={data}", "augment=none").augment.flip == 0
 
 
-@pytest.mark.slow
 def test_a_wrong_type_or_key_is_refused():
     with pytest.raises(ConfigCompositionException, match=r"Error merging override trainer.epochs=abc") as error:
         configured("trainer.epochs=abc")
@@ -125,7 +124,6 @@ def test_a_runs_folder_refuses_other_settings_by_name(override, folder):
         check_folder(configured(override), folder)
 
 
-@pytest.mark.slow
 def test_the_store_is_that_of_mlflows_variable_unless_another_is_chosen(tmp_path, monkeypatch):
     own = (f"sqlite:///{tmp_path}/home/mlruns/mlflow.db", f"{tmp_path}/home/mlruns/artifacts")
 

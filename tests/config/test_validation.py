@@ -64,7 +64,6 @@ def test_a_fused_optimiser_does_not_clip_in_half_precision():
         check(configured("trainer.precision=16-mixed", "trainer.gradient_clip=1", "tracking=offline"))
 
 
-@pytest.mark.slow
 def test_a_fused_sgd_is_refused_in_half_precision():
     told = "optimizer.fused is true, with which torch.optim.SGD starts from random momentum after an overflow"
     settings = ("trainer.precision=16-mixed", "optimizer=sgd", "tracking=offline")

@@ -112,7 +112,6 @@ def test_copies_that_a_killed_command_left_incomplete_are_deleted_after_an_hour(
     assert files(tmp_path / "sorted") == {"Dress/a.jpg": "a"}
 
 
-@pytest.mark.slow
 def test_many_photos_of_one_name_are_sorted_in_any_order(tmp_path):
     photos = [written(tmp_path / f"in/{number}/1.jpg", str(number)) for number in range(200)]
     for order in (photos, photos[::-1], photos[50:60]):

@@ -39,7 +39,7 @@ def test_a_second_start_adds_to_the_log(tmp_path):
 def test_warnings_and_the_error_that_ends_a_run_are_kept(tmp_path, monkeypatch):
     monkeypatch.setattr(warnings, "showwarning", lambda *_, **__: None)
     log = RunLog(tmp_path)
-    with pytest.raises(ValueError, match="diverged"), warnings.catch_warnings(), log.noting_problems():  # noqa: PT012
+    with pytest.raises(ValueError, match="diverged"), warnings.catch_warnings(), log.noting_problems():  # noqa: PT012 - warns before it raises
         warnings.simplefilter("always")
         warnings.warn("slow", RuntimeWarning, stacklevel=1)
         raise ValueError("diverged")

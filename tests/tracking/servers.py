@@ -31,7 +31,7 @@ class Front:
             def _serve(self) -> None:
                 front._serve(self)
 
-            do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = do_HEAD = _serve  # noqa: N815
+            do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = do_HEAD = _serve  # noqa: N815 - the names that http.server calls
 
             def log_message(self, *_: object) -> None:
                 """Print nothing."""

@@ -66,7 +66,7 @@ class _Handlers:
 
     def __init__(self) -> None:
         self._received = 0
-        self._again: list[threading.Timer] = []
+        self._again: threading.Timer | None = None
         self._unraisable, sys.unraisablehook = sys.unraisablehook, self._ignored
         self._before: dict[int, Any] = {}  # by signal
         for handled in (signal.SIGINT, signal.SIGTERM):
@@ -91,17 +91,17 @@ class _Handlers:
         for handled in self._before:
             signal.signal(handled, self._stop)
         self._cancel()
-        self._again.append(threading.Timer(AGAIN, os.kill, (os.getpid(), ignored.exc_value.signum)))
-        self._again[-1].start()
+        self._again = threading.Timer(AGAIN, os.kill, (os.getpid(), ignored.exc_value.signum))
+        self._again.start()
 
     def wait(self) -> None:
         """Wait for a signal that is sent again."""
-        for timer in self._again:
-            timer.join()
+        if self._again is not None:
+            self._again.join()
 
     def _cancel(self) -> None:
-        for timer in self._again:
-            timer.cancel()
+        if self._again is not None:
+            self._again.cancel()
 
     def remove(self) -> None:
         self._cancel()

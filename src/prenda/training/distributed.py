@@ -104,7 +104,7 @@ def _fit_worker(
     os.environ.update(environment)  # the fork server has the one that it was started with
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group: the launcher ends this process
     threading.Thread(target=_end_with_launcher, daemon=True).start()
-    # The loaders' workers come from a fork server too, as gloo and NCCL demand. Each of them would import torch else.
+    # The loaders' workers come from a fork server too, as gloo and NCCL demand. Each would import torch otherwise.
     multiprocessing.set_forkserver_preload([batches.__name__])
     prepare_process(config, processes)
     data = build_data(config)

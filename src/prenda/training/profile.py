@@ -126,5 +126,5 @@ def _short(action: str) -> str:
 def _activities(device: str) -> list[ProfilerActivity]:
     """Return the activities that torch can record: the CPU, and the device of training."""
     # torch has not annotated its only public function for this, and strict mypy refuses such calls.
-    supported = supported_activities()  # type: ignore[no-untyped-call]
+    supported = supported_activities()  # type: ignore[no-untyped-call]  # torch has not annotated it
     return [activity for activity in supported if activity.name.lower() in ("cpu", device)]
