@@ -34,7 +34,7 @@ test: $(READY) ## Runs the tests that are quick; ARGS="…" goes to pytest
 	$(VENV)/bin/pytest -n auto --dist worksteal $(ARGS)
 	$(if $(ARGS),,@echo 'Left out: slow tests, which CI runs too: make test-all')
 
-test-all: $(READY) ## Runs the slow tests too, about 20 minutes on two cores; ARGS="…" goes to pytest
+test-all: $(READY) ## Runs the slow tests too, about 15 minutes on two cores; ARGS="…" goes to pytest
 	$(VENV)/bin/pytest -n auto --dist worksteal $(SLOW_TOO) $(ARGS)
 
 check: lint types test ## Lint, types and the quick tests

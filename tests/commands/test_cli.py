@@ -88,6 +88,8 @@ def test_tab_completion_offers_groups_and_their_files(tmp_path):
     """The script that README has one install, asked as bash asks it when Tab is pressed."""
     (tmp_path / "prenda").write_text(f'#!/bin/sh\nexec {sys.executable} -m prenda "$@"\n')
     (tmp_path / "prenda").chmod(0o755)
+    empty = tmp_path / "empty"
+    empty.mkdir()
 
     def press_tab(line: str) -> list[str]:
         words = len(line.split(" ")) - 1
@@ -97,7 +99,9 @@ def test_tab_completion_offers_groups_and_their_files(tmp_path):
             'hydra_bash_completion; printf "%s\\n" "${COMPREPLY[@]}"\n'
         )
         environment = os.environ | {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
-        done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, env=environment, timeout=60)
+        done = subprocess.run(  # in a folder without files, which it would offer too
+            ["bash", "-c", script], capture_output=True, text=True, env=environment, timeout=60, cwd=empty
+        )
         assert "-F hydra_bash_completion prenda" in done.stderr
         return done.stdout.split()
 
